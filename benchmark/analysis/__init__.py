@@ -1,0 +1,1 @@
+"""What the records allow one to say."""

@@ -1,0 +1,98 @@
+"""``benchmark data``: fetch, verify, cache a data set, and say what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmark.cli.session import (
+    Session,
+    data_directory_option,
+    everywhere_options,
+    parse_settings,
+)
+
+if TYPE_CHECKING:
+    from benchmark.datasets import Dataset
+
+_EXAMPLE = "size=32"
+
+
+@click.group("data")
+def command() -> None:
+    """Fetch, verify and cache a data set, or say what it is."""
+
+
+@command.command("prepare", epilog="Example: benchmark data prepare imagefolder --set root=photos")
+@click.argument("name")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
+)
+@data_directory_option
+@everywhere_options
+@click.pass_obj
+def prepare(
+    session: Session, name: str, settings: tuple[str, ...], data_directory: Path | None
+) -> None:
+    """Fetch, verify and decode the data set NAME, so that runs start at once."""
+    dataset = _load(session, name, settings, data_directory)
+    click.echo(f"{name}: ready ({dataset.fingerprint[:12]})")
+
+
+@command.command("info", epilog="Example: benchmark data info synthetic --set train_images=1000")
+@click.argument("name")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
+)
+@data_directory_option
+@everywhere_options
+@click.pass_obj
+def info(
+    session: Session, name: str, settings: tuple[str, ...], data_directory: Path | None
+) -> None:
+    """Say what the data set NAME is: images, classes, size, fingerprint, where it is cached.
+
+    Prepares it first if it is not at hand.
+    """
+    # Imported here: --help must not wait for it.
+    import numpy
+    import tabulate
+
+    dataset = _load(session, name, settings, data_directory)
+    splits = dataset.splits
+    channels, height, width = splits.train.pixels.shape[1:]
+    facts = [
+        ("data set", name),
+        ("fingerprint", dataset.fingerprint),
+        ("image", f"{channels} x {height} x {width}"),
+        ("training images", f"{len(splits.train.labels):,}"),
+        ("test images", f"{len(splits.test.labels):,}"),
+        ("classes", f"{len(splits.classes)}"),
+        ("cache", str(dataset.cache or "none")),
+    ]
+    click.echo(tabulate.tabulate(facts, tablefmt="plain", disable_numparse=True))
+    counts = [
+        numpy.bincount(half.labels, minlength=len(splits.classes))
+        for half in (splits.train, splits.test)
+    ]
+    rows = zip(splits.classes, *counts, strict=True)
+    click.echo("\n" + tabulate.tabulate(rows, ("class", "training", "test")))
+
+
+def _load(
+    session: Session, name: str, settings: tuple[str, ...], data_directory: Path | None
+) -> Dataset:
+    # Imported here: --help must not wait for it.
+    from benchmark.cli.display import open_display
+    from benchmark.config import resolve_selection
+    from benchmark.datasets import default_data_directory, load_dataset
+    from benchmark.progress import shown_by
+
+    shelf = session.catalog().datasets
+    values = parse_settings(settings, _EXAMPLE)
+    origins = {key: f"--set {key}" for key in values}
+    selection = resolve_selection(shelf, name, values, origins)
+    with open_display() as display, shown_by(display.advance):
+        return load_dataset(selection, shelf, data_directory or default_data_directory())

@@ -1,0 +1,152 @@
+"""Progress for people: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+
+# How often a plain line tells of work that is not training, in seconds.
+PLAIN_INTERVAL = 5.0
+
+
+class Display(Protocol):
+    """Shows what goes on."""
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def advance(self, description: str, done: int, total: int) -> None:
+        """Show how far some long work is."""
+
+
+@contextmanager
+def open_display() -> Iterator[Display]:
+    """A bar where stderr is a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield PlainDisplay()
+        return
+    # Imported here: only a terminal needs it.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield BarDisplay(progress)
+
+
+class PlainDisplay:
+    """Lines on stderr; of long work, one every few seconds and one at its end."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print the line."""
+        click.echo(line, err=True)
+
+    def advance(self, description: str, done: int, total: int) -> None:
+        """Print a line if it is time for one."""
+        if description == TRAINING:
+            return
+        now = time.monotonic()
+        if now - self._told >= PLAIN_INTERVAL:
+            self._told = now
+            click.echo(f"{description}: {done:,} of {total:,}", err=True)
+
+
+class BarDisplay:
+    """A bar of rich's for each piece of work, lines above them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def say(self, line: str) -> None:
+        """Print the line above the bars."""
+        self._progress.console.print(line, markup=False, soft_wrap=True)
+
+    def advance(self, description: str, done: int, total: int) -> None:
+        """Move the bar, and take it away at its end."""
+        if description not in self._tasks:
+            self._tasks[description] = self._progress.add_task(description, total=total)
+        self._progress.update(self._tasks[description], completed=done)
+        if done >= total:
+            self._progress.remove_task(self._tasks.pop(description))
+
+
+TRAINING = "training"
+
+
+class TrainingDisplay:
+    """Turns a run's events into lines: all of an epoch's figures, and the time left for the run."""
+
+    def __init__(self, display: Display, pending: Sequence[TrialSpec]) -> None:
+        self._display = display
+        self._epochs_left = {(spec.model, spec.seed): spec.protocol.epochs for spec in pending}
+        self._total = sum(self._epochs_left.values())
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        if self._total:
+            self._display.advance(TRAINING, 0, self._total)
+
+    def report(self, event: TrialEvent) -> None:
+        """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""
+        spec = event.spec
+        if event.epoch is not None:
+            self._epochs_left[spec.model, spec.seed] = spec.protocol.epochs - event.epoch.epoch
+            self._seconds[spec.model].append(event.epoch.train_seconds + event.epoch.eval_seconds)
+            self._display.say(epoch_line(spec, event.epoch, self.seconds_left()))
+        if event.record is not None:
+            self._epochs_left[spec.model, spec.seed] = 0
+            for line in remarks(event.record):
+                self._display.say(line)
+        done = self._total - sum(self._epochs_left.values())
+        self._display.advance(TRAINING, done, self._total)
+
+    def seconds_left(self) -> float:
+        """Each model's median epoch times its epochs left; other models' where it has had none."""
+        medians = {model: statistics.median(seconds) for model, seconds in self._seconds.items()}
+        overall = statistics.median(medians.values())
+        return sum(
+            medians.get(model, overall) * epochs for (model, _), epochs in self._epochs_left.items()
+        )
+
+
+def remarks(record: TrialRecord) -> list[str]:
+    """A trial's warnings, and its reason where it did not complete."""
+    lines = list(record.warnings)
+    if record.status != "completed":
+        lines.append(f"{record.status}: {record.reason}")
+    return [f"benchmark: {record.model.name}, seed {record.seed}: {line}" for line in lines]
+
+
+def epoch_line(spec: TrialSpec, epoch: EpochRecord, seconds_left: float) -> str:
+    """An epoch in a line: what Keras logged of it, and model, seed and the time left."""
+    milliseconds_a_step = 1000 * epoch.train_seconds / spec.protocol.steps_per_epoch
+    return (
+        f"{spec.model} seed {spec.seed}  epoch {epoch.epoch}/{spec.protocol.epochs}  "
+        f"{epoch.train_seconds:.1f} s {milliseconds_a_step:.0f} ms/step  "
+        f"loss {epoch.train_loss:.4f} acc {epoch.train_accuracy:.4f}  "
+        f"test loss {epoch.test_loss:.4f} acc {epoch.test_accuracy:.4f}  "
+        f"{duration(seconds_left)} left"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write a time span for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,42 @@
+"""``benchmark list``: what the plugins offer."""
+
+from __future__ import annotations
+
+import fnmatch
+
+import click
+
+from benchmark.cli.session import Session, everywhere_options
+
+KINDS = ("models", "datasets", "recipes", "columns", "executors")
+
+
+@click.command("list", epilog="Example: benchmark list models 'sep*'")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("pattern", default="*")
+@everywhere_options
+@click.pass_obj
+def command(session: Session, kind: str | None, pattern: str) -> None:
+    """List entries of one KIND or of all, those whose names match PATTERN (a glob)."""
+    # Imported here: --help must not wait for it.
+    import tabulate
+
+    catalog = session.catalog()
+    rows = [
+        (
+            name,
+            offer.entry.name,
+            offer.plugin.distribution or offer.plugin.name,
+            _summary(offer.entry),
+        )
+        for name, shelf in catalog.shelves.items()
+        if kind in (None, name)
+        for offer in shelf
+        if fnmatch.fnmatch(offer.entry.name, pattern)
+    ]
+    click.echo(tabulate.tabulate(rows, ("kind", "name", "from", "summary"), disable_numparse=True))
+
+
+def _summary(entry: object) -> str:
+    text = getattr(entry, "summary", None) or getattr(entry, "header", "")
+    return " ".join(str(text).split())

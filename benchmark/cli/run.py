@@ -1,0 +1,167 @@
+"""``benchmark run``: train what a config names and print the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.session import (
+    Session,
+    data_directory_option,
+    everywhere_options,
+    parse_settings,
+    warn,
+)
+from benchmark.cli.table import TableChoice, TableView, table_options
+
+if TYPE_CHECKING:
+    from benchmark.runner import Outcome, Run
+    from benchmark.strict_yaml import Document
+
+
+@click.command("run", epilog="Example: benchmark run cifar10 -m separable_cnn --seeds 3")
+@click.argument("config", default="quickstart")
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="NAME", help="Train this model; repeatable."
+)
+@click.option("-d", "--dataset", metavar="NAME", help="Train on this data set.")
+@click.option("-r", "--recipe", metavar="NAME", help="Train with this recipe.")
+@click.option("--epochs", type=int, metavar="N", help="Train for N epochs.")
+@click.option(
+    "--seeds", metavar="N|A,B,...", help="Train with seeds 0 to N-1, or with those listed."
+)
+@click.option("--batch-size", type=int, metavar="N", help="Images a step.")
+@click.option("--device", metavar="auto|cpu|cuda[:I]|mps", help="Train on this device.")
+@click.option("--precision", metavar="auto|fp32|bf16", help="Compute in this precision.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any key of the config, such as recipe.learning_rate=3e-4; repeatable.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
+    help="Where runs are kept, each in a folder of its own.",
+)
+@click.option("--fresh", is_flag=True, help="Train everything again, whatever is there already.")
+@click.option("--strict", is_flag=True, help="Stop if any plugin fails to load.")
+@table_options
+@data_directory_option
+@everywhere_options
+@click.pass_obj
+def command(
+    session: Session,
+    /,
+    config: str,
+    out: Path,
+    fresh: bool,
+    strict: bool,
+    table: TableChoice,
+    data_directory: Path | None,
+    **overrides: Any,
+) -> int:
+    """Train the models of CONFIG and print their table.
+
+    CONFIG is a YAML file or a preset's name: quickstart (the default) or cifar10. The same
+    command again finishes what is unfinished and trains nothing twice.
+    """
+    # Imported here: torch takes seconds, and --help must not wait for it.
+    from benchmark import runner
+    from benchmark.cli.display import TrainingDisplay, open_display
+    from benchmark.config import find_document, load_config
+    from benchmark.datasets import default_data_directory
+    from benchmark.progress import shown_by
+
+    document = _overridden(find_document(config), overrides)
+    catalog = session.catalog(strict)
+    resolved = load_config(document, catalog)
+    view = table.view(catalog)
+    with open_display() as display:
+
+        def say(line: str) -> None:
+            display.say(f"benchmark: {line}")
+
+        with shown_by(display.advance):
+            run = runner.prepare(
+                resolved,
+                catalog,
+                data_directory=data_directory or default_data_directory(),
+                out=out,
+                plugins=session.plugins,
+                fresh=fresh,
+                warn=say,
+            )
+        outcome = runner.carry_out(run, TrainingDisplay(display, run.pending).report)
+    _print_table(run, outcome, view)
+    return _exit_code(outcome)
+
+
+def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
+    """Put what the command line says in place of what the config says."""
+    flags = {
+        "models": ("-m", list(overrides["models"]) or None),
+        "dataset": ("-d", overrides["dataset"]),
+        "recipe": ("-r", overrides["recipe"]),
+        "epochs": ("--epochs", overrides["epochs"]),
+        "seeds": ("--seeds", _parse_seeds(overrides["seeds"])),
+        "batch_size": ("--batch-size", overrides["batch_size"]),
+        "device": ("--device", overrides["device"]),
+        "precision": ("--precision", overrides["precision"]),
+    }
+    for key, (flag, value) in flags.items():
+        if value is not None:
+            document = document.replaced((key,), value, flag)
+    for key, value in parse_settings(overrides["settings"], "recipe.learning_rate=3e-4").items():
+        document = _set(document, key.split("."), value)
+    return document
+
+
+def _parse_seeds(text: str | None) -> Any:
+    if text is None:
+        return None
+    parts = [
+        int(part) if part.strip().lstrip("-").isdecimal() else part for part in text.split(",")
+    ]
+    return parts if "," in text else parts[0]
+
+
+def _set(document: Document, location: list[str], value: Any) -> Document:
+    section = document.data.get(location[0])
+    if len(location) > 1 and isinstance(section, str):
+        # An entry given by its name alone has room for options from here on.
+        document = document.replaced(
+            (location[0],), {"name": section}, document.origin((location[0],))
+        )
+    elif len(location) > 1 and isinstance(section, list):
+        raise click.UsageError(
+            f"--set {'.'.join(location)}: the config lists several under {location[0]!r}; "
+            "choose one first (-d NAME)"
+        )
+    return document.replaced(tuple(location), value, f"--set {'.'.join(location)}")
+
+
+def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
+    from benchmark.analysis.summary import summarize
+    from benchmark.report.caption import write_caption
+
+    config = run.description.config
+    summaries = summarize(outcome.records, config.models, len(config.seeds))
+    view.print(summaries, write_caption(run.description, summaries))
+    total = len(config.models) * len(config.seeds)
+    missing = total - len(outcome.records)
+    if missing:
+        warn(f"{missing} of {total} trials are not trained yet: the same command goes on")
+    warn(f"records are in {run.directory.path}")
+
+
+def _exit_code(outcome: Outcome) -> int:
+    if outcome.interrupted:
+        return 130
+    return int(any(record.status != "completed" for record in outcome.records))

@@ -1,0 +1,115 @@
+"""What every command shares: the options that work everywhere, the catalog, and stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from benchmark.catalog import Catalog
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass
+class Session:
+    """One call of the command line."""
+
+    selection: list[str] = field(default_factory=list)
+    verbose: bool = False
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """What came after ``-p``, files as absolute paths, so that it means the same elsewhere."""
+        return tuple(str(Path(p).absolute()) if p.endswith(".py") else p for p in self.selection)
+
+    def catalog(self, strict: bool = False) -> Catalog:
+        """Load the plugins, with a line on stderr for each that failed.
+
+        Raises PluginError if ``strict`` and any did.
+        """
+        # Imported here: plugins import torch, and --help must not wait for it.
+        from benchmark.catalog import load_catalog, require_sound
+
+        catalog = load_catalog(self.plugins)
+        if strict:
+            require_sound(catalog)
+        for line in catalog.complaints:
+            warn(line)
+        if self.verbose:
+            for plugin in catalog.plugins:
+                if plugin.failure and plugin.failure.traceback:
+                    click.echo(plugin.failure.traceback, err=True)
+        return catalog
+
+
+def warn(line: str) -> None:
+    """Say something on stderr."""
+    click.echo(f"benchmark: {line}", err=True)
+
+
+def remember_plugins(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> None:
+    """Keep what came after ``-p`` in the session."""
+    del parameter
+    context.ensure_object(Session).selection.extend(values)
+
+
+def remember_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Keep ``-v`` in the session."""
+    del parameter
+    session = context.ensure_object(Session)
+    session.verbose = session.verbose or value
+
+
+def everywhere_options(function: Function) -> Function:
+    """Add ``-p`` and ``-v`` to a command."""
+    plugin = click.option(
+        "-p",
+        "--plugin",
+        metavar="PLUGIN",
+        multiple=True,
+        expose_value=False,
+        callback=remember_plugins,
+        help="Load a module or file.py as a plugin, or block one with no:NAME.",
+    )
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=remember_verbose,
+        help="Add tracebacks to what is said of failures.",
+    )
+    return plugin(verbose(function))
+
+
+def data_directory_option(function: Function) -> Function:
+    """Add ``--data-dir`` to a command."""
+    return click.option(
+        "--data-dir",
+        "data_directory",
+        type=click.Path(path_type=Path),
+        envvar="BENCHMARK_DATA_DIR",
+        show_envvar=True,
+        metavar="DIR",
+        help="Where data sets lie and are cached (default: the platform's cache directory).",
+    )(function)
+
+
+def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:
+    """Parse KEY=VALUE pairs; raises click.UsageError and ConfigError."""
+    from benchmark.strict_yaml import parse_value
+
+    values = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise click.UsageError(f"--set {setting}: should be KEY=VALUE, such as {prefix}")
+        values[key] = parse_value(text, f"--set {key}")
+    return values

@@ -1,0 +1,73 @@
+"""``benchmark show``: a model's layers, parameters and cost."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from benchmark.cli.session import Session, everywhere_options
+
+# CIFAR-10's, on which the models of the literature are compared.
+INPUT_SHAPE = (3, 32, 32)
+NUM_CLASSES = 10
+
+
+@click.command("show", epilog="Example: benchmark show separable_cnn")
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@everywhere_options
+@click.pass_obj
+def command(session: Session, model: str, as_json: bool) -> None:
+    """Print MODEL's layers in the manner of Keras: layer, output shape, parameters.
+
+    For images of 3 x 32 x 32 and 10 classes; below, the totals and the multiply-accumulates of
+    one image.
+    """
+    # Imported here: torch takes seconds, and --help must not wait for it.
+    import tabulate
+
+    from benchmark.complexity import count_macs, count_parameters, layer_table
+    from benchmark.trial import build_model
+
+    network = build_model(session.catalog().models[model], INPUT_SHAPE, NUM_CLASSES)
+    layers = layer_table(network, INPUT_SHAPE)
+    params = count_parameters(network)
+    macs = count_macs(network, INPUT_SHAPE)
+    if as_json:
+        content = {
+            "model": model,
+            "input_shape": INPUT_SHAPE,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "type": layer.type,
+                    "output_shape": layer.output_shape,
+                    "params": layer.params,
+                }
+                for layer in layers
+            ],
+            "params": params.model_dump(),
+            "macs": macs,
+        }
+        click.echo(json.dumps(content, indent=1))
+        return
+    rows = [
+        (f"{layer.name} ({layer.type})", _shape(layer.output_shape), f"{layer.params:,}")
+        for layer in layers
+    ]
+    click.echo(f"{model}: images of 3 x 32 x 32, 10 classes\n")
+    headers = ("layer (type)", "output shape", "params")
+    click.echo(
+        tabulate.tabulate(rows, headers, colalign=("left", "left", "right"), disable_numparse=True)
+    )
+    click.echo(
+        f"\nTotal params:         {params.total:>13,}\n"
+        f"Trainable params:     {params.trainable:>13,}\n"
+        f"Non-trainable params: {params.total - params.trainable:>13,}\n"
+        f"Multiply-accumulates: {macs:>13,}"
+    )
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in sizes)

@@ -1,0 +1,124 @@
+"""``benchmark table``: print a run's table again; and the choices every table has."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.session import Session, everywhere_options, warn
+from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
+
+if TYPE_CHECKING:
+    from benchmark.analysis.summary import ModelSummary
+    from benchmark.catalog import Catalog
+    from benchmark.entries import Column
+
+
+@dataclass(frozen=True)
+class TableView:
+    """How a table is shown: its format, its columns, and the one its rows are sorted by."""
+
+    format: str
+    columns: tuple[Column, ...]
+    sort: Column | None
+
+    def print(self, summaries: Sequence[ModelSummary], caption: str) -> None:
+        """Print the table on stdout."""
+        from benchmark.report.table import DEFAULT_WIDTH, render, sort_summaries
+
+        if self.sort is not None:
+            summaries = sort_summaries(summaries, self.sort)
+        width = DEFAULT_WIDTH
+        if sys.stdout.isatty():
+            width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
+        click.echo(render(summaries, self.columns, self.format, caption, width))
+
+
+@dataclass(frozen=True)
+class TableChoice:
+    """What ``--format``, ``--columns`` and ``--sort`` say."""
+
+    format: str
+    column_names: tuple[str, ...]
+    sort_name: str | None
+
+    def view(self, catalog: Catalog) -> TableView:
+        """Look the columns up; raises UnknownNameError."""
+        sort = catalog.columns[self.sort_name].entry if self.sort_name else None
+        return TableView(self.format, tuple(self._columns(catalog)), sort)
+
+    def _columns(self, catalog: Catalog) -> list[Column]:
+        if self.column_names:
+            return [catalog.columns[name].entry for name in self.column_names]
+        every = [offer.entry for offer in catalog.columns]
+        if self.format in FORMATS_FOR_PROGRAMS:
+            return every
+        return [column for column in every if column.shown]
+
+
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--format``, ``--columns``, ``--sort``: the command gets a TableChoice ``table``."""
+
+    @click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
+        show_default=True,
+        help="How the table is written.",
+    )
+    @click.option(
+        "--columns",
+        metavar="NAME,...",
+        help="Show these columns, in this order ('benchmark list columns' names them).",
+    )
+    @click.option("--sort", metavar="NAME", help="Order rows by this column, the best first.")
+    @functools.wraps(function)
+    def wrapper(
+        *arguments: Any, format: str, columns: str | None, sort: str | None, **rest: Any
+    ) -> Any:
+        names = tuple(name.strip() for name in columns.split(",")) if columns else ()
+        return function(*arguments, table=TableChoice(format, names, sort), **rest)
+
+    return wrapper
+
+
+@click.command(
+    "table", epilog="Example: benchmark table runs/cifar10-1a2b3c4d --sort test_accuracy"
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@table_options
+@everywhere_options
+@click.pass_obj
+def command(session: Session, run: Path, table: TableChoice) -> None:
+    """Print the table of the run in the folder RUN again.
+
+    Records that cannot be read are named on stderr; the others are shown.
+    """
+    # Imported here: --help must not wait for it.
+    from benchmark.analysis.summary import summarize
+    from benchmark.report.caption import write_caption
+    from benchmark.store import RunDirectory, UnreadableError
+
+    directory = RunDirectory(run)
+    try:
+        description = directory.read_description()
+    except UnreadableError as error:
+        warn(f"{run / 'run.json'} is left out: {error}")
+        description = None
+    view = table.view(session.catalog())
+    records, complaints = directory.read_records(description.protocol.hash if description else None)
+    for complaint in complaints:
+        warn(complaint)
+    if description is None:
+        view.print(summarize(records), caption="")
+        return
+    config = description.config
+    summaries = summarize(records, config.models, len(config.seeds))
+    view.print(summaries, write_caption(description, summaries))

@@ -1,0 +1,259 @@
+"""From a YAML file and the command line to a RunConfig, every fault found and told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from benchmark.catalog import Catalog, Shelf
+from benchmark.entries import Options, check_name
+from benchmark.errors import ConfigError, Fault, UnknownNameError
+from benchmark.records import Selection
+from benchmark.spelling import did_you_mean
+from benchmark.strict_yaml import Document, Location, dotted, read_document
+
+PRESETS = "benchmark.presets"
+DEFAULTS = "defaults"
+
+
+class RunConfig(BaseModel):
+    """What to run. Where a key is left out, ``configs/defaults.yaml`` says what holds.
+
+    ``dataset`` lists data sets of which the first that can be had is used. ``seeds`` is a list of
+    different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
+    ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
+    table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    note: str | None = None
+    dataset: tuple[Selection, ...]
+    models: tuple[str, ...] = Field(min_length=1)
+    recipe: Selection
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    seeds: tuple[int, ...]
+    train_images: int | None = Field(default=None, ge=1)
+    test_images: int | None = Field(default=None, ge=1)
+    device: str
+    precision: Literal["auto", "fp32", "bf16"]
+    executor: Selection
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        return check_name(name)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _models_are_different(cls, models: Any) -> Any:
+        if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
+            raise ValueError("should be a list of names")
+        if len(set(models)) < len(models):
+            raise ValueError("names a model twice")
+        return tuple(models)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds_are_different(cls, seeds: Any) -> Any:
+        expected = "should be a number of seeds (1 or more) or a list of different whole numbers"
+        if _is_whole_number(seeds) and seeds >= 1:
+            return tuple(range(seeds))
+        if not isinstance(seeds, list) or not seeds:
+            raise ValueError(f"{expected}, got {seeds!r}")
+        if not all(_is_whole_number(seed) and seed >= 0 for seed in seeds):
+            raise ValueError(f"{expected}, got {seeds!r}")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{expected}, got {seeds!r}, which has one twice")
+        return tuple(seeds)
+
+
+def _is_whole_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def preset_names() -> list[str]:
+    """The configs that are installed with the package."""
+    files = resources.files(PRESETS).iterdir()
+    names = (file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return sorted(name for name in names if name != DEFAULTS)
+
+
+def find_document(config: str) -> Document:
+    """Read a config given by path or by a preset's name.
+
+    Raises ConfigError where there is none, and for what ``read_document`` refuses.
+    """
+    if config in preset_names():
+        return _preset(config)
+    path = Path(config)
+    if path.suffix in (".yaml", ".yml") or path.exists() or path.parent != Path():
+        return read_document(path)
+    known = preset_names()
+    hint = did_you_mean(config, known) or f" (there are: {', '.join(known)})"
+    raise ConfigError([Fault("", config, f"no such file and no preset of that name{hint}")])
+
+
+def _preset(name: str) -> Document:
+    with resources.as_file(resources.files(PRESETS) / f"{name}.yaml") as path:
+        return read_document(path)
+
+
+def load_config(document: Document, catalog: Catalog) -> RunConfig:
+    """Validate a document against what the plugins offer.
+
+    Raises ConfigError with every fault: unknown keys, names and options, wrong types and values.
+    """
+    document = _with_defaults(document)
+    checker = _Checker(document)
+    sections = {
+        "dataset": checker.selections("dataset", catalog.datasets),
+        "recipe": checker.selection("recipe", catalog.recipes),
+        "executor": checker.selection("executor", catalog.executors),
+    }
+    checker.names("models", catalog.models)
+    config = checker.validate({**document.data, **sections})
+    if checker.faults or config is None:
+        raise ConfigError(list(dict.fromkeys(checker.faults)))
+    return config
+
+
+def validate_options(options_type: type[Options], given: Mapping[str, Any]) -> Options:
+    """Check options against their type, strictly, as if read from JSON; fills in the defaults.
+
+    Raises pydantic's ValidationError.
+    """
+    return options_type.model_validate_json(json.dumps(given), strict=True)
+
+
+def resolve_selection(
+    shelf: Shelf[Any], name: str, given: Mapping[str, Any], origins: Mapping[str, str]
+) -> Selection:
+    """Look an entry up and complete its options; ``origins`` says where each option was given.
+
+    Raises ConfigError for an unknown name or faulty options.
+    """
+    document = Document("", given, {(key,): origin for key, origin in origins.items()})
+    checker = _Checker(document)
+    selection = checker.resolve((), name, given, shelf)
+    if checker.faults or selection is None:
+        raise ConfigError(checker.faults)
+    return selection
+
+
+def _with_defaults(document: Document) -> Document:
+    defaults = _preset(DEFAULTS)
+    origins = {**defaults.origins, **document.origins}
+    name = {"name": Path(document.source).stem} if document.source else {}
+    return Document(document.source, {**defaults.data, **name, **document.data}, origins)
+
+
+class _Checker:
+    """Collects the faults of one document."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.faults: list[Fault] = []
+
+    def fault(self, location: Location, message: str) -> None:
+        origin = self.document.origin(location)
+        # A flag of the command line names its key itself.
+        is_flag = origin.startswith("-") and location in self.document.origins
+        key = "" if is_flag else dotted(location)
+        self.faults.append(Fault(origin, key, message))
+
+    def names(self, key: str, shelf: Shelf[Any]) -> None:
+        names = self.document.data.get(key)
+        for index, name in enumerate(names if isinstance(names, list) else []):
+            if isinstance(name, str):
+                self._known((key, index), name, shelf)
+
+    def selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
+        raw = self.document.data.get(key)
+        if not isinstance(raw, list):
+            selection = self.selection(key, shelf)
+            return (selection,) if selection else None
+        if not raw:
+            self.fault((key,), "should name at least one")
+        found = [self._one((key, index), item, shelf) for index, item in enumerate(raw)]
+        return tuple(selection for selection in found if selection)
+
+    def selection(self, key: str, shelf: Shelf[Any]) -> Selection | None:
+        if key not in self.document.data:
+            return None
+        return self._one((key,), self.document.data[key], shelf)
+
+    def _one(self, location: Location, raw: Any, shelf: Shelf[Any]) -> Selection | None:
+        given = {"name": raw} if isinstance(raw, str) else raw
+        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+            self.fault(location, "should be a name, or a mapping with a name and options")
+            return None
+        options = {key: value for key, value in given.items() if key != "name"}
+        return self.resolve(location, given["name"], options, shelf)
+
+    def resolve(
+        self, location: Location, name: str, options: Mapping[str, Any], shelf: Shelf[Any]
+    ) -> Selection | None:
+        if not self._known(location, name, shelf):
+            return None
+        options_type = shelf[name].entry.options
+        try:
+            validated = validate_options(options_type, options)
+        except ValidationError as error:
+            self._validation_faults(error, options_type, location)
+            return None
+        return Selection(name=name, options=validated.model_dump(mode="json"))
+
+    def _known(self, location: Location, name: str, shelf: Shelf[Any]) -> bool:
+        try:
+            shelf[name]
+        except UnknownNameError as error:
+            self.fault(location, str(error))
+            return False
+        return True
+
+    def validate(self, data: Mapping[str, Any]) -> RunConfig | None:
+        unresolved = {
+            key for key, value in data.items() if value is None and key in self.document.data
+        }
+        try:
+            return RunConfig.model_validate(data)
+        except ValidationError as error:
+            self._validation_faults(error, RunConfig, (), ignore=unresolved)
+            return None
+
+    def _validation_faults(
+        self,
+        error: ValidationError,
+        model: type[BaseModel],
+        prefix: Location,
+        ignore: set[str] = frozenset(),  # type: ignore[assignment]
+    ) -> None:
+        for detail in error.errors():
+            location = detail["loc"]
+            if location and location[0] in ignore and self.faults:
+                continue
+            self.fault((*prefix, *location), _message(detail, model))
+
+
+def _message(detail: Any, model: type[BaseModel]) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            key = str(detail["loc"][-1])
+            known = list(model.model_fields)
+            there_are = f" (there are: {', '.join(known)})" if known else " (it has no options)"
+            return f"unknown key{did_you_mean(key, known) or there_are}"
+        case "missing":
+            return "missing"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case _:
+            message = detail["msg"].removeprefix("Input ")
+            return f"{message[0].lower()}{message[1:]}, got {detail['input']!r}"

@@ -1,0 +1,188 @@
+"""What a plugin can offer: models, data sets, recipes, columns, executors and callbacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy
+    import torch
+
+    from benchmark.analysis.summary import ModelSummary
+    from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def check_name(name: object) -> str:
+    """Return ``name`` if it can be an entry's name and a folder's, else raise ValueError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"not a name: {name!r} "
+            "(1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit)"
+        )
+    return name
+
+
+class Options(BaseModel):
+    """Base of an entry's options: typed fields with defaults; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What every entry has: a name that users type."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+@dataclass(frozen=True)
+class ModelEntry(Entry):
+    """A model architecture.
+
+    ``build(input_shape, num_classes)`` returns a fresh ``torch.nn.Module`` that maps a float
+    tensor of N x C x H x W, pixels between 0 and 1, to N x ``num_classes`` logits, where
+    ``input_shape`` is (C, H, W). It draws its initial weights from torch's global generator,
+    which is seeded before the call, and raises ValueError for a shape it cannot work with.
+    """
+
+    build: Callable[[tuple[int, int, int], int], torch.nn.Module]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images: ``pixels`` uint8 of N x C x H x W, ``labels`` int64 of N."""
+
+    pixels: numpy.ndarray[Any, Any]
+    labels: numpy.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """A data set: images to train on, images to test on, and the names of the classes."""
+
+    train: Images
+    test: Images
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetEntry(Entry):
+    """A data set.
+
+    ``load(data_directory, options)`` fetches or reads it and returns all its images; it raises
+    DatasetUnavailableError where it cannot be had and DatasetError where it is damaged.
+
+    ``identify(data_directory, options)``, where given, says cheaply and without reading the
+    images what ``load`` would read (a checksum; file names, sizes and times). What was loaded is
+    then cached under that text, and ``load`` is called again only when the text changes.
+    """
+
+    load: Callable[[Path, Any], ImageSplits]
+    summary: str = ""
+    options: type[Options] = Options
+    identify: Callable[[Path, Any], str] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a recipe knows before it configures a training."""
+
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    options: Any
+
+    @property
+    def total_steps(self) -> int:
+        """The number of optimiser steps in the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How a model is trained.
+
+    ``learning_rates`` holds one factor a step, ``plan.total_steps`` in all; before step i every
+    parameter group's learning rate is the one it was configured with times ``learning_rates[i]``.
+    All are decided before the first step. ``loss(logits, labels)`` maps N x K floats and N int64
+    to the batch's mean loss, a scalar.
+    """
+
+    optimizer: torch.optim.Optimizer
+    learning_rates: Sequence[float]
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class RecipeEntry(Entry):
+    """A way to train: ``configure(model, plan)`` returns the Optimization of one training."""
+
+    configure: Callable[[torch.nn.Module, TrainingPlan], Optimization]
+    summary: str = ""
+    options: type[Options] = Options
+
+
+@dataclass(frozen=True)
+class Column(Entry):
+    """A column of the table.
+
+    ``value(summary)`` returns a model's figure in base units (seconds, bytes, fractions), or
+    None where there is none; ``text(summary)``, where given, writes it for people.
+    ``better`` says which direction wins and so which row ``--sort`` puts first.
+    A column that is not ``shown`` stands only in the formats for programs and where ``--columns``
+    names it.
+    """
+
+    header: str
+    value: Callable[[ModelSummary], Any]
+    better: Literal["higher", "lower"] | None = None
+    text: Callable[[ModelSummary], str] | None = None
+    shown: bool = True
+
+
+class Executor(Protocol):
+    """Carries trials out, somewhere."""
+
+    def run(
+        self, specs: Sequence[TrialSpec], report: Callable[[TrialEvent], None]
+    ) -> Iterator[TrialRecord]:
+        """Yield each trial's record as it ends; call ``report`` in this process as epochs end."""
+
+
+@dataclass(frozen=True)
+class ExecutorEntry(Entry):
+    """A place to carry trials out: ``create(options)`` returns an Executor."""
+
+    create: Callable[[Any], Executor]
+    summary: str = ""
+    options: type[Options] = Options
+
+
+@dataclass
+class Callback:
+    """Told what happens in one trial, outside the timed regions; every method is optional."""
+
+    def on_trial_start(self, model: torch.nn.Module) -> None:
+        """Called when the model is built and on its device, before the first step."""
+
+    def on_epoch_end(self, epoch: EpochRecord) -> None:
+        """Called after every epoch's evaluation."""
+
+    def on_trial_end(self, record: TrialRecord) -> None:
+        """Called with the record of a trial that completed."""
+
+    def on_trial_error(self, error: BaseException) -> None:
+        """Called with what ended a trial that did not complete."""

@@ -1,0 +1,65 @@
+"""What can go wrong through nobody's bug: each kind is told to the user in a line.
+
+Everything else that is raised is a bug and ends in a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class BenchmarkError(Exception):
+    """A user's mistake or a bad file; its text says what is wrong, where, and what to do."""
+
+
+class UnknownNameError(BenchmarkError):
+    """A name that no plugin offers, or that more than one offers."""
+
+
+class PluginError(BenchmarkError):
+    """A plugin that was asked for cannot be used."""
+
+
+class DatasetError(BenchmarkError):
+    """A data set that is damaged or not in the form it should have."""
+
+
+class DatasetUnavailableError(DatasetError):
+    """A data set that cannot be had here and now: the reason, and a remedy.
+
+    Where a config lists several data sets, the next is tried.
+    """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(f"{reason}; {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+class DeviceError(BenchmarkError):
+    """A device or a precision that this machine does not have."""
+
+
+class StoreError(BenchmarkError):
+    """A run directory that cannot be written or read."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a config: where it stands, the key it concerns, and what it is."""
+
+    origin: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.origin, self.key, self.message) if part)
+
+
+class ConfigError(BenchmarkError):
+    """A config with faults; all of them, a line each."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)

@@ -1,0 +1,181 @@
+"""What a trial is told and what it says: versioned, validated, nothing but data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA: Literal[1] = 1
+
+Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted"]
+
+
+class _Record(BaseModel):
+    # Strict, so that "1" is no number; keys this version does not know are left alone.
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class Selection(_Record):
+    """An entry chosen by name, and its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class DatasetRecord(_Record):
+    """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's."""
+
+    name: str
+    fingerprint: str
+    train_images: int = Field(ge=1)
+    test_images: int = Field(ge=1)
+    classes: int = Field(ge=1)
+
+
+class Protocol(_Record):
+    """All that must be equal for two rows to be compared."""
+
+    dataset: DatasetRecord
+    recipe: Selection
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    steps_per_epoch: int = Field(ge=1)
+    precision: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the protocol, in hexadecimal."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+
+
+class TrialSpec(_Record):
+    """One model to be trained once with one seed, and all that is needed to do it anywhere.
+
+    ``directory`` is the trial's own folder, in which its plugins may write;
+    ``plugins`` is what came after ``-p``, so that a worker has the plugins its parent had.
+    """
+
+    model: str
+    seed: int = Field(ge=0)
+    protocol: Protocol
+    dataset: Selection
+    device: str
+    data_directory: Path
+    directory: Path
+    plugins: tuple[str, ...] = ()
+
+
+class ModelRecord(_Record):
+    """The model of a trial and where it comes from."""
+
+    name: str
+    plugin: str
+    distribution: str | None
+    version: str | None
+
+
+class ParameterCount(_Record):
+    """Values in the model's state: ``total`` counts parameters and floating-point buffers.
+
+    So does Keras ("Total params"); integer counters, such as PyTorch's number of batches that a
+    BatchNorm has seen, are left out. ``trainable`` is what the optimiser may move.
+    """
+
+    total: int
+    trainable: int
+    buffers: int
+
+
+class EpochRecord(_Record):
+    """One epoch; losses are means an image, accuracies fractions."""
+
+    epoch: int = Field(ge=1)
+    train_seconds: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    eval_seconds: float
+    learning_rate: float
+
+
+class Timing(_Record):
+    """Where a trial's time went, in seconds.
+
+    ``epoch_seconds`` is the median training time of the epochs after the first, None where there
+    was only one; ``total_seconds`` goes from the trial's start to its end.
+    """
+
+    setup_seconds: float | None = None
+    first_epoch_seconds: float | None = None
+    epoch_seconds: float | None = None
+    total_seconds: float
+
+
+class TrialRecord(_Record):
+    """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?"""
+
+    # "schema" is the name in the file; pydantic's own models have an attribute of that name.
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    status: Status
+    reason: str | None
+    seed: int
+    model: ModelRecord
+    dataset: DatasetRecord
+    recipe: dict[str, Any]
+    protocol: str
+    batch_size: int
+    steps_per_epoch: int
+    device: str
+    precision: str
+    params: ParameterCount | None
+    macs: int | None
+    epochs: tuple[EpochRecord, ...]
+    timing: Timing
+    peak_memory_bytes: int | None
+    correct: str | None
+    warnings: tuple[str, ...] = ()
+    environment: dict[str, Any]
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """The fraction of test images right after the last epoch; None unless completed."""
+        if self.status != "completed":
+            return None
+        return self.epochs[-1].test_accuracy
+
+    @property
+    def correct_images(self) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]] | None:
+        """Which test images were classified rightly, bool of N; None unless completed."""
+        if self.correct is None:
+            return None
+        packed = numpy.frombuffer(base64.b64decode(self.correct), numpy.uint8)
+        return numpy.unpackbits(packed, count=self.dataset.test_images).astype(bool)
+
+
+def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
+    """Base64 of bits, eight a byte, the first in the highest."""
+    return base64.b64encode(numpy.packbits(numpy.asarray(correct, bool)).tobytes()).decode("ascii")
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """What just happened in a trial: an epoch ended, or the trial did; with neither, it started."""
+
+    spec: TrialSpec
+    epoch: EpochRecord | None = None
+    record: TrialRecord | None = None
+
+
+def canonical_json(data: Mapping[str, Any]) -> bytes:
+    """The one way to write ``data``: sorted keys, no spaces, no infinities."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8")

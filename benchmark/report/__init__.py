@@ -1,0 +1,1 @@
+"""What a run shows: its table and the words about it."""

@@ -1,0 +1,49 @@
+"""The words above the table: what was trained, on what, how, and what the figures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.analysis.summary import ModelSummary
+from benchmark.store import RunDescription
+
+
+def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
+    """Name data set, images, epochs, recipe, device and precision, and how seeds were summed up."""
+    config, protocol = description.config, description.protocol
+    dataset = protocol.dataset
+    options = protocol.recipe.options.items()
+    recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
+    lines = [
+        f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
+        f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
+        f"{dataset.classes} classes; {protocol.epochs} epochs, batch {protocol.batch_size}, "
+        f"recipe {recipe}; {_devices(description, summaries)}, {protocol.precision}.",
+        _figures(summaries),
+    ]
+    if config.note:
+        lines.append(config.note)
+    return "\n".join(lines)
+
+
+def _devices(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
+    environment = description.environment
+    used = {record.device for summary in summaries for record in summary.records}
+    names = []
+    for device in sorted(used):
+        if device.startswith("cuda"):
+            index = int(device.partition(":")[2] or 0)
+            names.append(f"{device} ({environment['gpus'][index]['name']})")
+        else:
+            names.append(f"{device} ({environment['processor']}, {environment['threads']} threads)")
+    return ", ".join(names) or "no trial yet"
+
+
+def _figures(summaries: Sequence[ModelSummary]) -> str:
+    most = max((len(summary.completed) for summary in summaries), default=0)
+    accuracy = "Test accuracy is that after the last epoch"
+    if most > 1:
+        accuracy += f", mean ± 95 % t interval over n = {most} seeds"
+    elif most == 1:
+        accuracy += ", of one seed (so without an interval)"
+    return f"{accuracy}; epoch time is the median training time of the epochs after the first."

@@ -1,0 +1,172 @@
+"""A config to trials, trials to an executor, records to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.catalog import Catalog
+from benchmark.config import RunConfig, validate_options
+from benchmark.datasets import Dataset, first_available
+from benchmark.entries import Executor
+from benchmark.environment import describe_environment
+from benchmark.errors import BenchmarkError
+from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
+from benchmark.store import RunDescription, RunDirectory, UnreadableError
+from benchmark.training.device import resolve_device, resolve_precision
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to be carried out: all that could be wrong has been looked for.
+
+    ``earlier`` are the records that are there already, ``pending`` the trials still to train.
+    """
+
+    description: RunDescription
+    directory: RunDirectory
+    executor: Executor
+    earlier: tuple[TrialRecord, ...]
+    pending: tuple[TrialSpec, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The records of a run's trials, earlier ones among them, and whether it was interrupted."""
+
+    records: tuple[TrialRecord, ...]
+    interrupted: bool
+
+
+def prepare(
+    config: RunConfig,
+    catalog: Catalog,
+    *,
+    data_directory: Path,
+    out: Path,
+    plugins: tuple[str, ...],
+    fresh: bool,
+    warn: Warn,
+) -> Run:
+    """Load the data set and lay the trials out; writes nothing but the data set's cache.
+
+    ``plugins`` is what came after ``-p``; ``fresh`` leaves earlier records out of account.
+
+    Raises DeviceError, DatasetError, and BenchmarkError for a batch larger than the training set.
+    """
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
+    protocol = _protocol(config, dataset, precision)
+    directory = RunDirectory.of(out, config.name, protocol)
+    # Seed by seed, so that a drift of the machine's speed hits all models alike.
+    specs = tuple(
+        TrialSpec(
+            model=model,
+            seed=seed,
+            protocol=protocol,
+            dataset=dataset.selection,
+            device=str(device),
+            data_directory=data_directory.absolute(),
+            directory=directory.trial_directory(model, seed).absolute(),
+            plugins=plugins,
+        )
+        for seed in config.seeds
+        for model in config.models
+    )
+    entry = catalog.executors[config.executor.name].entry
+    executor = entry.create(validate_options(entry.options, config.executor.options))
+    description = RunDescription(
+        config=config, protocol=protocol, environment=describe_environment()
+    )
+    earlier = [] if fresh else _earlier_records(directory, specs, warn)
+    done = {(record.model.name, record.seed) for record in earlier}
+    pending = tuple(spec for spec in specs if (spec.model, spec.seed) not in done)
+    if earlier:
+        warn(_reuse_line(earlier, len(pending)))
+    return Run(description, directory, executor, tuple(earlier), pending)
+
+
+def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
+    """Train what is pending and keep each record as it comes; ``report`` is told of every event.
+
+    An interruption ends the run; finished trials are kept. Raises StoreError.
+    """
+    run.directory.write_description(run.description)
+    for spec in run.pending:
+        run.directory.start_trial(spec.model, spec.seed)
+
+    def keep_and_report(event: TrialEvent) -> None:
+        if event.epoch is not None:
+            run.directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
+        report(event)
+
+    specs = {(spec.model, spec.seed): spec for spec in run.pending}
+    records = [*run.earlier]
+    interrupted = False
+    try:
+        for record in run.executor.run(run.pending, keep_and_report):
+            run.directory.write_record(record)
+            records.append(record)
+            report(TrialEvent(specs[record.model.name, record.seed], record=record))
+            interrupted = record.status == "interrupted"
+            if interrupted:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    return Outcome(tuple(records), interrupted)
+
+
+def _protocol(config: RunConfig, dataset: Dataset, precision: str) -> Protocol:
+    train_images = _size(config.train_images, len(dataset.splits.train.labels))
+    if config.batch_size > train_images:
+        raise BenchmarkError(
+            f"batch_size {config.batch_size} is larger than the training set "
+            f"({train_images} images)"
+        )
+    return Protocol(
+        dataset=DatasetRecord(
+            name=dataset.selection.name,
+            fingerprint=dataset.fingerprint,
+            train_images=train_images,
+            test_images=_size(config.test_images, len(dataset.splits.test.labels)),
+            classes=len(dataset.splits.classes),
+        ),
+        recipe=config.recipe,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        steps_per_epoch=train_images // config.batch_size,
+        precision=precision,
+    )
+
+
+def _size(wanted: int | None, available: int) -> int:
+    return available if wanted is None else min(wanted, available)
+
+
+def _earlier_records(
+    directory: RunDirectory, specs: Sequence[TrialSpec], warn: Warn
+) -> list[TrialRecord]:
+    records = []
+    for spec in specs:
+        try:
+            record = directory.read_record(spec.model, spec.seed)
+        except UnreadableError as error:
+            warn(f"the record of {spec.model}, seed {spec.seed} is trained again: {error}")
+            continue
+        if record and record.status != "interrupted" and record.protocol == spec.protocol.hash:
+            records.append(record)
+    return records
+
+
+def _reuse_line(records: Sequence[TrialRecord], pending: int) -> str:
+    completed = sum(record.status == "completed" for record in records)
+    failed = len(records) - completed
+    failed_text = f" and {failed} that failed" if failed else ""
+    return (
+        f"{completed} completed trials{failed_text} found from an earlier run, {pending} to train "
+        "(--fresh trains all again)"
+    )

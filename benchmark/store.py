@@ -1,0 +1,180 @@
+"""A run's directory: what was asked for, and a record of every trial.
+
+The directory is the truth; everything shown of a run is read from it::
+
+    run.json                               what was asked for, the protocol, the environment
+    trials/<model>/seed-<n>/trial.json     the record, written once, atomically
+    trials/<model>/seed-<n>/history.jsonl  one line an epoch, appended
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.config import RunConfig
+from benchmark.errors import StoreError
+from benchmark.files import write_atomically
+from benchmark.records import SCHEMA, EpochRecord, Protocol, TrialRecord, canonical_json
+
+RUN_FILE = "run.json"
+RECORD_FILE = "trial.json"
+HISTORY_FILE = "history.jsonl"
+CHECKSUM = "checksum"
+
+
+class RunDescription(BaseModel):
+    """What a run directory's ``run.json`` says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    config: RunConfig
+    protocol: Protocol
+    environment: dict[str, Any]
+
+
+class UnreadableError(Exception):
+    """A file of a run that is cut short, altered, or written by a newer version."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run on disk. Its methods raise StoreError where the disk refuses."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, parent: Path, name: str, protocol: Protocol) -> RunDirectory:
+        """The directory of the run of that name and protocol below ``parent``."""
+        return cls(parent / f"{name}-{protocol.hash[:8]}")
+
+    def trial_directory(self, model: str, seed: int) -> Path:
+        """The folder of one trial."""
+        return self.path / "trials" / model / f"seed-{seed}"
+
+    def write_description(self, description: RunDescription) -> None:
+        """Write what is run; replaces what an earlier command wrote."""
+        content = description.model_dump(mode="json")
+        self._write(self.path / RUN_FILE, {"schema": SCHEMA, **content})
+
+    def read_description(self) -> RunDescription:
+        """Read what was run.
+
+        Raises StoreError where this is no run directory, UnreadableError where the file is damaged.
+        """
+        file = self.path / RUN_FILE
+        if not file.is_file():
+            raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
+        try:
+            return RunDescription.model_validate_json(json.dumps(_read(file)))
+        except ValidationError as error:
+            raise UnreadableError(_first_fault(error)) from error
+
+    def write_record(self, record: TrialRecord) -> None:
+        """Write a trial's record; a crash leaves the old one or the new one."""
+        folder = self.trial_directory(record.model.name, record.seed)
+        self._write(folder / RECORD_FILE, record.model_dump(mode="json", by_alias=True))
+
+    def read_record(self, model: str, seed: int) -> TrialRecord | None:
+        """Read one record, None where there is none; raises UnreadableError."""
+        file = self.trial_directory(model, seed) / RECORD_FILE
+        return self._record(file) if file.exists() else None
+
+    def read_records(self, protocol: str | None) -> tuple[list[TrialRecord], list[str]]:
+        """Read the records made under the protocol of that hash (None: under the first record's).
+
+        Those that cannot be read are named, each in a line, and left out.
+        """
+        records: list[TrialRecord] = []
+        complaints = []
+        for file in sorted(self.path.glob(f"trials/*/seed-*/{RECORD_FILE}"), key=_model_and_seed):
+            try:
+                record = self._record(file)
+                protocol = protocol or record.protocol
+                if record.protocol != protocol:
+                    raise UnreadableError("it was made under another protocol")
+                records.append(record)
+            except UnreadableError as error:
+                complaints.append(f"{file} is left out: {error}")
+        return records, complaints
+
+    def start_trial(self, model: str, seed: int) -> Path:
+        """Make a trial's folder, empty of an earlier attempt; returns it."""
+        folder = self.trial_directory(model, seed)
+        with _disk_faults(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def append_epoch(self, model: str, seed: int, epoch: EpochRecord) -> None:
+        """Add an epoch to a trial's history."""
+        file = self.trial_directory(model, seed) / HISTORY_FILE
+        with _disk_faults(file), file.open("a", encoding="utf-8") as lines:
+            lines.write(epoch.model_dump_json() + "\n")
+
+    def _record(self, file: Path) -> TrialRecord:
+        try:
+            record = TrialRecord.model_validate_json(json.dumps(_read(file)))
+        except ValidationError as error:
+            raise UnreadableError(_first_fault(error)) from error
+        if self.trial_directory(record.model.name, record.seed) != file.parent:
+            raise UnreadableError(
+                f"it is the record of another trial ({record.model.name}, seed {record.seed})"
+            )
+        return record
+
+    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
+        checked = {**content, CHECKSUM: _checksum(content)}
+        text = json.dumps(checked, indent=1, allow_nan=False) + "\n"
+        with _disk_faults(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, text.encode("utf-8"))
+
+
+@contextmanager
+def _disk_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UnreadableError("it is cut short or damaged: not JSON") from error
+    if not isinstance(content, dict):
+        raise UnreadableError("it is damaged: not a JSON object")
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UnreadableError(
+            f"it was written by a newer version (schema {schema}, this one reads up to {SCHEMA})"
+        )
+    if content.pop(CHECKSUM, None) != _checksum(content):
+        raise UnreadableError("it was altered: its checksum does not match")
+    return content
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _model_and_seed(file: Path) -> tuple[str, int]:
+    seed = file.parent.name.removeprefix("seed-")
+    return file.parent.parent.name, int(seed) if seed.isdecimal() else -1
+
+
+def _first_fault(error: ValidationError) -> str:
+    detail = error.errors()[0]
+    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"

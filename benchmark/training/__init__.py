@@ -1,0 +1,1 @@
+"""The hot path: images on the device, one step, one epoch."""

@@ -1,0 +1,64 @@
+"""Time and memory, read when the device has finished what it was given."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+
+class Clock:
+    """A clock that waits for the device before it is read."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def now(self) -> float:
+        """Seconds since some fixed point, after all work queued on the device is done."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter()
+
+
+class PeakMemory:
+    """The most memory used since this object was made.
+
+    On CUDA, what PyTorch allocated on the device. Elsewhere the process's resident size; Linux
+    can start that count afresh, other systems count from the process's start.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_peak_resident_size()
+
+    def bytes(self) -> int:
+        """The peak so far, in bytes."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        return _peak_resident_bytes()
+
+
+def _reset_peak_resident_size() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        # Not Linux, or not permitted: the count then goes from the process's start.
+        return
+
+
+def _peak_resident_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

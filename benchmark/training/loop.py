@@ -1,0 +1,110 @@
+"""An epoch, an evaluation, a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmark.records import EpochRecord
+from benchmark.training.clock import Clock
+from benchmark.training.data import ResidentImages, epoch_order
+from benchmark.training.device import autocast
+from benchmark.training.steps import TrainingStep
+
+# As many images as keep a CPU's cores busy without filling its memory with activations.
+EVALUATION_BATCH = 500
+
+
+class DivergedError(Exception):
+    """The loss stopped being a finite number."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy an image, and which images were classified rightly (bool of N)."""
+
+    loss: float
+    correct: numpy.ndarray[tuple[int], numpy.dtype[numpy.bool_]]
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction classified rightly."""
+        return float(self.correct.mean())
+
+
+def train(
+    step: TrainingStep, test: ResidentImages, *, seed: int, epochs: int
+) -> Iterator[tuple[EpochRecord, Evaluation]]:
+    """Train epoch by epoch, evaluating after each.
+
+    Raises DivergedError, with epoch and step, when a loss is not finite.
+    """
+    clock = Clock(step.device)
+    for epoch in range(1, epochs + 1):
+        order = epoch_order(len(step.images), seed, epoch)
+        started = clock.now()
+        train_epoch(step, order)
+        trained = clock.now()
+        loss, accuracy = epoch_figures(step, epoch)
+        evaluating = clock.now()
+        evaluation = evaluate(step.model, test, step.precision)
+        if not numpy.isfinite(evaluation.loss):
+            raise DivergedError(f"the test loss is not finite after epoch {epoch}")
+        record = EpochRecord(
+            epoch=epoch,
+            train_seconds=trained - started,
+            train_loss=loss,
+            train_accuracy=accuracy,
+            test_loss=evaluation.loss,
+            test_accuracy=evaluation.accuracy,
+            eval_seconds=clock.now() - evaluating,
+            learning_rate=step.learning_rate,
+        )
+        yield record, evaluation
+
+
+def train_epoch(step: TrainingStep, order: torch.Tensor) -> None:
+    """Show the model every whole batch of ``order`` once."""
+    step.model.train()
+    step.begin_epoch(order)
+    for index in range(step.steps_per_epoch):
+        step(index)
+
+
+def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:
+    """Mean loss and accuracy over the epoch's steps: the epoch's one read from the device.
+
+    Raises DivergedError if a step's loss is not finite.
+    """
+    losses = step.losses.cpu()
+    not_finite = torch.nonzero(~torch.isfinite(losses))
+    if len(not_finite):
+        first = int(not_finite[0]) + 1
+        raise DivergedError(
+            f"the loss is not finite in epoch {epoch}, step {first} of {step.steps_per_epoch}"
+        )
+    images = step.steps_per_epoch * step.batch_size
+    return float(losses.double().mean()), int(step.hits.sum()) / images
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: ResidentImages, precision: str) -> Evaluation:
+    """Classify every image once, dropout off and BatchNorm on its moving statistics."""
+    model.eval()
+    device = images.pixels.device
+    total_loss = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros(len(images), dtype=torch.bool, device=device)
+    for start in range(0, len(images), EVALUATION_BATCH):
+        stop = min(start + EVALUATION_BATCH, len(images))
+        pixels, labels = images.slice(start, stop)
+        with autocast(device, precision):
+            logits = model(pixels)
+        logits = logits.float()
+        total_loss += functional.cross_entropy(logits, labels, reduction="sum")
+        correct[start:stop] = logits.argmax(1) == labels
+    return Evaluation(float(total_loss) / len(images), correct.cpu().numpy())

@@ -1,0 +1,1 @@
+"""The presets, installed as ``benchmark.presets``."""

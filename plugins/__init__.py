@@ -1,0 +1,1 @@
+"""The built-in plugins, installed as ``benchmark_plugins`` and found by entry point."""

@@ -1,0 +1,90 @@
+"""The standard columns. Their names are the keys of ``--format json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from benchmark import Column, hookimpl
+
+if TYPE_CHECKING:
+    from benchmark.analysis.summary import ModelSummary
+
+NO_FIGURE = "-"
+
+
+def _params(summary: ModelSummary) -> int | None:
+    return summary.constant(lambda record: record.params.total if record.params else None)
+
+
+def _trainable_params(summary: ModelSummary) -> int | None:
+    return summary.constant(lambda record: record.params.trainable if record.params else None)
+
+
+def _macs(summary: ModelSummary) -> int | None:
+    return summary.constant(lambda record: record.macs)
+
+
+def _macs_text(summary: ModelSummary) -> str:
+    macs = _macs(summary)
+    return NO_FIGURE if macs is None else f"{macs / 1e6:,.2f}"
+
+
+def _test_accuracy(summary: ModelSummary) -> float | None:
+    return summary.test_accuracy.mean if summary.test_accuracy else None
+
+
+def _test_accuracy_text(summary: ModelSummary) -> str:
+    interval = summary.test_accuracy
+    if interval is None:
+        return NO_FIGURE
+    text = f"{interval.mean * 100:.2f}"
+    if interval.half_width is None:
+        return text
+    return f"{text} ± {interval.half_width * 100:.2f}"
+
+
+def _epoch_seconds_text(summary: ModelSummary) -> str:
+    return NO_FIGURE if summary.epoch_seconds is None else _three_digits(summary.epoch_seconds)
+
+
+def _three_digits(value: float) -> str:
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3f}"
+
+
+def _peak_memory_text(summary: ModelSummary) -> str:
+    peak = summary.peak_memory_bytes
+    return NO_FIGURE if peak is None else f"{peak / 2**20:,.0f}"
+
+
+def _status_text(summary: ModelSummary) -> str:
+    completed = len(summary.completed)
+    if summary.planned > 1 and completed:
+        return f"{completed}/{summary.planned} ok"
+    return summary.status
+
+
+@hookimpl
+def benchmark_columns() -> Iterator[Column]:
+    """Offer the columns, in the order in which they stand."""
+    yield Column("model", "model", lambda summary: summary.model)
+    yield Column("params", "params", _params, "lower")
+    yield Column("trainable_params", "trainable", _trainable_params, "lower")
+    yield Column("macs", "MACs\n(M)", _macs, "lower", _macs_text)
+    yield Column("test_accuracy", "test\nacc. (%)", _test_accuracy, "higher", _test_accuracy_text)
+    yield Column(
+        "epoch_seconds", "epoch\n(s)", lambda s: s.epoch_seconds, "lower", _epoch_seconds_text
+    )
+    yield Column(
+        "peak_memory_bytes",
+        "peak\n(MiB)",
+        lambda summary: summary.peak_memory_bytes,
+        "lower",
+        _peak_memory_text,
+    )
+    yield Column("status", "status", lambda summary: summary.status, text=_status_text)
+    yield Column("seeds", "seeds", lambda s: [record.seed for record in s.records], shown=False)
