@@ -119,7 +119,7 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
         "executor": checker.selection("executor", catalog.executors),
     }
     checker.names("models", catalog.models)
-    config = checker.validate({**document.data, **sections})
+    config = checker.validate(sections)
     if checker.faults or config is None:
         raise ConfigError(list(dict.fromkeys(checker.faults)))
     return config
@@ -165,7 +165,8 @@ class _Checker:
     def fault(self, location: Location, message: str) -> None:
         origin = self.document.origin(location)
         # A flag of the command line names its key itself.
-        is_flag = origin.startswith("-") and location in self.document.origins
+        named = location[:-1] if isinstance(location[-1], int) else location
+        is_flag = origin.startswith("-") and named in self.document.origins
         key = "" if is_flag else dotted(location)
         self.faults.append(Fault(origin, key, message))
 
@@ -219,28 +220,25 @@ class _Checker:
             return False
         return True
 
-    def validate(self, data: Mapping[str, Any]) -> RunConfig | None:
-        unresolved = {
-            key for key, value in data.items() if value is None and key in self.document.data
-        }
+    def validate(self, sections: Mapping[str, Any]) -> RunConfig | None:
+        resolved = {key: value for key, value in sections.items() if value is not None}
+        others = {key: value for key, value in self.document.data.items() if key not in sections}
         try:
-            return RunConfig.model_validate(data)
+            return RunConfig.model_validate({**others, **resolved})
         except ValidationError as error:
-            self._validation_faults(error, RunConfig, (), ignore=unresolved)
+            self._validation_faults(error, RunConfig, ())
             return None
 
     def _validation_faults(
-        self,
-        error: ValidationError,
-        model: type[BaseModel],
-        prefix: Location,
-        ignore: set[str] = frozenset(),  # type: ignore[assignment]
+        self, error: ValidationError, model: type[BaseModel], prefix: Location
     ) -> None:
         for detail in error.errors():
-            location = detail["loc"]
-            if location and location[0] in ignore and self.faults:
+            location = (*prefix, *detail["loc"])
+            # A section that could not be resolved is missing by now; why has been said.
+            if detail["type"] == "missing" and location[0] in self.document.data and not prefix:
                 continue
-            self.fault((*prefix, *location), _message(detail, model))
+            remedy = f": --set {dotted(location)}=VALUE" if detail["type"] == "missing" else ""
+            self.fault(location, _message(detail, model) + remedy)
 
 
 def _message(detail: Any, model: type[BaseModel]) -> str:
