@@ -43,7 +43,7 @@ class Document:
         return self.source
 
     def replaced(self, location: Location, value: Any, origin: str) -> Document:
-        """Return a copy with another value at ``location``, which is said to stand at ``origin``."""
+        """Return a copy with another value at ``location``, which is said to be at ``origin``."""
         kept = {
             key: place
             for key, place in self.origins.items()

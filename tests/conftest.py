@@ -1,0 +1,51 @@
+"""What the tests share: a command line to call, and folders in which nothing of the user's lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmark.catalog import load_catalog
+from benchmark.cli.main import execute
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of the command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+CommandLine = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _empty_surroundings(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Run each test in a folder of its own, with data in another, and plugins loaded anew."""
+    monkeypatch.chdir(tmp_path)
+    data_directory = tmp_path_factory.getbasetemp() / "data"
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", str(data_directory))
+    monkeypatch.delenv("BENCHMARK_PLUGINS", raising=False)
+    load_catalog.cache_clear()
+    yield
+    load_catalog.cache_clear()
+
+
+@pytest.fixture
+def benchmark(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Call the command line in this process, as the script ``benchmark`` would."""
+
+    def call(*arguments: str) -> Result:
+        capsys.readouterr()
+        code = execute(arguments)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
