@@ -165,7 +165,7 @@ class _Checker:
     def fault(self, location: Location, message: str) -> None:
         origin = self.document.origin(location)
         # A flag of the command line names its key itself.
-        named = location[:-1] if isinstance(location[-1], int) else location
+        named = location[:-1] if location and isinstance(location[-1], int) else location
         is_flag = origin.startswith("-") and named in self.document.origins
         key = "" if is_flag else dotted(location)
         self.faults.append(Fault(origin, key, message))
@@ -237,8 +237,10 @@ class _Checker:
             # A section that could not be resolved is missing by now; why has been said.
             if detail["type"] == "missing" and location[0] in self.document.data and not prefix:
                 continue
-            remedy = f": --set {dotted(location)}=VALUE" if detail["type"] == "missing" else ""
-            self.fault(location, _message(detail, model) + remedy)
+            message = _message(detail, model)
+            if detail["type"] == "missing" and model is not RunConfig:
+                message += f": --set {dotted(location)}=VALUE"
+            self.fault(location, message)
 
 
 def _message(detail: Any, model: type[BaseModel]) -> str:

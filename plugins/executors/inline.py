@@ -29,4 +29,4 @@ def create(options: Options) -> InlineExecutor:
 @hookimpl
 def benchmark_executors() -> Iterator[ExecutorEntry]:
     """Offer the executor."""
-    yield ExecutorEntry("inline", create, "one trial after another in this process")
+    yield ExecutorEntry("inline", create, "in this process, one after another")

@@ -78,4 +78,4 @@ def _initialize(module: nn.Module) -> None:
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     """Offer the model."""
-    yield ModelEntry("baseline_cnn", BaselineCNN, "six convolutions, three dense layers (2019)")
+    yield ModelEntry("baseline_cnn", BaselineCNN, "six convolutions, three dense layers")

@@ -108,4 +108,4 @@ def _batch_norm_2d(channels: int) -> nn.BatchNorm2d:
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     """Offer the model."""
-    yield ModelEntry("separable_cnn", SeparableCNN, "separable convolutions, BatchNorm (2019)")
+    yield ModelEntry("separable_cnn", SeparableCNN, "six separable convolutions, BatchNorm")
