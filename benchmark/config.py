@@ -87,15 +87,15 @@ def preset_names() -> list[str]:
 
 
 def find_document(config: str) -> Document:
-    """Read a config given by path or by a preset's name.
+    """Read a config given by path or by a preset's name, and fill in what it leaves out.
 
     Raises ConfigError where there is none, and for what ``read_document`` refuses.
     """
     if config in preset_names():
-        return _preset(config)
+        return with_defaults(_preset(config))
     path = Path(config)
     if path.suffix in (".yaml", ".yml") or path.exists() or path.parent != Path():
-        return read_document(path)
+        return with_defaults(read_document(path))
     known = preset_names()
     hint = did_you_mean(config, known) or f" (there are: {', '.join(known)})"
     raise ConfigError([Fault("", config, f"no such file and no preset of that name{hint}")])
@@ -106,12 +106,19 @@ def _preset(name: str) -> Document:
         return read_document(path)
 
 
+def with_defaults(document: Document) -> Document:
+    """Return the document with ``configs/defaults.yaml`` and its file's name where it is silent."""
+    defaults = _preset(DEFAULTS)
+    origins = {**defaults.origins, **document.origins}
+    name = {"name": Path(document.source).stem} if document.source else {}
+    return Document(document.source, {**defaults.data, **name, **document.data}, origins)
+
+
 def load_config(document: Document, catalog: Catalog) -> RunConfig:
     """Validate a document against what the plugins offer.
 
     Raises ConfigError with every fault: unknown keys, names and options, wrong types and values.
     """
-    document = _with_defaults(document)
     checker = _Checker(document)
     sections = {
         "dataset": checker.selections("dataset", catalog.datasets),
@@ -146,13 +153,6 @@ def resolve_selection(
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
     return selection
-
-
-def _with_defaults(document: Document) -> Document:
-    defaults = _preset(DEFAULTS)
-    origins = {**defaults.origins, **document.origins}
-    name = {"name": Path(document.source).stem} if document.source else {}
-    return Document(document.source, {**defaults.data, **name, **document.data}, origins)
 
 
 class _Checker:

@@ -165,8 +165,8 @@ def _earlier_records(
 def _reuse_line(records: Sequence[TrialRecord], pending: int) -> str:
     completed = sum(record.status == "completed" for record in records)
     failed = len(records) - completed
-    failed_text = f" and {failed} that failed" if failed else ""
+    failed_text = f", {failed} failed" if failed else ""
     return (
-        f"{completed} completed trials{failed_text} found from an earlier run, {pending} to train "
-        "(--fresh trains all again)"
+        f"{completed} of {len(records) + pending} trials completed earlier{failed_text}, "
+        f"{pending} to train (--fresh trains all again)"
     )

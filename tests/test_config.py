@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.catalog import load_catalog
-from benchmark.config import RunConfig, find_document, load_config, preset_names
+from benchmark.config import RunConfig, find_document, load_config, preset_names, with_defaults
 from benchmark.errors import ConfigError
 from benchmark.strict_yaml import parse_document, parse_value
 from tests.conftest import CommandLine
@@ -194,7 +194,7 @@ def test_an_output_directory_that_cannot_be_written(benchmark: CommandLine) -> N
 
 
 def load(text: str) -> RunConfig:
-    return load_config(parse_document(text, "x.yaml"), load_catalog())
+    return load_config(with_defaults(parse_document(text, "x.yaml")), load_catalog())
 
 
 def test_a_short_config_has_the_documented_defaults() -> None:

@@ -1,0 +1,191 @@
+"""The table: its columns, formats and order, and that it fits a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+
+from benchmark import Column
+from benchmark.analysis.summary import ModelSummary, summarize
+from benchmark.catalog import load_catalog
+from benchmark.report.table import render, sort_summaries
+from tests.made_records import failed_record, make_record, make_summary
+
+JSON_KEYS = [
+    *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
+    *("peak_memory_bytes", "status", "seeds"),
+]
+
+
+@pytest.fixture
+def columns() -> list[Column]:
+    """Every standard column."""
+    return [offer.entry for offer in load_catalog().columns]
+
+
+def shown(columns: list[Column]) -> list[Column]:
+    return [column for column in columns if column.shown]
+
+
+def named(columns: list[Column], name: str) -> Column:
+    return next(column for column in columns if column.name == name)
+
+
+def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> None:
+    rows = json.loads(render([make_summary("alpha", 0.5, 0.7)], columns, "json"))
+    assert rows == [
+        {
+            "model": "alpha",
+            "params": 1_172_410,
+            "trainable_params": 1_172_410,
+            "macs": 55_150_000,
+            "test_accuracy": pytest.approx(0.6),
+            "epoch_seconds": 2.0,
+            "peak_memory_bytes": 2**30,
+            "status": "completed",
+            "seeds": [0, 1],
+        }
+    ]
+    assert list(rows[0]) == JSON_KEYS
+
+
+def test_a_failed_trial_is_a_row_without_figures(columns: list[Column]) -> None:
+    summary = ModelSummary("alpha", (failed_record("alpha"),), 1)
+    row = json.loads(render([summary], columns, "json"))[0]
+    assert row["status"] == "failed"
+    assert row["test_accuracy"] is None
+    assert row["params"] is None
+    line = render([summary], shown(columns), "simple").splitlines()[-1]
+    assert line.split() == ["alpha", "-", "-", "-", "-", "-", "-", "failed"]
+
+
+def test_csv_has_a_header_and_the_same_figures(columns: list[Column]) -> None:
+    text = render([make_summary("alpha", 0.5), make_summary("beta", 0.25)], columns, "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == JSON_KEYS
+    assert [row["test_accuracy"] for row in rows] == ["0.5", "0.25"]
+
+
+def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> None:
+    accuracy = [named(columns, "test_accuracy")]
+    one = render([make_summary("alpha", 0.8)], accuracy, "simple")
+    assert one.splitlines()[-1].strip() == "80.00"
+    three = render([make_summary("alpha", 0.79, 0.80, 0.81)], accuracy, "simple")
+    assert three.splitlines()[-1].strip() == "80.00 ± 2.48"
+
+
+def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
+    records = [make_record("alpha", 0), make_record("alpha", 1), failed_record("alpha", 2)]
+    summary = summarize(records, ["alpha"], planned=3)[0]
+    status = [named(columns, "status"), named(columns, "test_accuracy")]
+    assert "2/3 ok" in render([summary], status, "simple")
+    assert json.loads(render([summary], status, "json"))[0]["status"] == "failed"
+    complete = make_summary("alpha", 0.5, 0.6, 0.7)
+    assert "3/3 ok" in render([complete], status, "simple")
+
+
+def test_a_trial_that_was_not_reached_is_unfinished(columns: list[Column]) -> None:
+    summaries = summarize([make_record("alpha", 0)], ["alpha", "beta"], planned=2)
+    rows = json.loads(render(summaries, columns, "json"))
+    assert [(row["model"], row["status"]) for row in rows] == [
+        ("alpha", "unfinished"),
+        ("beta", "unfinished"),
+    ]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_table_fits_80_columns(columns: list[Column], seeds: int) -> None:
+    accuracies = [0.8167, 0.7742, 0.9969][:seeds]
+    summaries = [make_summary(name, *accuracies) for name in ("baseline_cnn", "separable_cnn")]
+    lines = render(summaries, shown(columns), "simple").splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_long_name_is_folded_and_nothing_is_lost(columns: list[Column]) -> None:
+    name = "a_model_with_a_remarkably_long_name_of_many_words"
+    lines = render([make_summary(name, 0.8, 0.9)], shown(columns), "simple").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "".join(line.split()[0] for line in lines[3:]) == name
+
+
+def test_the_caption_is_folded_to_the_width(columns: list[Column]) -> None:
+    text = render([make_summary("alpha", 0.5)], shown(columns), "simple", "word " * 60)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("word") == 60
+
+
+@pytest.mark.parametrize(
+    ("format", "pattern"),
+    [
+        (
+            "simple",
+            r"^baseline_cnn +1,172,410 +1,172,410 +55\.15 +81\.67 +2\.00 +1,024 +completed$",
+        ),
+        ("github", r"^\| baseline_cnn +\| +1,172,410 \|"),
+        ("latex", r"baseline\\_cnn +& +1,172,410 &"),
+        ("html", r"<td>baseline_cnn *</td><td style=\"text-align: right;\"> *1,172,410</td>"),
+    ],
+)
+def test_formats_for_people(columns: list[Column], format: str, pattern: str) -> None:
+    text = render([make_summary("baseline_cnn", 0.8167)], shown(columns), format, "Caption <&>")
+    assert re.search(pattern, text, re.MULTILINE), text
+    assert "Caption &lt;&amp;&gt;" in text if format == "html" else "Caption <&>" in text
+
+
+def test_html_from_a_plugin_is_escaped(columns: list[Column]) -> None:
+    hostile = Column("note", "<b>note</b>", lambda summary: "<script>alert(1)</script>")
+    text = render([make_summary("alpha", 0.5)], [hostile], "html")
+    assert "<script>" not in text
+    assert "<b>" not in text
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("test_accuracy", ["beta", "gamma", "alpha", "broken"]),
+        ("params", ["alpha", "beta", "gamma", "broken"]),
+        ("model", ["alpha", "beta", "broken", "gamma"]),
+    ],
+)
+def test_sorting_puts_the_best_first_and_the_unknown_last(
+    columns: list[Column], column: str, order: list[str]
+) -> None:
+    summaries = [
+        ModelSummary("broken", (failed_record("broken"),), 1),
+        make_summary("alpha", 0.5),
+        make_summary("beta", 0.9),
+        make_summary("gamma", 0.7),
+    ]
+    ordered = sort_summaries(summaries, named(columns, column))
+    assert [summary.model for summary in ordered] == order
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1234567, "1,234,567"), (0.123456, "0.1235"), (None, "-"), ("words", "words"), (True, "True")],
+)
+def test_a_column_without_text_is_written_plainly(value: Any, text: str) -> None:
+    column = Column("figure", "figure", lambda summary: value)
+    lines = render([make_summary("alpha", 0.5)], [column], "simple").splitlines()
+    assert lines[-1].strip() == text
+
+
+def test_a_figure_that_is_no_number_is_null_in_json() -> None:
+    column = Column("figure", "figure", lambda summary: float("nan"))
+    assert json.loads(render([make_summary("alpha", 0.5)], [column], "json")) == [{"figure": None}]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.1234, "0.123"), (1.2345, "1.23"), (12.345, "12.3"), (123.45, "123"), (9.996, "10.0")],
+)
+def test_epoch_times_have_three_digits(columns: list[Column], seconds: float, text: str) -> None:
+    record = make_record("alpha")
+    timing = record.timing.model_copy(update={"epoch_seconds": seconds})
+    summary = ModelSummary("alpha", (record.model_copy(update={"timing": timing}),), 1)
+    assert render([summary], [named(columns, "epoch_seconds")], "simple").split()[-1] == text
