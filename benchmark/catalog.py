@@ -73,7 +73,10 @@ class Shelf(Generic[AnyEntry]):
 
     def clash(self, name: str) -> str:
         """The line about a name that more than one plugin offers."""
-        rivals = " and ".join(plugin.label for plugin in self.clashes[name])
+        labels = list(dict.fromkeys(plugin.label for plugin in self.clashes[name]))
+        if len(labels) == 1:
+            return f"{self.kind} {name!r} is offered twice by {labels[0]}"
+        rivals = " and ".join(labels)
         return f"{self.kind} {name!r} is offered by {rivals}; block one with -p no:PLUGIN"
 
 

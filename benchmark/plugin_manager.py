@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections import defaultdict
@@ -45,8 +46,8 @@ class Failure:
     @classmethod
     def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
         """Describe an exception in one line, its traceback kept."""
-        lines = str(error).split("\n")
-        cause = f"{type(error).__name__}: {lines[0]}" if lines[0] else type(error).__name__
+        message = str(error).strip().split("\n")[0]
+        cause = f"{type(error).__name__}: {message}" if message else type(error).__name__
         if isinstance(error, ModuleNotFoundError) and error.name:
             cause = f"needs the module {error.name!r}, which is not installed"
         text = "".join(traceback.format_exception(error))
@@ -65,6 +66,7 @@ class Plugin:
     entries: int = 0
     failure: Failure | None = None
     blocked: bool = False
+    relay: pluggy.HookRelay | None = field(default=None, repr=False)
 
     @property
     def status(self) -> Literal["loaded", "blocked", "failed"]:
@@ -94,20 +96,13 @@ class _Candidate:
 
     plugin: Plugin
     load: Callable[[], ModuleType]
-    requested: bool = False
 
 
 @dataclass
 class PluginManager:
-    """All plugins that were found; one plugin's hook is called at a time, to keep faults apart."""
+    """All plugins that were found, each behind hooks of its own, to keep faults apart."""
 
     plugins: list[Plugin] = field(default_factory=list)
-    _manager: pluggy.PluginManager = field(
-        default_factory=lambda: pluggy.PluginManager(hookspecs.PROJECT)
-    )
-
-    def __post_init__(self) -> None:
-        self._manager.add_hookspecs(hookspecs)
 
     def add(self, candidate: _Candidate) -> None:
         """Import a plugin and register its hooks; a failure is kept on the plugin."""
@@ -117,25 +112,17 @@ class PluginManager:
             return
         try:
             plugin.module = candidate.load()
+            plugin.failure = self._twin(plugin)
+            if not plugin.failure:
+                _register(plugin)
         except PLUGIN_FAULTS as error:
             plugin.failure = Failure.from_error(error)
-            return
-        self._register(plugin)
 
-    def _register(self, plugin: Plugin) -> None:
-        try:
-            self._manager.register(plugin.module, name=plugin.label)
-        except pluggy.PluginValidationError as error:
-            plugin.failure = _validation_failure(error)
-        except ValueError:
-            plugin.failure = Failure("its module is loaded already, under another plugin's name")
-            return
-        callers = self._manager.get_hookcallers(plugin.module) or []
-        plugin.hooks = tuple(sorted(caller.name for caller in callers))
-        if plugin.failure is None:
-            plugin.failure = _unknown_hook(callers) or _no_hook(plugin)
-        if plugin.failure:
-            self._manager.unregister(plugin.module)
+    def _twin(self, plugin: Plugin) -> Failure | None:
+        for other in self.plugins:
+            if other is not plugin and other.module is plugin.module and plugin.module:
+                return Failure(f"its module is loaded already, as the plugin {other.label}")
+        return None
 
     def call(self, hook: str, plugin: Plugin, **arguments: Any) -> list[Any]:
         """Return what one plugin offers through one hook, generators run to their end.
@@ -145,9 +132,27 @@ class PluginManager:
         """
         if plugin.status != "loaded" or hook not in plugin.hooks:
             return []
-        others = [other.module for other in self.plugins if other is not plugin and other.module]
-        results = self._manager.subset_hook_caller(hook, others)(**arguments)
+        caller = getattr(plugin.relay, hook)
+        results = caller(**arguments)
+        expected = sum(not (impl.wrapper or impl.hookwrapper) for impl in caller.get_hookimpls())
+        # pluggy leaves out what is None.
+        if len(results) < expected:
+            raise TypeError("returned None where an iterable of entries is wanted")
         return [entry for result in results for entry in result]
+
+
+def _register(plugin: Plugin) -> None:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin.module, name=plugin.label)
+    except pluggy.PluginValidationError as error:
+        plugin.failure = _validation_failure(error)
+        return
+    callers = manager.get_hookcallers(plugin.module) or []
+    plugin.hooks = tuple(sorted(caller.name for caller in callers))
+    plugin.failure = _unknown_hook(callers) or _no_hook(plugin)
+    plugin.relay = manager.hook
 
 
 def find_plugins(selection: Sequence[str] = ()) -> PluginManager:
@@ -158,11 +163,11 @@ def find_plugins(selection: Sequence[str] = ()) -> PluginManager:
     """
     candidates = [*_installed_candidates()]
     blocks = []
-    for item in [*_environment_selection(), *selection]:
+    for item, origin in _selected_items(selection).items():
         if item.startswith(BLOCK):
-            blocks.append(item.removeprefix(BLOCK))
+            blocks.append((item.removeprefix(BLOCK), origin))
         else:
-            candidates.append(_selected_candidate(item))
+            candidates.append(_selected_candidate(item, origin))
     _block(candidates, blocks)
     _refuse_shared_names(candidates)
     manager = PluginManager()
@@ -171,9 +176,17 @@ def find_plugins(selection: Sequence[str] = ()) -> PluginManager:
     return manager
 
 
-def _environment_selection() -> list[str]:
-    items = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
-    return [item.strip() for item in items if item.strip()]
+def _selected_items(selection: Sequence[str]) -> dict[str, str]:
+    """What is selected, each item once, and how messages say where it was."""
+    in_environment = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
+    items = {item.strip(): f"{ENVIRONMENT_VARIABLE}: {item.strip()}" for item in in_environment}
+    items.pop("", None)
+    items |= {item: f"-p {item}" for item in selection}
+    return {str(Path(i).absolute()) if _is_file(i) else i: origin for i, origin in items.items()}
+
+
+def _is_file(item: str) -> bool:
+    return not item.startswith(BLOCK) and (item.endswith(".py") or os.sep in item)
 
 
 def _installed_candidates() -> Iterable[_Candidate]:
@@ -189,25 +202,35 @@ def _installed_candidates() -> Iterable[_Candidate]:
     return (found[key] for key in sorted(found, key=str))
 
 
-def _selected_candidate(item: str) -> _Candidate:
-    if item.endswith(".py") or os.sep in item:
-        return _file_candidate(Path(item))
-    try:
-        spec = importlib.util.find_spec(item)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
+def _selected_candidate(item: str, origin: str) -> _Candidate:
+    if _is_file(item):
+        return _file_candidate(Path(item), origin)
+    if not _is_module(item):
         raise PluginError(
-            f"-p {item}: no module of that name can be imported; "
+            f"{origin}: no module of that name can be imported; "
             f"write a file with its ending (-p {item}.py), or -p {BLOCK}NAME to block a plugin"
         )
-    return _Candidate(Plugin(item), lambda: importlib.import_module(item), requested=True)
+    return _Candidate(Plugin(item), lambda: importlib.import_module(item))
 
 
-def _file_candidate(path: Path) -> _Candidate:
+def _is_module(name: str) -> bool:
+    if not all(name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        return not f"{name}.".startswith(f"{error.name}.")
+    except PLUGIN_FAULTS:
+        # The package it lies in fails; so will the plugin, with the reason.
+        return True
+
+
+def _file_candidate(path: Path, origin: str) -> _Candidate:
     if not path.is_file():
-        raise PluginError(f"-p {path}: no such file")
-    return _Candidate(Plugin(path.stem), lambda: _import_file(path), requested=True)
+        raise PluginError(f"{origin}: no such file")
+    if path.suffix != ".py":
+        raise PluginError(f"{origin}: a plugin's file should end in .py")
+    return _Candidate(Plugin(path.stem), lambda: _import_file(path))
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -226,14 +249,15 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _block(candidates: Sequence[_Candidate], blocks: Sequence[str]) -> None:
-    for name in blocks:
-        matches = [c for c in candidates if name in (c.plugin.name, c.plugin.distribution)]
+def _block(candidates: Sequence[_Candidate], blocks: Sequence[tuple[str, str]]) -> None:
+    plugins = [candidate.plugin for candidate in candidates]
+    for name, origin in blocks:
+        matches = [plugin for plugin in plugins if name in (plugin.name, plugin.distribution)]
         if not matches:
-            names = [candidate.plugin.name for candidate in candidates]
-            raise PluginError(f"-p {BLOCK}{name}: no such plugin{did_you_mean(name, names)}")
-        for candidate in matches:
-            candidate.plugin.blocked = True
+            known = [n for plugin in plugins for n in (plugin.name, plugin.distribution) if n]
+            raise PluginError(f"{origin}: no such plugin{did_you_mean(name, known)}")
+        for plugin in matches:
+            plugin.blocked = True
 
 
 def _refuse_shared_names(candidates: Sequence[_Candidate]) -> None:
@@ -247,16 +271,16 @@ def _refuse_shared_names(candidates: Sequence[_Candidate]) -> None:
             if rivals:
                 plugin.failure = Failure(
                     f"its name is also that of {', '.join(rivals)}; "
-                    f"block one with -p {BLOCK}DISTRIBUTION"
+                    f"rename one, or block it with -p {BLOCK}DISTRIBUTION"
                 )
 
 
 def _validation_failure(error: pluggy.PluginValidationError) -> Failure:
     # pluggy's text spreads over lines: plugin, hook, what is wrong, and the definition.
     parts = [line.strip() for line in str(error).split("\n") if line.strip()]
-    hook = next((part.split()[-1].strip("'") for part in parts if part.startswith("hook ")), None)
+    hook = re.search(r"\bhook '(\w+)'$", str(error), re.MULTILINE)
     wrong = [part for part in parts if not part.startswith(("Plugin ", "hook "))]
-    return Failure("; ".join(wrong) or str(error), hook)
+    return Failure("; ".join(wrong), hook and hook[1])
 
 
 def _unknown_hook(callers: Iterable[pluggy.HookCaller]) -> Failure | None:

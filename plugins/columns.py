@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 NO_FIGURE = "-"
 
 
+def _seeds(summary: ModelSummary) -> list[int]:
+    """The seeds that the figures stand for: those of the completed trials."""
+    return [record.seed for record in summary.completed]
+
+
 def _params(summary: ModelSummary) -> int | None:
     return summary.constant(lambda record: record.params.total if record.params else None)
 
@@ -87,4 +92,4 @@ def benchmark_columns() -> Iterator[Column]:
         _peak_memory_text,
     )
     yield Column("status", "status", lambda summary: summary.status, text=_status_text)
-    yield Column("seeds", "seeds", lambda s: [record.seed for record in s.records], shown=False)
+    yield Column("seeds", "seeds", _seeds, shown=False)

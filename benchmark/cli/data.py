@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 _EXAMPLE = "size=32"
 
 
-@click.group("data")
+@click.group("data", epilog="Example: benchmark data prepare cifar10")
 def command() -> None:
     """Fetch, verify and cache a data set, or say what it is."""
 
 
-@command.command("prepare", epilog="Example: benchmark data prepare imagefolder --set root=photos")
+@command.command(
+    "prepare",
+    short_help="Fetch, verify and decode a data set.",
+    epilog="Example: benchmark data prepare imagefolder --set root=photos",
+)
 @click.argument("name")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
@@ -41,7 +45,11 @@ def prepare(
     click.echo(f"{name}: ready ({dataset.fingerprint[:12]})")
 
 
-@command.command("info", epilog="Example: benchmark data info synthetic --set train_images=1000")
+@command.command(
+    "info",
+    short_help="Say what a data set is.",
+    epilog="Example: benchmark data info synthetic --set train_images=1000",
+)
 @click.argument("name")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."

@@ -10,7 +10,11 @@ import click
 from benchmark.cli.session import everywhere_options
 
 
-@click.command("env", epilog="Example: benchmark env > environment.txt")
+@click.command(
+    "env",
+    short_help="Describe this machine, for a bug report.",
+    epilog="Example: benchmark env > environment.txt",
+)
 @everywhere_options
 def command() -> None:
     """Print versions, hardware and devices, as a bug report needs them."""

@@ -11,7 +11,11 @@ from benchmark.cli.session import Session, everywhere_options
 KINDS = ("models", "datasets", "recipes", "columns", "executors")
 
 
-@click.command("list", epilog="Example: benchmark list models 'sep*'")
+@click.command(
+    "list",
+    short_help="List what the plugins offer.",
+    epilog="Example: benchmark list models 'sep*'",
+)
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.argument("pattern", default="*")
 @everywhere_options

@@ -7,7 +7,11 @@ import click
 from benchmark.cli.session import Session, everywhere_options
 
 
-@click.command("plugins", epilog="Example: benchmark plugins -p no:imagefolder")
+@click.command(
+    "plugins",
+    short_help="List the plugins and what became of them.",
+    epilog="Example: benchmark plugins -p no:imagefolder",
+)
 @everywhere_options
 @click.pass_obj
 def command(session: Session) -> None:

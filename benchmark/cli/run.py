@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from benchmark.strict_yaml import Document
 
 
-@click.command("run", epilog="Example: benchmark run cifar10 -m separable_cnn --seeds 3")
+@click.command(
+    "run",
+    short_help="Train models and print their table.",
+    epilog="Example: benchmark run cifar10 -m separable_cnn --seeds 3",
+)
 @click.argument("config", default="quickstart")
 @click.option(
     "-m", "--model", "models", multiple=True, metavar="NAME", help="Train this model; repeatable."

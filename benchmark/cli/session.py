@@ -95,10 +95,9 @@ def data_directory_option(function: Function) -> Function:
         "--data-dir",
         "data_directory",
         type=click.Path(path_type=Path),
-        envvar="BENCHMARK_DATA_DIR",
-        show_envvar=True,
         metavar="DIR",
-        help="Where data sets lie and are cached (default: the platform's cache directory).",
+        help="Where data sets lie and are cached "
+        "[default: BENCHMARK_DATA_DIR, or the platform's cache directory]",
     )(function)
 
 

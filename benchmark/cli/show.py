@@ -13,7 +13,11 @@ INPUT_SHAPE = (3, 32, 32)
 NUM_CLASSES = 10
 
 
-@click.command("show", epilog="Example: benchmark show separable_cnn")
+@click.command(
+    "show",
+    short_help="Print a model's layers and cost.",
+    epilog="Example: benchmark show separable_cnn",
+)
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @everywhere_options

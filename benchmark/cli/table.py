@@ -90,7 +90,9 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(
-    "table", epilog="Example: benchmark table runs/cifar10-1a2b3c4d --sort test_accuracy"
+    "table",
+    short_help="Print a run's table again.",
+    epilog="Example: benchmark table runs/cifar10-1a2b3c4d --sort test_accuracy",
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @table_options
