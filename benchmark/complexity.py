@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +35,15 @@ def count_parameters(module: nn.Module) -> ParameterCount:
 
 
 def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one image's forward pass, without computing it.
+    """Multiply-accumulates of one image's forward pass.
 
     Counts matrix products and convolutions, as ``torch.utils.flop_counter`` does, at two
-    floating-point operations each.
+    floating-point operations each. The pass is computed, on the model's device: not every model
+    runs on the meta device, and one image costs little.
     """
     counter = FlopCounterMode(display=False)
     with counter:
-        _forward_on_meta(model, input_shape)
+        _forward_one_image(model, input_shape)
     return int(counter.get_total_flops()) // 2
 
 
@@ -53,7 +53,6 @@ def layer_table(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
     Containers are opened; a module of any other kind is one layer, with all that is in it.
     A layer that an image passes twice counts its parameters once.
     """
-    model = copy.deepcopy(model)
     layers: list[Layer] = []
     counted: set[int] = set()
 
@@ -63,11 +62,15 @@ def layer_table(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
         shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
         layers.append(Layer(name, type(module).__name__, shape, params))
 
-    for name, module in _layers(model):
+    handles = [
         module.register_forward_hook(
             lambda module, _inputs, output, name=name: note(name, module, output)
         )
-    _forward_on_meta(model, input_shape)
+        for name, module in _layers(model)
+    ]
+    _forward_one_image(model, input_shape)
+    for handle in handles:
+        handle.remove()
     return layers
 
 
@@ -80,7 +83,9 @@ def _layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Modul
             yield path, child
 
 
-def _forward_on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Any:
-    shadow = copy.deepcopy(model).to("meta").eval()
+def _forward_one_image(model: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    was_training = model.training
+    device = next(model.parameters()).device
     with torch.no_grad():
-        return shadow(torch.empty(1, *input_shape, device="meta"))
+        model.eval()(torch.zeros(1, *input_shape, device=device))
+    model.train(was_training)

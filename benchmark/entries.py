@@ -171,7 +171,6 @@ class ExecutorEntry(Entry):
     options: type[Options] = Options
 
 
-@dataclass
 class Callback:
     """Told what happens in one trial, outside the timed regions; every method is optional."""
 

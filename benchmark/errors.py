@@ -13,12 +13,22 @@ class BenchmarkError(Exception):
     """A user's mistake or a bad file; its text says what is wrong, where, and what to do."""
 
 
+def one_line(error: BaseException) -> str:
+    """An exception's kind and the first line of its message."""
+    message = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 class UnknownNameError(BenchmarkError):
     """A name that no plugin offers, or that more than one offers."""
 
 
 class PluginError(BenchmarkError):
     """A plugin that was asked for cannot be used."""
+
+
+class ModelError(BenchmarkError):
+    """A model that cannot be built, or is not what its entry promises."""
 
 
 class DatasetError(BenchmarkError):

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import pluggy
 
 from benchmark import hookspecs
-from benchmark.errors import PluginError
+from benchmark.errors import PluginError, one_line
 from benchmark.spelling import did_you_mean
 
 ENVIRONMENT_VARIABLE = "BENCHMARK_PLUGINS"
@@ -46,8 +46,7 @@ class Failure:
     @classmethod
     def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
         """Describe an exception in one line, its traceback kept."""
-        message = str(error).strip().split("\n")[0]
-        cause = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        cause = one_line(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
             cause = f"needs the module {error.name!r}, which is not installed"
         text = "".join(traceback.format_exception(error))

@@ -11,7 +11,8 @@ from benchmark.config import RunConfig, validate_options
 from benchmark.datasets import Dataset, first_available
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, PluginError, one_line
+from benchmark.plugin_manager import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
 from benchmark.store import RunDescription, RunDirectory, UnreadableError
 from benchmark.training.device import resolve_device, resolve_precision
@@ -77,16 +78,18 @@ def prepare(
         for seed in config.seeds
         for model in config.models
     )
-    entry = catalog.executors[config.executor.name].entry
-    executor = entry.create(validate_options(entry.options, config.executor.options))
     description = RunDescription(
-        config=config, protocol=protocol, environment=describe_environment()
+        config=config,
+        trials=tuple((spec.model, spec.seed) for spec in specs),
+        protocol=protocol,
+        environment=describe_environment(),
     )
     earlier = [] if fresh else _earlier_records(directory, specs, warn)
     done = {(record.model.name, record.seed) for record in earlier}
     pending = tuple(spec for spec in specs if (spec.model, spec.seed) not in done)
     if earlier:
         warn(_reuse_line(earlier, len(pending)))
+    executor = _create_executor(config, catalog)
     return Run(description, directory, executor, tuple(earlier), pending)
 
 
@@ -118,6 +121,18 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(records), interrupted)
+
+
+def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
+    offer = catalog.executors[config.executor.name]
+    options = validate_options(offer.entry.options, config.executor.options)
+    try:
+        return offer.entry.create(options)
+    except PLUGIN_FAULTS as error:
+        raise PluginError(
+            f"executor {config.executor.name!r} of {offer.plugin.label} cannot be created: "
+            f"{one_line(error)}"
+        ) from error
 
 
 def _protocol(config: RunConfig, dataset: Dataset, precision: str) -> Protocol:
@@ -157,9 +172,19 @@ def _earlier_records(
         except UnreadableError as error:
             warn(f"the record of {spec.model}, seed {spec.seed} is trained again: {error}")
             continue
-        if record and record.status != "interrupted" and record.protocol == spec.protocol.hash:
-            records.append(record)
+        if not record or record.status == "interrupted" or record.protocol != spec.protocol.hash:
+            continue
+        if _device_type(record.device) != _device_type(spec.device):
+            raise BenchmarkError(
+                f"{directory.path} has results of {record.device}, and this run is for "
+                f"{spec.device}: their times cannot be compared; give another --out, or --fresh"
+            )
+        records.append(record)
     return records
+
+
+def _device_type(device: str) -> str:
+    return device.partition(":")[0]
 
 
 def _reuse_line(records: Sequence[TrialRecord], pending: int) -> str:

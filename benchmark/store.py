@@ -32,11 +32,16 @@ CHECKSUM = "checksum"
 
 
 class RunDescription(BaseModel):
-    """What a run directory's ``run.json`` says."""
+    """What a run directory's ``run.json`` says.
+
+    ``config`` is that of the last command that was given; ``trials`` are the (model, seed) of
+    all that were asked for, by whichever command.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     config: RunConfig
+    trials: tuple[tuple[str, int], ...]
     protocol: Protocol
     environment: dict[str, Any]
 
@@ -61,9 +66,17 @@ class RunDirectory:
         return self.path / "trials" / model / f"seed-{seed}"
 
     def write_description(self, description: RunDescription) -> None:
-        """Write what is run; replaces what an earlier command wrote."""
-        content = description.model_dump(mode="json")
+        """Write what is run, adding to the trials that earlier commands asked for."""
+        trials = dict.fromkeys([*self._earlier_trials(), *description.trials])
+        content = description.model_copy(update={"trials": tuple(trials)}).model_dump(mode="json")
         self._write(self.path / RUN_FILE, {"schema": SCHEMA, **content})
+
+    def _earlier_trials(self) -> tuple[tuple[str, int], ...]:
+        try:
+            return self.read_description().trials
+        except (StoreError, UnreadableError):
+            # There is none, or none to be read: the new one takes its place.
+            return ()
 
     def read_description(self) -> RunDescription:
         """Read what was run.

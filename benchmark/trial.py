@@ -13,13 +13,14 @@ import numpy
 import torch
 from torch import nn
 
-from benchmark.catalog import Catalog, Offer, load_catalog
+from benchmark.catalog import Catalog, load_catalog
 from benchmark.complexity import count_macs, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
-from benchmark.entries import Callback, ImageSplits, ModelEntry, Optimization, TrainingPlan
+from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
 from benchmark.environment import describe_environment
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, one_line
+from benchmark.models import build_model
 from benchmark.plugin_manager import PLUGIN_FAULTS
 from benchmark.records import (
     EpochRecord,
@@ -41,10 +42,6 @@ Report = Callable[[TrialEvent], None]
 
 _INITIAL_WEIGHTS_STREAM = 0
 _TRAINING_STREAM = 1
-
-
-class ModelError(Exception):
-    """A model that does not keep a ModelEntry's promise."""
 
 
 @dataclass
@@ -83,31 +80,6 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     else:
         observers.tell("on_trial_error", error)
     return record.model_copy(update={"warnings": tuple(findings.warnings)})
-
-
-def build_model(
-    offer: Offer[ModelEntry], input_shape: tuple[int, int, int], num_classes: int
-) -> nn.Module:
-    """Build a model and check that it is what its entry promises.
-
-    Raises ModelError where it is no module, has nothing to train, or gives the wrong output, and
-    whatever the model itself raises.
-    """
-    name = offer.entry.name
-    model = offer.entry.build(input_shape, num_classes)
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"{name}: build returned a {type(model).__name__}, not a torch.nn.Module")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError(f"{name}: the model has no parameters to train")
-    model.eval()
-    with torch.inference_mode():
-        output = model(torch.zeros(2, *input_shape))
-    if not isinstance(output, torch.Tensor) or output.shape != (2, num_classes):
-        shape = tuple(getattr(output, "shape", ())) or type(output).__name__
-        raise ModelError(
-            f"{name}: for 2 images the model should give 2 x {num_classes} logits, not {shape}"
-        )
-    return model
 
 
 def seed_everything(seed: int, stream: int) -> None:
@@ -170,11 +142,7 @@ def _prepare_model(
     seed_everything(spec.seed, _INITIAL_WEIGHTS_STREAM)
     model = build_model(catalog.models[spec.model], input_shape, len(splits.classes))
     findings.params = count_parameters(model)
-    try:
-        findings.macs = count_macs(model, input_shape)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        # A model may compute what cannot be followed without computing; it trains all the same.
-        findings.warnings.append(f"multiply-accumulates unknown: {_one_line(error)}")
+    findings.macs = count_macs(model, input_shape)
     return model.to(device=spec.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -188,6 +156,11 @@ def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimizat
         options=validate_options(recipe.options, protocol.recipe.options),
     )
     optimization = recipe.configure(model, plan)
+    if not isinstance(optimization, Optimization):
+        raise BenchmarkError(
+            f"recipe {recipe.name!r} gave a {type(optimization).__name__} "
+            "where an Optimization is wanted"
+        )
     if len(optimization.learning_rates) != plan.total_steps:
         raise BenchmarkError(
             f"recipe {recipe.name!r} gave {len(optimization.learning_rates)} learning rates "
@@ -208,9 +181,9 @@ class _Observers:
             try:
                 getattr(callback, event)(argument)
             except PLUGIN_FAULTS as error:
-                self._callbacks.remove(callback)
+                self._callbacks = [kept for kept in self._callbacks if kept is not callback]
                 name = type(callback).__qualname__
-                self._warnings.append(f"callback {name} is dropped: {event}: {_one_line(error)}")
+                self._warnings.append(f"callback {name} is dropped: {event}: {one_line(error)}")
 
 
 def _record(
@@ -260,13 +233,13 @@ def _status(
             return "completed", None
         case KeyboardInterrupt():
             epoch = len(findings.epochs) + 1
-            return "interrupted", f"interrupted in epoch {epoch} of {spec.protocol.epochs}"
+            return "interrupted", f"in epoch {epoch} of {spec.protocol.epochs}"
         case DivergedError():
             return "diverged", str(error)
-        case BenchmarkError() | ModelError():
+        case BenchmarkError():
             return "failed", str(error)
         case _:
-            return "failed", _one_line(error)
+            return "failed", one_line(error)
 
 
 def _timing(findings: _Findings, total_seconds: float) -> Timing:
@@ -277,8 +250,3 @@ def _timing(findings: _Findings, total_seconds: float) -> Timing:
         epoch_seconds=statistics.median(seconds[1:]) if seconds[1:] else None,
         total_seconds=total_seconds,
     )
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

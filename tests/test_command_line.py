@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,27 @@ def test_show_as_json(benchmark: CommandLine) -> None:
     content = json.loads(benchmark("show", "baseline_cnn", "--json").out)
     assert content["params"]["total"] == 1_172_410
     assert content["layers"][-1]["output_shape"] == [10]
+
+
+FAULTY_MODEL = """
+from benchmark import ModelEntry, hookimpl
+
+def build(input_shape, num_classes):
+    raise RuntimeError("no weights")
+
+@hookimpl
+def benchmark_models():
+    yield ModelEntry("faulty", build, "cannot be built")
+"""
+
+
+def test_show_names_a_model_that_cannot_be_built(benchmark: CommandLine) -> None:
+    Path("faulty.py").write_text(FAULTY_MODEL)
+    result = benchmark("show", "faulty", "-p", "faulty.py")
+    assert result.code == 2
+    assert result.err == (
+        "benchmark: error: model 'faulty' of faulty (no distribution): "
+        "build raised RuntimeError: no weights\n"
+    )
+    verbose = benchmark("show", "faulty", "-p", "faulty.py", "-v")
+    assert 'raise RuntimeError("no weights")' in verbose.err

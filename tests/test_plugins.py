@@ -238,11 +238,7 @@ def test_a_run_of_other_models_goes_on(benchmark: CommandLine, install: Install)
     [
         (("-v", "list"), 0),
         (("list", "-v"), 0),
-        pytest.param(
-            ("run", "tiny.yaml", "--strict", "-v"),
-            2,
-            marks=pytest.mark.xfail(reason="--strict stops before the tracebacks are shown"),
-        ),
+        (("run", "tiny.yaml", "--strict", "-v"), 2),
     ],
 )
 @pytest.mark.parametrize(

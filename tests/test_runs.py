@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmark import store
+from benchmark import runner, store
 from tests.conftest import CommandLine, Result
 from tests.tiny import write_tiny_run
 
@@ -199,7 +200,7 @@ def test_an_interruption_keeps_finished_trials_and_prints_their_table(tmp_path: 
     found = records()
     assert list(found) == ["tiny/seed-0"]
     assert found["tiny/seed-0"]["status"] == "interrupted"
-    assert re.fullmatch(r"interrupted in epoch \d+ of 100000", found["tiny/seed-0"]["reason"])
+    assert re.fullmatch(r"in epoch \d+ of 100000", found["tiny/seed-0"]["reason"])
 
 
 def test_after_an_interruption_the_same_command_finishes(
@@ -276,3 +277,76 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m benchmark list | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_narrower_command_forgets_no_trial(benchmark: CommandLine, tiny: list[str]) -> None:
+    benchmark(*tiny)
+    narrow = benchmark(*tiny, "-m", "twin", "--seeds", "1")
+    assert "tiny " not in narrow.out.partition("status")[2]
+    (only_run() / "trials/tiny/seed-1/trial.json").unlink()
+    again = benchmark("table", str(only_run()), "-p", "tiny.py")
+    assert re.search(r"^tiny .* 1/2 ok$", again.out, re.M)
+    assert re.search(r"^twin .* 2/2 ok$", again.out, re.M)
+
+
+def test_results_of_another_device_are_not_mixed_in(
+    benchmark: CommandLine, tiny: list[str]
+) -> None:
+    benchmark(*tiny)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "resolve_device", lambda name: torch.device("meta"))
+        result = benchmark(*tiny)
+    assert result.code == 2
+    assert "has results of cpu, and this run is for meta" in result.err
+    assert len(records()) == 4
+
+
+FAULTY_COLUMNS = """
+from benchmark import Column, hookimpl
+
+def divide(summary):
+    return 1 / 0
+
+@hookimpl
+def benchmark_columns():
+    yield Column("no_value", "no value", divide)
+    yield Column("no_text", "no text", lambda summary: 1, text=divide)
+"""
+
+
+@pytest.mark.parametrize("written", ["simple", "json", "csv"])
+def test_a_column_that_raises_is_named_and_left_out(
+    benchmark: CommandLine, tiny: list[str], written: str
+) -> None:
+    Path("faulty.py").write_text(FAULTY_COLUMNS)
+    options = ("-p", "faulty.py", "--sort", "no_value", "--format", written)
+    result = benchmark(*tiny, *options)
+    assert result.code == 0
+    for name in ("no_value", "no_text"):
+        assert f"column {name!r} is left out: ZeroDivisionError: division by zero" in result.err
+    assert result.out.replace("no value", "") == benchmark(*tiny, "--format", written).out
+
+
+FAULTY_EXECUTOR = """
+from benchmark import ExecutorEntry, hookimpl
+
+def create(options):
+    raise ConnectionError("no queue here")
+
+@hookimpl
+def benchmark_executors():
+    yield ExecutorEntry("queue", create, "sends trials to a queue")
+"""
+
+
+def test_an_executor_that_cannot_be_created_is_named(
+    benchmark: CommandLine, tiny: list[str]
+) -> None:
+    Path("queue_plugin.py").write_text(FAULTY_EXECUTOR)
+    result = benchmark(*tiny, "-p", "queue_plugin.py", "--set", "executor=queue")
+    assert result.code == 2
+    assert result.err == (
+        "benchmark: error: executor 'queue' of queue_plugin (no distribution) cannot be created: "
+        "ConnectionError: no queue here\n"
+    )
+    assert not Path("runs").exists()

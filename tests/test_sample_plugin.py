@@ -59,7 +59,8 @@ def command(folder: Path) -> Command:
 @pytest.fixture(scope="module")
 def run(command: Command) -> subprocess.CompletedProcess[str]:
     """The plugin's model and a built-in one, trained beside each other."""
-    return command("run", "quickstart", "-m", "sample_linear", "-m", "separable_cnn", *TINY)
+    models = ("-m", "sample_linear", "-m", "separable_cnn")
+    return command("run", "quickstart", *models, *TINY, "--format", "github")
 
 
 def names_listed(listing: str) -> set[str]:
@@ -68,8 +69,9 @@ def names_listed(listing: str) -> set[str]:
 
 def rows(table: str) -> dict[str, list[str]]:
     """The cells of each model's row."""
-    lines = [line.split() for line in table.splitlines() if line]
-    return {cells[0]: cells for cells in lines if cells[0] in ("sample_linear", "separable_cnn")}
+    lines = [line.strip("| ").split() for line in table.splitlines() if line.startswith("|")]
+    cells = [[cell for cell in line if cell != "|"] for line in lines]
+    return {row[0]: row for row in cells if row[0] in ("sample_linear", "separable_cnn")}
 
 
 def test_plugins_shows_distribution_version_hooks_and_entries(command: Command) -> None:
@@ -96,7 +98,9 @@ def test_its_column_is_in_every_table(
 ) -> None:
     assert "total" in run.stdout
     (directory,) = (folder / "runs").iterdir()
-    result = command("table", str(directory), "--columns", "model,total_seconds")
+    result = command(
+        "table", str(directory), "--columns", "model,total_seconds", "--format", "github"
+    )
     assert (result.returncode, result.stderr) == (0, "")
     table = rows(result.stdout)
     assert list(table) == ["sample_linear", "separable_cnn"]

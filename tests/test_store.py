@@ -32,6 +32,7 @@ def run(tmp_path: Path) -> RunDirectory:
     config = load_config(find_document("quickstart"), load_catalog())
     description = RunDescription(
         config=config.model_copy(update={"models": ("alpha", "beta"), "seeds": (0, 1)}),
+        trials=(("alpha", 0), ("beta", 0), ("alpha", 1), ("beta", 1)),
         protocol=PROTOCOL,
         environment={"processor": "a processor", "threads": 2},
     )

@@ -81,7 +81,7 @@ def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> Non
 
 def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
     records = [make_record("alpha", 0), make_record("alpha", 1), failed_record("alpha", 2)]
-    summary = summarize(records, ["alpha"], planned=3)[0]
+    summary = summarize(records, [("alpha", seed) for seed in range(3)])[0]
     status = [named(columns, "status"), named(columns, "test_accuracy")]
     assert "2/3 ok" in render([summary], status, "simple")
     assert json.loads(render([summary], status, "json"))[0]["status"] == "failed"
@@ -90,7 +90,7 @@ def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
 
 
 def test_a_trial_that_was_not_reached_is_unfinished(columns: list[Column]) -> None:
-    summaries = summarize([make_record("alpha", 0)], ["alpha", "beta"], planned=2)
+    summaries = summarize([make_record("alpha", 0)], [("alpha", 0), ("alpha", 1), ("beta", 0)])
     rows = json.loads(render(summaries, columns, "json"))
     assert [(row["model"], row["status"]) for row in rows] == [
         ("alpha", "unfinished"),

@@ -123,30 +123,30 @@ class Fault:
 
 
 FAULTS = {
-    "build_raises": Fault(build_raises, "RuntimeError: no such layer", "RuntimeError"),
+    "build_raises": Fault(build_raises, "build raised RuntimeError: no such layer", "ModelError"),
     "build_refuses": Fault(
-        build_refuses, "ValueError: needs larger images than (3, 8, 8)", "ValueError"
+        build_refuses, "build raised ValueError: needs larger images than (3, 8, 8)", "ModelError"
     ),
-    "build_exits": Fault(build_exits, "SystemExit: 3", "SystemExit"),
+    "build_exits": Fault(build_exits, "build raised SystemExit: 3", "ModelError"),
     "no_module": Fault(
         build_gives_no_module,
-        "no_module: build returned a str, not a torch.nn.Module",
+        "build returned a str, not a torch.nn.Module",
         "ModelError",
     ),
     "no_parameters": Fault(
         build_without_parameters,
-        "no_parameters: the model has no parameters to train",
+        "the model has no parameters to train",
         "ModelError",
     ),
-    "frozen": Fault(build_frozen, "frozen: the model has no parameters to train", "ModelError"),
+    "frozen": Fault(build_frozen, "the model has no parameters to train", "ModelError"),
     "too_narrow": Fault(
         build_too_narrow,
-        "too_narrow: for 2 images the model should give 2 x 10 logits, not (2, 9)",
+        "for 2 images the model should give 2 x 10 logits, not (2, 9)",
         "ModelError",
     ),
     "gives_pair": Fault(
         GivesPair,
-        "gives_pair: for 2 images the model should give 2 x 10 logits, not tuple",
+        "for 2 images the model should give 2 x 10 logits, not tuple",
         "ModelError",
     ),
     "raises_midway": Fault(
@@ -175,7 +175,7 @@ FAULTS = {
 }
 
 
-# Models that are sound, whatever they do on the meta device.
+# Models that are sound, whatever else they do.
 
 
 class ReadsANumber(Linear):
@@ -206,15 +206,6 @@ class CannotBeCopied(Linear):
         self.lock = threading.Lock()
 
 
-MACS_UNKNOWN = {
-    "reads_a_number": ReadsANumber,
-    "uses_numpy": UsesNumpy,
-    "indexes_a_dict": IndexesADict,
-    "asserts_device": AssertsItsDevice,
-    "cannot_be_copied": CannotBeCopied,
-}
-
-
 class Lazy(nn.Sequential):
     def __init__(self, input_shape: Shape, num_classes: int) -> None:
         super().__init__(nn.Flatten(), nn.LazyLinear(num_classes))
@@ -229,7 +220,15 @@ class KeepsATensor(Linear):
         return logits * self.table
 
 
-UNUSUAL = {"lazy": Lazy, "keeps_a_tensor": KeepsATensor}
+UNUSUAL = {
+    "reads_a_number": ReadsANumber,
+    "uses_numpy": UsesNumpy,
+    "indexes_a_dict": IndexesADict,
+    "asserts_device": AssertsItsDevice,
+    "cannot_be_copied": CannotBeCopied,
+    "lazy": Lazy,
+    "keeps_a_tensor": KeepsATensor,
+}
 
 
 @hookimpl
@@ -238,7 +237,7 @@ def benchmark_models() -> Iterator[ModelEntry]:
     yield ModelEntry("marked", type("Marked", (Linear,), {}))
     for name, fault in FAULTS.items():
         yield ModelEntry(name, fault.build)
-    for name, build in {**MACS_UNKNOWN, **UNUSUAL}.items():
+    for name, build in UNUSUAL.items():
         yield ModelEntry(name, build)
 
 
@@ -357,10 +356,6 @@ def status_of(model: str, table: str) -> str:
     return row.split()[-1]
 
 
-macs_fail_the_trial = pytest.mark.xfail(
-    reason="the trial survives only some kinds of error when MACs are counted"
-)
-
 ALL_WELL = ["start", "epoch 1", "epoch 2", "end completed"]
 
 
@@ -388,7 +383,7 @@ def test_all_callbacks_are_told_of_the_fault(train: Train, model: str) -> None:
     train(model, "steady")
     log = trial_file(model, "log.txt").read_text()
     assert "Traceback (most recent call last):\n" in log
-    assert fault.reason.removeprefix(f"{fault.error}: ") in log
+    assert fault.reason.rpartition(f"{fault.error}: ")[2] in log
     assert told(model)[-1] == f"error {fault.error}"
     assert told(model)[1 : fault.epochs + 1] == [f"epoch {n + 1}" for n in range(fault.epochs)]
     assert told("steady") == ALL_WELL
@@ -407,7 +402,7 @@ def test_a_failed_trial_is_not_trained_again_unasked(train: Train) -> None:
     again = train("build_raises", "steady")
     assert again.code == 1
     assert status_of("build_raises", again.out) == "failed"
-    assert told("build_raises") == ["error RuntimeError"]
+    assert told("build_raises") == ["error ModelError"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -423,44 +418,13 @@ def test_a_recipe_that_fails_one_model_fails_that_trial_alone(train: Train, reci
     assert told("steady") == ALL_WELL
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "reads_a_number",
-        "uses_numpy",
-        "cannot_be_copied",
-        pytest.param("indexes_a_dict", marks=macs_fail_the_trial),
-        pytest.param("asserts_device", marks=macs_fail_the_trial),
-    ],
-)
-def test_a_model_that_cannot_run_on_the_meta_device_trains_all_the_same(
-    train: Train, model: str
-) -> None:
-    result = train(model)
-    assert result.code == 0, result.err
-    record = record_of(model)
-    assert (record["status"], record["macs"]) == ("completed", None)
-    (warning,) = record["warnings"]
-    assert warning.startswith("multiply-accumulates unknown: ")
-    assert f"benchmark: {model}, seed 0: {warning}\n" in result.err
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        "lazy",
-        pytest.param(
-            "keeps_a_tensor",
-            marks=pytest.mark.xfail(
-                reason="the first forward pass, a check, is made in inference mode"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("model", UNUSUAL)
 def test_an_unusual_model_trains(train: Train, model: str) -> None:
     result = train(model)
     assert result.code == 0, result.err
-    assert record_of(model)["status"] == "completed"
+    record = record_of(model)
+    assert (record["status"], record["warnings"]) == ("completed", [])
+    assert record["macs"] == 10 * 3 * 8 * 8
 
 
 # Callbacks that fail, each in a plugin of its own beside this one.
@@ -566,11 +530,10 @@ def test_a_callback_that_raises_when_told_of_an_error_hides_no_reason(observe: T
     record = record_of("build_raises")
     assert (record["status"], record["reason"]) == ("failed", FAULTS["build_raises"].reason)
     assert record["warnings"] == ["callback Observer is dropped: on_trial_error: RuntimeError: no"]
-    assert told("build_raises") == ["error RuntimeError"]
+    assert told("build_raises") == ["error ModelError"]
     assert record_of("steady")["warnings"] == []
 
 
-@pytest.mark.xfail(reason="callbacks of a class are equal, and the first equal one is dropped")
 def test_of_two_callbacks_of_a_kind_only_the_one_that_raises_is_dropped(observe: Train) -> None:
     hook = "return [Observer(trial, is_faulty=False), Observer(trial)]"
     result = observe("steady", event="on_trial_start", hook=hook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -63,20 +64,21 @@ class ModelSummary:
 
 
 def summarize(
-    records: Iterable[TrialRecord], models: Sequence[str] = (), planned: int = 0
+    records: Iterable[TrialRecord], trials: Sequence[tuple[str, int]] = ()
 ) -> list[ModelSummary]:
-    """Group records by model: first ``models`` in their order, then others in order of appearance.
+    """Group records by model, in the order in which models first stand among ``trials``.
 
-    ``planned`` is the number of trials each of ``models`` should have.
+    ``trials`` are the (model, seed) that there should be.
     """
-    by_model: dict[str, list[TrialRecord]] = {model: [] for model in models}
+    by_model: dict[str, list[TrialRecord]] = {model: [] for model, _ in trials}
     for record in records:
         by_model.setdefault(record.model.name, []).append(record)
+    planned = Counter(model for model, _ in trials)
     return [
         ModelSummary(
             model,
             tuple(sorted(found, key=lambda record: record.seed)),
-            max(planned if model in models else 0, len(found)),
+            max(planned[model], len(found)),
         )
         for model, found in by_model.items()
     ]

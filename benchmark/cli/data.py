@@ -66,7 +66,8 @@ def info(
     """
     # Imported here: --help must not wait for it.
     import numpy
-    import tabulate
+
+    from benchmark.report.text_table import lay_out
 
     dataset = _load(session, name, settings, data_directory)
     splits = dataset.splits
@@ -80,13 +81,13 @@ def info(
         ("classes", f"{len(splits.classes)}"),
         ("cache", str(dataset.cache or "none")),
     ]
-    click.echo(tabulate.tabulate(facts, tablefmt="plain", disable_numparse=True))
+    click.echo("\n".join(f"{fact}: {value}" for fact, value in facts))
     counts = [
         numpy.bincount(half.labels, minlength=len(splits.classes))
         for half in (splits.train, splits.test)
     ]
     rows = zip(splits.classes, *counts, strict=True)
-    click.echo("\n" + tabulate.tabulate(rows, ("class", "training", "test")))
+    click.echo("\n" + lay_out(rows, ("class", "training", "test"), right=[1, 2]))
 
 
 def _load(

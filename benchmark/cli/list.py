@@ -23,7 +23,7 @@ KINDS = ("models", "datasets", "recipes", "columns", "executors")
 def command(session: Session, kind: str | None, pattern: str) -> None:
     """List entries of one KIND or of all, those whose names match PATTERN (a glob)."""
     # Imported here: --help must not wait for it.
-    import tabulate
+    from benchmark.report.text_table import lay_out
 
     catalog = session.catalog()
     rows = [
@@ -38,7 +38,7 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         for offer in shelf
         if fnmatch.fnmatch(offer.entry.name, pattern)
     ]
-    click.echo(tabulate.tabulate(rows, ("kind", "name", "from", "summary"), disable_numparse=True))
+    click.echo(lay_out(rows, ("kind", "name", "from", "summary")))
 
 
 def _summary(entry: object) -> str:

@@ -20,7 +20,7 @@ def command(session: Session) -> None:
     Why a plugin failed is said on stderr; with -v, its traceback too.
     """
     # Imported here: --help must not wait for it.
-    import tabulate
+    from benchmark.report.text_table import lay_out
 
     rows = [
         (
@@ -34,4 +34,4 @@ def command(session: Session) -> None:
         for plugin in session.catalog().plugins
     ]
     headers = ("plugin", "distribution", "version", "hooks", "entries", "status")
-    click.echo(tabulate.tabulate(rows, headers, disable_numparse=True))
+    click.echo(lay_out(rows, headers, right=[4]))

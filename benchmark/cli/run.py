@@ -155,13 +155,12 @@ def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
     from benchmark.analysis.summary import summarize
     from benchmark.report.caption import write_caption
 
-    config = run.description.config
-    summaries = summarize(outcome.records, config.models, len(config.seeds))
+    trials = run.description.trials
+    summaries = summarize(outcome.records, trials)
     view.print(summaries, write_caption(run.description, summaries))
-    total = len(config.models) * len(config.seeds)
-    missing = total - len(outcome.records)
+    missing = len(trials) - len(outcome.records)
     if missing:
-        warn(f"{missing} of {total} trials are not trained yet: the same command goes on")
+        warn(f"{missing} of {len(trials)} trials are not trained yet: the same command goes on")
     warn(f"records are in {run.directory.path}")
 
 

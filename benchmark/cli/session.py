@@ -36,14 +36,14 @@ class Session:
         from benchmark.catalog import load_catalog, require_sound
 
         catalog = load_catalog(self.plugins)
-        if strict:
-            require_sound(catalog)
-        for line in catalog.complaints:
-            warn(line)
         if self.verbose:
             for plugin in catalog.plugins:
                 if plugin.failure and plugin.failure.traceback:
                     click.echo(plugin.failure.traceback, err=True)
+        if strict:
+            require_sound(catalog)
+        for line in catalog.complaints:
+            warn(line)
         return catalog
 
 

@@ -7,6 +7,7 @@ import json
 import click
 
 from benchmark.cli.session import Session, everywhere_options
+from benchmark.errors import ModelError
 
 # CIFAR-10's, on which the models of the literature are compared.
 INPUT_SHAPE = (3, 32, 32)
@@ -29,12 +30,15 @@ def command(session: Session, model: str, as_json: bool) -> None:
     one image.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    import tabulate
-
     from benchmark.complexity import count_macs, count_parameters, layer_table
-    from benchmark.trial import build_model
+    from benchmark.models import build_model
+    from benchmark.report.text_table import lay_out
 
-    network = build_model(session.catalog().models[model], INPUT_SHAPE, NUM_CLASSES)
+    offer = session.catalog().models[model]
+    try:
+        network = build_model(offer, INPUT_SHAPE, NUM_CLASSES)
+    except ModelError as error:
+        raise ModelError(f"model {model!r} of {offer.plugin.label}: {error}") from error
     layers = layer_table(network, INPUT_SHAPE)
     params = count_parameters(network)
     macs = count_macs(network, INPUT_SHAPE)
@@ -62,9 +66,7 @@ def command(session: Session, model: str, as_json: bool) -> None:
     ]
     click.echo(f"{model}: images of 3 x 32 x 32, 10 classes\n")
     headers = ("layer (type)", "output shape", "params")
-    click.echo(
-        tabulate.tabulate(rows, headers, colalign=("left", "left", "right"), disable_numparse=True)
-    )
+    click.echo(lay_out(rows, headers, right=[2]))
     click.echo(
         f"\nTotal params:         {params.total:>13,}\n"
         f"Trainable params:     {params.trainable:>13,}\n"

@@ -31,14 +31,15 @@ class TableView:
 
     def print(self, summaries: Sequence[ModelSummary], caption: str) -> None:
         """Print the table on stdout."""
-        from benchmark.report.table import DEFAULT_WIDTH, render, sort_summaries
+        from benchmark.report.table import DEFAULT_WIDTH, render, sort_summaries, sound_columns
 
-        if self.sort is not None:
+        columns = sound_columns(self.columns, summaries, warn)
+        if self.sort is not None and sound_columns([self.sort], summaries, warn):
             summaries = sort_summaries(summaries, self.sort)
         width = DEFAULT_WIDTH
         if sys.stdout.isatty():
             width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
-        click.echo(render(summaries, self.columns, self.format, caption, width))
+        click.echo(render(summaries, columns, self.format, caption, width))
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,5 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     if description is None:
         view.print(summarize(records), caption="")
         return
-    config = description.config
-    summaries = summarize(records, config.models, len(config.seeds))
+    summaries = summarize(records, description.trials)
     view.print(summaries, write_caption(description, summaries))

@@ -14,10 +14,11 @@ def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]
     dataset = protocol.dataset
     options = protocol.recipe.options.items()
     recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
+    epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     lines = [
         f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
-        f"{dataset.classes} classes; {protocol.epochs} epochs, batch {protocol.batch_size}, "
+        f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
         f"recipe {recipe}; {_devices(description, summaries)}, {protocol.precision}.",
         _figures(summaries),
     ]

@@ -8,20 +8,18 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import tabulate
 
 from benchmark.analysis.summary import ModelSummary
 from benchmark.entries import Column
+from benchmark.errors import one_line
+from benchmark.plugin_manager import PLUGIN_FAULTS
+from benchmark.report.text_table import lay_out
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12
 NO_FIGURE = "-"
-
-# tabulate would make every column two wider than its header.
-tabulate.MIN_PADDING = 0
 
 
 def render(
@@ -41,6 +39,23 @@ def render(
         return _csv(summaries, columns)
     body = _for_people(summaries, columns, format, width)
     return _captioned(body, caption, format, width)
+
+
+def sound_columns(
+    columns: Sequence[Column], summaries: Sequence[ModelSummary], warn: Callable[[str], None]
+) -> list[Column]:
+    """Leave out the columns that raise for one of the rows; ``warn`` is told why."""
+    sound = []
+    for column in columns:
+        try:
+            for summary in summaries:
+                _plain(column.value(summary))
+                _text(summary, column)
+        except PLUGIN_FAULTS as error:
+            warn(f"column {column.name!r} is left out: {one_line(error)}")
+        else:
+            sound.append(column)
+    return sound
 
 
 def sort_summaries(summaries: Sequence[ModelSummary], column: Column) -> list[ModelSummary]:
@@ -81,25 +96,16 @@ def _for_people(
         headers = [header.replace("\n", " ") for header in headers]
     rows = [[_text(summary, column) for column in columns] for summary in summaries]
     numeric = [
-        any(_is_number(column.value(summary)) for summary in summaries) for column in columns
+        index
+        for index, column in enumerate(columns)
+        if any(_is_number(column.value(summary)) for summary in summaries)
     ]
-
-    def lay_out(first_width: int | None) -> str:
-        return tabulate.tabulate(
-            rows,
-            headers,
-            tablefmt=format,
-            disable_numparse=True,
-            colalign=["right" if is_numeric else "left" for is_numeric in numeric],
-            maxcolwidths=[first_width] + [None] * (len(columns) - 1) if first_width else None,
-        )
-
-    table = lay_out(None)
+    table = lay_out(rows, headers, right=numeric, format=format)
     excess = max(len(line) for line in table.splitlines()) - width
     if format != "simple" or excess <= 0 or not rows:
         return table
-    longest = max(len(row[0]) for row in rows)
-    return lay_out(max(longest - excess, NARROWEST_NAME))
+    folded = max(max(len(row[0]) for row in rows) - excess, NARROWEST_NAME)
+    return lay_out(rows, headers, right=numeric, first_width=folded)
 
 
 def _text(summary: ModelSummary, column: Column) -> str:
