@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import Field
 
 from benchmark import DatasetEntry, DatasetError, Images, ImageSplits, Options, hookimpl, track
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_NAMES = ("test", "val")
 LARGEST_SIDE = 4096
 BATCH = 200
@@ -36,18 +37,18 @@ class ImageFolderOptions(Options):
 
 @dataclass(frozen=True)
 class _Half:
-    """The image files of one half, class by class."""
+    """The names of one half's image files, class by class."""
 
     folder: Path
-    files: dict[str, list[Path]]
+    names: dict[str, list[str]]
 
     @property
-    def all_files(self) -> list[Path]:
-        return list(itertools.chain.from_iterable(self.files.values()))
+    def files(self) -> list[Path]:
+        return [self.folder / label / name for label, names in self.names.items() for name in names]
 
     @property
     def labels(self) -> numpy.ndarray[Any, numpy.dtype[numpy.int64]]:
-        counts = [len(files) for files in self.files.values()]
+        counts = [len(names) for names in self.names.values()]
         return numpy.repeat(numpy.arange(len(counts), dtype=numpy.int64), counts)
 
 
@@ -56,10 +57,11 @@ def identify(data_directory: Path, options: ImageFolderOptions) -> str:
     del data_directory
     train, test = _find_halves(options.root)
     lines = [f"imagefolder size={options.size}"]
-    for file in (*train.all_files, *test.all_files):
-        status = file.stat()
-        name = os.path.relpath(file, options.root)
-        lines.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}")
+    for half in (train, test):
+        for label, names in half.names.items():
+            folder = f"{half.folder}/{label}"
+            lines.append(f"{half.folder.name}/{label}")
+            lines += [f"{name}\0{_size_and_time(f'{folder}/{name}')}" for name in names]
     return "\n".join(lines)
 
 
@@ -71,9 +73,19 @@ def load(data_directory: Path, options: ImageFolderOptions) -> ImageSplits:
     """
     del data_directory
     halves = _find_halves(options.root)
-    decoder = _Decoder(halves[0].all_files[0], options.size)
-    train, test = (Images(decoder.decode(half.all_files), half.labels) for half in halves)
-    return ImageSplits(train, test, tuple(halves[0].files))
+    decoder = _Decoder(halves[0].files[0], options.size)
+    train, test = (Images(decoder.decode(half.files), half.labels) for half in halves)
+    return ImageSplits(train, test, tuple(halves[0].names))
+
+
+def _size_and_time(file: str) -> str:
+    try:
+        # As text all the way: for many thousands of files, Path objects take most of the time.
+        status = os.stat(file)  # noqa: PTH116
+    except OSError as error:
+        # A link to nowhere, for one.
+        raise DatasetError(f"imagefolder: {file}: {error.strerror}") from error
+    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def _find_halves(root: Path) -> tuple[_Half, _Half]:
@@ -82,8 +94,8 @@ def _find_halves(root: Path) -> tuple[_Half, _Half]:
     test_name = next((name for name in TEST_NAMES if (root / name).is_dir()), TEST_NAMES[0])
     train, test = _find_half(root / "train"), _find_half(root / test_name)
     for here, there in ((train, test), (test, train)):
-        for name in here.files:
-            if name not in there.files:
+        for name in here.names:
+            if name not in there.names:
                 raise DatasetError(
                     f"imagefolder: {here.folder / name}: {there.folder} has no class {name!r}"
                 )
@@ -96,20 +108,32 @@ def _find_half(folder: Path) -> _Half:
             f"imagefolder: {folder}: no such folder "
             f"(wanted: train/CLASS/* and test/CLASS/* below {folder.parent})"
         )
-    with os.scandir(folder) as entries:
+    with _listed(folder) as entries:
         names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
     if not names:
         raise DatasetError(f"imagefolder: {folder}: no images (it has no class folders)")
-    return _Half(folder, {name: _image_files(folder / name) for name in names})
+    return _Half(folder, {name: _image_names(folder / name) for name in names})
 
 
-def _image_files(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in SUFFIXES)
-    files = [folder / name for name in names if not name.startswith(".")]
-    if not files:
+def _image_names(folder: Path) -> list[str]:
+    with _listed(folder) as entries:
+        names = sorted(entry.name for entry in entries if _is_image_name(entry.name))
+    if not names:
         raise DatasetError(f"imagefolder: {folder}: no images in this class (JPEG or PNG)")
-    return files
+    return names
+
+
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+@contextmanager
+def _listed(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield entries
+    except OSError as error:
+        raise DatasetError(f"imagefolder: {folder}: {error.strerror}") from error
 
 
 class _Decoder:
@@ -150,12 +174,19 @@ def _read(file: Path, resize: tuple[int, int] | None) -> Image.Image:
         with Image.open(file) as image:
             if image.mode not in _EIGHT_BIT_MODES:
                 raise DatasetError(f"imagefolder: {file}: its pixels ({image.mode}) are not 8-bit")
-            colour = image.convert("RGB")
+            colour = _to_rgb(image)
     except UnidentifiedImageError as error:
         raise DatasetError(f"imagefolder: {file}: not an image, or a damaged one") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"imagefolder: {file}: cannot be decoded: {error}") from error
     return colour if resize is None else colour.resize(resize, Image.Resampling.BILINEAR)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "P" and "transparency" in image.info:
+        # Pillow asks for this detour, and warns where it is not taken.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 def _text(size: tuple[int, int]) -> str:
