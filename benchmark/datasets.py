@@ -233,7 +233,7 @@ def _read_cache(cache: Path) -> tuple[ImageSplits, str] | None:
     try:
         info = json.loads((cache / INFO_FILE).read_text(encoding="utf-8"))
         wanted, classes = info["fingerprint"], tuple(info["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     arrays = _map_arrays(cache)
     if arrays is None:

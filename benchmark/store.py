@@ -165,7 +165,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UnreadableError(f"it cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableError("it is cut short or damaged: not JSON") from error
     if not isinstance(content, dict):
         raise UnreadableError("it is damaged: not a JSON object")

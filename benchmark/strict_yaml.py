@@ -104,6 +104,8 @@ def _compose(text: str, source: str) -> yaml.Node | None:
         if "'\\t'" in problem:
             problem = "a tab where only spaces may indent"
         raise _error(place, problem) from error
+    except RecursionError as error:
+        raise _error(source, "nested too deeply") from error
     except yaml.reader.ReaderError as error:
         raise _error(
             source, f"a character that YAML does not allow: {error.character!r}"

@@ -119,6 +119,7 @@ def config_file(content: str | bytes, name: str = "x.yaml") -> str:
         ("name: &a x\nnote: *a\n", "x.yaml:1:7: note: an alias (*) is not allowed"),
         ("name: !!python/object/apply:os.getcwd []\n", "x.yaml:1:7: name: a tag"),
         ("? [a]\n: 1\n", "x.yaml:1:3: a key should be text"),
+        ("a: " + "[" * 5000, "x.yaml: nested too deeply"),
         ("a: 1\n---\nb: 2\n", "x.yaml:2:1: but found another document"),
     ],
 )

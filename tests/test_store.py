@@ -99,6 +99,7 @@ def of_another_trial(text: str) -> str:
     [
         (cut_short, "it is cut short or damaged: not JSON"),
         (lambda _: "", "it is cut short or damaged: not JSON"),
+        (lambda _: "[" * 100_000, "it is cut short or damaged: not JSON"),
         (lambda _: "[]", "it is damaged: not a JSON object"),
         (newer, "it was written by a newer version (schema 2, this one reads up to 1)"),
         (better, "it was altered: its checksum does not match"),
