@@ -17,7 +17,8 @@ from benchmark.entries import (
     RecipeEntry,
 )
 from benchmark.errors import PluginError, UnknownNameError
-from benchmark.plugin_manager import PLUGIN_FAULTS, Failure, Plugin, PluginManager, find_plugins
+from benchmark.plugin import PLUGIN_FAULTS, Failure, Plugin
+from benchmark.plugin_manager import PluginManager, load_plugins
 from benchmark.records import TrialSpec
 from benchmark.spelling import did_you_mean
 
@@ -172,7 +173,7 @@ def load_catalog(selection: tuple[str, ...] = ()) -> Catalog:
 
     Raises PluginError for a selection that names something that does not exist.
     """
-    catalog = Catalog(find_plugins(selection))
+    catalog = Catalog(load_plugins(selection))
     catalog.collect()
     return catalog
 

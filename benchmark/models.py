@@ -8,7 +8,7 @@ from torch import nn
 from benchmark.catalog import Offer
 from benchmark.entries import ModelEntry
 from benchmark.errors import ModelError, one_line
-from benchmark.plugin_manager import PLUGIN_FAULTS
+from benchmark.plugin import PLUGIN_FAULTS
 
 # As many images as BatchNorm needs, should a model not heed that it is evaluated.
 IMAGES = 2

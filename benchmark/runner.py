@@ -12,7 +12,7 @@ from benchmark.datasets import Dataset, first_available
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, PluginError, one_line
-from benchmark.plugin_manager import PLUGIN_FAULTS
+from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
 from benchmark.store import RunDescription, RunDirectory, UnreadableError
 from benchmark.training.device import resolve_device, resolve_precision

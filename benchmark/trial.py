@@ -19,9 +19,9 @@ from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
 from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
 from benchmark.environment import describe_environment
-from benchmark.errors import BenchmarkError, one_line
+from benchmark.errors import BenchmarkError, StoreError, one_line
 from benchmark.models import build_model
-from benchmark.plugin_manager import PLUGIN_FAULTS
+from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import (
     EpochRecord,
     ModelRecord,
@@ -71,6 +71,9 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     error: BaseException | None = None
     try:
         _train(spec, catalog, findings, observers, report, started)
+    except StoreError:
+        # Raised by report: the run's trouble, not the model's.
+        raise
     except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
         error = caught
     total_seconds = time.perf_counter() - started

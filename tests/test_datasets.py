@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.catalog import load_catalog
-from benchmark.datasets import Dataset, fingerprint, load_dataset
+from benchmark.datasets import Dataset, load_dataset
 from benchmark.entries import Images, ImageSplits
+from benchmark.image_splits import fingerprint
 from benchmark.records import Selection
 from benchmark.training.data import subset
 from tests.conftest import CommandLine, Result

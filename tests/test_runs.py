@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
 
 from benchmark import runner, store
+from benchmark.errors import StoreError
 from tests.conftest import CommandLine, Result
 from tests.tiny import write_tiny_run
 
@@ -179,6 +180,22 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
     )
     assert list(records()) == ["tiny/seed-0"]
     assert "1 of 4 trials completed earlier, 3 to train" in go_on(benchmark, tiny).err
+
+
+def test_a_history_that_cannot_be_written_ends_the_run(
+    benchmark: CommandLine, tiny: list[str]
+) -> None:
+    def full(*arguments: Any) -> NoReturn:
+        raise StoreError("history.jsonl: cannot be written: No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.RunDirectory, "append_epoch", full)
+        result = benchmark(*tiny)
+    assert result.code == 2
+    assert result.err == (
+        "benchmark: error: history.jsonl: cannot be written: No space left on device\n"
+    )
+    assert records() == {}
 
 
 def go_on(benchmark: CommandLine, arguments: list[str]) -> Result:

@@ -16,8 +16,9 @@ from torch import nn
 from benchmark import TrainingPlan
 from benchmark.catalog import load_catalog
 from benchmark.config import validate_options
-from benchmark.datasets import Dataset, fingerprint, load_dataset
+from benchmark.datasets import Dataset, load_dataset
 from benchmark.entries import ImageSplits
+from benchmark.image_splits import fingerprint
 from benchmark.records import Selection
 from benchmark.training.data import ResidentImages
 from benchmark.training.device import resolve_precision

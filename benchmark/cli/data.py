@@ -96,7 +96,8 @@ def _load(
     # Imported here: --help must not wait for it.
     from benchmark.cli.display import open_display
     from benchmark.config import resolve_selection
-    from benchmark.datasets import default_data_directory, load_dataset
+    from benchmark.datasets import load_dataset
+    from benchmark.image_cache import default_data_directory
     from benchmark.progress import shown_by
 
     shelf = session.catalog().datasets

@@ -80,7 +80,7 @@ def command(
     from benchmark import runner
     from benchmark.cli.display import TrainingDisplay, open_display
     from benchmark.config import find_document, load_config
-    from benchmark.datasets import default_data_directory
+    from benchmark.image_cache import default_data_directory
     from benchmark.progress import shown_by
 
     document = _overridden(find_document(config), overrides)

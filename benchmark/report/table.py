@@ -14,7 +14,7 @@ from typing import Any
 from benchmark.analysis.summary import ModelSummary
 from benchmark.entries import Column
 from benchmark.errors import one_line
-from benchmark.plugin_manager import PLUGIN_FAULTS
+from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.report.text_table import lay_out
 
 DEFAULT_WIDTH = 80

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import sys
 import time
@@ -37,6 +39,7 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
+            _return_freed_memory()
             _reset_peak_resident_size()
 
     def bytes(self) -> int:
@@ -44,6 +47,15 @@ class PeakMemory:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         return _peak_resident_bytes()
+
+
+def _return_freed_memory() -> None:
+    """Give the system back what earlier trials freed, lest it be counted to this one."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    # Only glibc's allocator can be asked.
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak_resident_size() -> None:

@@ -92,7 +92,8 @@ def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:
     return float(losses.double().mean()), int(step.hits.sum()) / images
 
 
-@torch.inference_mode()
+# Not inference_mode: a model may keep a tensor of its evaluation that its training then needs.
+@torch.no_grad()
 def evaluate(model: nn.Module, images: ResidentImages, precision: str) -> Evaluation:
     """Classify every image once, dropout off and BatchNorm on its moving statistics."""
     model.eval()

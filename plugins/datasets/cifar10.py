@@ -54,8 +54,8 @@ def identify(data_directory: Path, options: Cifar10Options) -> str:
 def load(data_directory: Path, options: Cifar10Options) -> ImageSplits:
     """Fetch the archive unless it is there, verify and read it.
 
-    Raises DatasetUnavailableError where it is neither there nor to be fetched, and DatasetError
-    where what was fetched is not the archive.
+    Raises DatasetUnavailableError where it is neither there nor to be fetched whole, and
+    DatasetError where the disk refuses.
     """
     # Imported here: torchvision takes seconds to import, and most commands need none of it.
     from torchvision.datasets import CIFAR10
@@ -128,9 +128,10 @@ def _fetch(cifar10: type[CIFAR10], archive: Path) -> None:
             remedy,
         ) from error
     if not whole:
-        raise DatasetError(
-            f"cifar10: what {cifar10.url} served is not the archive "
-            f"(another MD5, or cut short); {remedy}"
+        # A network that asks for a login first, say: no reason not to try another data set.
+        raise DatasetUnavailableError(
+            f"cifar10: what {cifar10.url} served is not the archive (another MD5, or cut short)",
+            remedy,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchmark import DatasetEntry, DatasetError, Images, ImageSplits, Options, hookimpl, track
 
@@ -33,6 +33,12 @@ class ImageFolderOptions(Options):
 
     root: Path
     size: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+
+    @field_validator("root")
+    @classmethod
+    def _home_is_known(cls, root: Path) -> Path:
+        # No shell expands what stands after an equals sign, or in a file.
+        return root.expanduser()
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def identify(data_directory: Path, options: ImageFolderOptions) -> str:
     """Every image's path, size and time of change, and the size wanted."""
     del data_directory
     train, test = _find_halves(options.root)
-    lines = [f"imagefolder size={options.size}"]
+    lines = [f"imagefolder {options.root.resolve()} size={options.size}"]
     for half in (train, test):
         for label, names in half.names.items():
             folder = f"{half.folder}/{label}"

@@ -1,0 +1,69 @@
+"""One plugin, and what became of it."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Literal
+
+import pluggy
+
+from benchmark.errors import one_line
+
+# A plugin that calls sys.exit() must not end the program.
+PLUGIN_FAULTS = (Exception, SystemExit)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a plugin is not used: the cause, and the hook at fault where it got as far as one."""
+
+    cause: str
+    hook: str | None = None
+    traceback: str = ""
+
+    @classmethod
+    def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
+        """Describe an exception in one line, its traceback kept."""
+        cause = one_line(error)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            cause = f"needs the module {error.name!r}, which is not installed"
+        text = "".join(traceback.format_exception(error))
+        return cls(cause, hook, text)
+
+
+@dataclass
+class Plugin:
+    """A plugin and what became of it."""
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    module: ModuleType | None = None
+    hooks: tuple[str, ...] = ()
+    entries: int = 0
+    failure: Failure | None = None
+    blocked: bool = False
+    relay: pluggy.HookRelay | None = field(default=None, repr=False)
+
+    @property
+    def status(self) -> Literal["loaded", "blocked", "failed"]:
+        """Whether its entries can be used."""
+        if self.blocked:
+            return "blocked"
+        return "failed" if self.failure else "loaded"
+
+    @property
+    def label(self) -> str:
+        """Name, distribution and version, as messages give them."""
+        if self.distribution is None:
+            return f"{self.name} (no distribution)"
+        return f"{self.name} ({self.distribution} {self.version})"
+
+    @property
+    def complaint(self) -> str:
+        """The line that says why a failed plugin is left out."""
+        assert self.failure is not None
+        where = f"{self.failure.hook}: " if self.failure.hook else ""
+        return f"plugin {self.label} is left out: {where}{self.failure.cause}"
