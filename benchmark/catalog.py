@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -180,6 +180,5 @@ def load_catalog(selection: tuple[str, ...] = ()) -> Catalog:
 
 def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
-    complaints: Sequence[str] = catalog.complaints
-    if complaints:
-        raise PluginError("\n".join(complaints))
+    if catalog.complaints:
+        raise PluginError("\n".join(catalog.complaints))

@@ -24,6 +24,14 @@ class Result:
 CommandLine = Callable[..., Result]
 
 
+def only_error(result: Result) -> str:
+    """The one line with which the command line refused."""
+    assert (result.code, result.out) == (2, "")
+    (line,) = result.err.splitlines()
+    assert line.startswith("benchmark: error: ")
+    return line
+
+
 @pytest.fixture(autouse=True)
 def _empty_surroundings(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

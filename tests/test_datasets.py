@@ -24,7 +24,7 @@ from benchmark.entries import Images, ImageSplits
 from benchmark.image_splits import fingerprint
 from benchmark.records import Selection
 from benchmark.training.data import subset
-from tests.conftest import CommandLine, Result
+from tests.conftest import CommandLine, only_error
 
 SMALL = {"train_images": 40, "test_images": 20, "size": 8}
 SMALL_SETTINGS = [argument for key in SMALL for argument in ("--set", f"{key}={SMALL[key]}")]
@@ -56,14 +56,6 @@ def _cache_of_small(data_directory: Path) -> Path:
 
 def _content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def _only_error(result: Result) -> str:
-    assert result.code == 2
-    assert result.out == ""
-    (line,) = result.err.splitlines()
-    assert line.startswith("benchmark: error: ")
-    return line
 
 
 # The cache.
@@ -216,7 +208,7 @@ def test_full_disk_is_told_in_a_line_and_nothing_is_left(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(numpy, "save", _fail_with(FULL))
-        line = _only_error(benchmark(*PREPARE_SMALL))
+        line = only_error(benchmark(*PREPARE_SMALL))
     assert f"{data_directory / 'decoded'}" in line
     assert "cannot be written: No space left on device; choose another place" in line
     assert "--data-dir or BENCHMARK_DATA_DIR" in line
@@ -231,7 +223,7 @@ def test_disk_that_fills_at_the_last_file(
         raise FULL
 
     monkeypatch.setattr(os, "fsync", fail)
-    line = _only_error(benchmark(*PREPARE_SMALL))
+    line = only_error(benchmark(*PREPARE_SMALL))
     assert "No space left on device" in line
     assert [*(data_directory / "decoded").iterdir()] == []
 
@@ -247,7 +239,7 @@ def test_interruption_leaves_nothing(
 def test_data_directory_that_cannot_be_made(benchmark: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     folder = tmp_path / "file" / "data"
-    line = _only_error(benchmark(*PREPARE_SMALL, "--data-dir", str(folder)))
+    line = only_error(benchmark(*PREPARE_SMALL, "--data-dir", str(folder)))
     assert f"{folder}/decoded" in line
     assert "cannot be written" in line
 
@@ -259,7 +251,7 @@ def test_folder_that_may_not_be_written_to(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    assert "cannot be written: Permission denied" in _only_error(benchmark(*PREPARE_SMALL))
+    assert "cannot be written: Permission denied" in only_error(benchmark(*PREPARE_SMALL))
 
 
 def test_file_system_that_maps_nothing_into_memory(
@@ -429,7 +421,7 @@ def test_what_a_plugin_loads_is_checked(
     benchmark: CommandLine, data_directory: Path, loaded: str, said: str
 ) -> None:
     _write_plugin(loaded)
-    line = _only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
+    line = only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
     assert line.startswith(f"benchmark: error: data set 'theirs': {said}")
     assert not data_directory.exists()
 
@@ -462,7 +454,7 @@ def test_what_a_plugin_raises_is_told_in_a_line(
         _write_plugin(expression)
     else:
         _write_plugin("None", f"lambda data_directory, options: {expression}")
-    line = _only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
+    line = only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
     assert line.startswith("benchmark: error: data set 'theirs' of theirs")
     assert line.endswith(f" cannot be loaded: {said}")
     assert not data_directory.exists()
@@ -478,7 +470,7 @@ def test_traceback_of_a_plugin_is_there_for_its_author(benchmark: CommandLine) -
 
 def test_identity_that_is_no_text(benchmark: CommandLine) -> None:
     _write_plugin("None", "lambda data_directory, options: 7")
-    line = _only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
+    line = only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
     assert line.endswith("identify gave a int where text is wanted")
 
 
@@ -490,7 +482,7 @@ def test_data_set_that_is_not_to_be_had(benchmark: CommandLine) -> None:
             "def missing():\n"
             "    raise DatasetUnavailableError('theirs: no disk in the drive', 'put it in')\n"
         )
-    line = _only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
+    line = only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
     assert line == "benchmark: error: theirs: no disk in the drive; put it in"
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmark.catalog import load_catalog
 from benchmark.datasets import Dataset, load_dataset
 from benchmark.records import Selection
-from tests.conftest import CommandLine, Result
+from tests.conftest import CommandLine, Result, only_error
 
 CLASSES = ("cat", "dog", "newt")
 SIDE = 16
@@ -68,14 +68,6 @@ def _load(root: Path, data_directory: Path, **options: Any) -> Dataset:
 
 def _prepare(benchmark: CommandLine, root: Path, *more: str) -> Result:
     return benchmark("data", "prepare", "imagefolder", "--set", f"root={root}", *more)
-
-
-def _only_error(result: Result) -> str:
-    assert result.code == 2
-    assert result.out == ""
-    (line,) = result.err.splitlines()
-    assert line.startswith("benchmark: error: ")
-    return line
 
 
 def _assert_nothing_cached(data_directory: Path) -> None:
@@ -336,7 +328,7 @@ def test_faulty_folder_is_told_in_a_line(
     said: str,
 ) -> None:
     path = spoil(root)
-    line = _only_error(_prepare(benchmark, root))
+    line = only_error(_prepare(benchmark, root))
     assert line.startswith(f"benchmark: error: imagefolder: {path}: ")
     assert any(words in line for words in said.split("|"))
     _assert_nothing_cached(data_directory)
@@ -348,7 +340,7 @@ def test_unequal_sizes_name_two_files_and_the_remedy(
 ) -> None:
     path = root / half / "newt" / "0.png"
     _save(path, _noise(50, side=20))
-    line = _only_error(_prepare(benchmark, root))
+    line = only_error(_prepare(benchmark, root))
     first = root / "train" / "cat" / "0.jpg"
     assert f"{path} is 20 x 20 pixels and {first} is 16 x 16" in line
     assert "--set dataset.size=32" in line
@@ -357,7 +349,7 @@ def test_unequal_sizes_name_two_files_and_the_remedy(
 
 
 def test_missing_root_option(benchmark: CommandLine, data_directory: Path) -> None:
-    line = _only_error(benchmark("data", "prepare", "imagefolder"))
+    line = only_error(benchmark("data", "prepare", "imagefolder"))
     assert "root: missing" in line
     assert "--set root=" in line
     _assert_nothing_cached(data_directory)
@@ -367,7 +359,7 @@ def test_missing_root_option(benchmark: CommandLine, data_directory: Path) -> No
 def test_impossible_size(
     benchmark: CommandLine, root: Path, data_directory: Path, size: str
 ) -> None:
-    line = _only_error(_prepare(benchmark, root, "--set", f"size={size}"))
+    line = only_error(_prepare(benchmark, root, "--set", f"size={size}"))
     assert "--set size" in line
     assert size in line
     _assert_nothing_cached(data_directory)

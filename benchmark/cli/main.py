@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from benchmark.cli.session import Session, remember_plugins, remember_verbose
+from benchmark.cli.session import Session, everywhere_options
 from benchmark.errors import BenchmarkError
 from benchmark.spelling import did_you_mean
 
@@ -51,23 +51,7 @@ class _Commands(click.Group):
     epilog="Example: benchmark run quickstart",
 )
 @click.version_option(package_name="benchmark", message="%(package)s %(version)s")
-@click.option(
-    "-p",
-    "--plugin",
-    metavar="PLUGIN",
-    multiple=True,
-    expose_value=False,
-    callback=remember_plugins,
-    help="Load a module or file.py as a plugin, or block one with no:NAME; also after a command.",
-)
-@click.option(
-    "-v",
-    "--verbose",
-    is_flag=True,
-    expose_value=False,
-    callback=remember_verbose,
-    help="Add tracebacks to what is said of failures; also after a command.",
-)
+@everywhere_options
 def root() -> None:
     """Train models the same way, and say which is better, by how much, at what cost."""
 

@@ -52,30 +52,28 @@ def warn(line: str) -> None:
     click.echo(f"benchmark: {line}", err=True)
 
 
-def remember_plugins(
+def _remember_plugins(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> None:
-    """Keep what came after ``-p`` in the session."""
     del parameter
     context.ensure_object(Session).selection.extend(values)
 
 
-def remember_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Keep ``-v`` in the session."""
+def _remember_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     del parameter
     session = context.ensure_object(Session)
     session.verbose = session.verbose or value
 
 
 def everywhere_options(function: Function) -> Function:
-    """Add ``-p`` and ``-v`` to a command."""
+    """Add ``-p`` and ``-v``, which can stand before a command or after it."""
     plugin = click.option(
         "-p",
         "--plugin",
         metavar="PLUGIN",
         multiple=True,
         expose_value=False,
-        callback=remember_plugins,
+        callback=_remember_plugins,
         help="Load a module or file.py as a plugin, or block one with no:NAME.",
     )
     verbose = click.option(
@@ -83,7 +81,7 @@ def everywhere_options(function: Function) -> Function:
         "--verbose",
         is_flag=True,
         expose_value=False,
-        callback=remember_verbose,
+        callback=_remember_verbose,
         help="Add tracebacks to what is said of failures.",
     )
     return plugin(verbose(function))
