@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,12 @@ from benchmark.strict_yaml import Document, Location, dotted, read_document
 
 PRESETS = "benchmark.presets"
 DEFAULTS = "defaults"
+
+# Far beyond any use; a slip of the finger should not fill the memory with trials or steps.
+MOST_EPOCHS = 100_000
+MOST_IMAGES = 2**31 - 1
+MOST_SEEDS = 10_000
+LARGEST_SEED = 2**32 - 1
 
 
 class RunConfig(BaseModel):
@@ -37,11 +44,11 @@ class RunConfig(BaseModel):
     dataset: tuple[Selection, ...]
     models: tuple[str, ...] = Field(min_length=1)
     recipe: Selection
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=MOST_EPOCHS)
+    batch_size: int = Field(ge=1, le=MOST_IMAGES)
     seeds: tuple[int, ...]
-    train_images: int | None = Field(default=None, ge=1)
-    test_images: int | None = Field(default=None, ge=1)
+    train_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
+    test_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     device: str
     precision: Literal["auto", "fp32", "bf16"]
     executor: Selection
@@ -56,6 +63,8 @@ class RunConfig(BaseModel):
     def _models_are_different(cls, models: Any) -> Any:
         if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
             raise ValueError("should be a list of names")
+        if not models:
+            raise ValueError("should name at least one")
         if len(set(models)) < len(models):
             raise ValueError("names a model twice")
         return tuple(models)
@@ -64,11 +73,13 @@ class RunConfig(BaseModel):
     @classmethod
     def _seeds_are_different(cls, seeds: Any) -> Any:
         expected = "should be a number of seeds (1 or more) or a list of different whole numbers"
+        if _is_whole_number(seeds) and seeds > MOST_SEEDS:
+            raise ValueError(f"should be {MOST_SEEDS:,} seeds at most, got {seeds}")
         if _is_whole_number(seeds) and seeds >= 1:
             return tuple(range(seeds))
         if not isinstance(seeds, list) or not seeds:
             raise ValueError(f"{expected}, got {seeds!r}")
-        if not all(_is_whole_number(seed) and seed >= 0 for seed in seeds):
+        if not all(_is_whole_number(seed) and 0 <= seed <= LARGEST_SEED for seed in seeds):
             raise ValueError(f"{expected}, got {seeds!r}")
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"{expected}, got {seeds!r}, which has one twice")
@@ -110,7 +121,7 @@ def with_defaults(document: Document) -> Document:
     """Return the document with ``configs/defaults.yaml`` and its file's name where it is silent."""
     defaults = _preset(DEFAULTS)
     origins = {**defaults.origins, **document.origins}
-    name = {"name": Path(document.source).stem} if document.source else {}
+    name = {"name": _folder_name(Path(document.source).stem)} if document.source else {}
     return Document(document.source, {**defaults.data, **name, **document.data}, origins)
 
 
@@ -153,6 +164,11 @@ def resolve_selection(
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
     return selection
+
+
+def _folder_name(stem: str) -> str:
+    """Make a name of a file's, whatever letters it has."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80] or "run"
 
 
 class _Checker:

@@ -105,6 +105,8 @@ def _is_module(name: str) -> bool:
 
 
 def _file_candidate(path: Path, origin: str) -> Candidate:
+    if path.is_dir():
+        raise PluginError(f"{origin}: a folder; give a module's name, or a file that ends in .py")
     if not path.is_file():
         raise PluginError(f"{origin}: no such file")
     if path.suffix != ".py":

@@ -140,7 +140,7 @@ def _protocol(config: RunConfig, dataset: Dataset, precision: str) -> Protocol:
     if config.batch_size > train_images:
         raise BenchmarkError(
             f"batch_size {config.batch_size} is larger than the training set "
-            f"({train_images} images)"
+            f"({train_images} images); give {train_images} or less"
         )
     return Protocol(
         dataset=DatasetRecord(

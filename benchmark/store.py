@@ -84,6 +84,8 @@ class RunDirectory:
         Raises StoreError where this is no run directory, UnreadableError where the file is damaged.
         """
         file = self.path / RUN_FILE
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path}: no such folder")
         if not file.is_file():
             raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
         try:

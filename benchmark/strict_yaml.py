@@ -40,7 +40,8 @@ class Document:
         for length in range(len(location), 0, -1):
             if location[:length] in self.origins:
                 return self.origins[location[:length]]
-        return self.source
+        deeper = (key for key in self.origins if location and key[: len(location)] == location)
+        return self.origins.get(next(deeper, ()), self.source)
 
     def replaced(self, location: Location, value: Any, origin: str) -> Document:
         """Return a copy with another value at ``location``, which is said to be at ``origin``."""
@@ -103,6 +104,8 @@ def _compose(text: str, source: str) -> yaml.Node | None:
         problem = error.problem or str(error)
         if "'\\t'" in problem:
             problem = "a tab where only spaces may indent"
+        if "another document" in problem:
+            problem = "a second document; a config is one"
         raise _error(place, problem) from error
     except RecursionError as error:
         raise _error(source, "nested too deeply") from error

@@ -72,8 +72,14 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["data", "prepare", "cifra10"], "unknown data set 'cifra10' - did you mean 'cifar10'?"),
         (["show", "separable"], "unknown model 'separable' - did you mean 'separable_cnn'?"),
         (["list", "modles"], "'modles' is not one of 'models'"),
-        (["table", "nowhere"], "nowhere: not a run directory (there is no run.json in it)"),
+        (["table", "nowhere"], "nowhere: no such folder"),
+        (["table", "."], ".: not a run directory (there is no run.json in it)"),
         (["table"], "missing argument 'RUN'"),
+        (["run", "--set", "x.y.z=1"], "--set x.y.z: x: unknown key"),
+        (["run", "--columns", ""], "--columns: should name at least one column"),
+        (["run", "--columns", "model,model"], "--columns: names 'model' twice"),
+        (["run", "--out", ""], "--out: should be a folder"),
+        (["list", "-p", "./"], "-p ./: a folder; give a module's name, or a file that ends in .py"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(
@@ -96,7 +102,7 @@ def test_device_without_a_gpu(benchmark: CommandLine) -> None:
 def test_a_batch_larger_than_the_training_set(benchmark: CommandLine) -> None:
     options = ["-d", "synthetic", "--set", "dataset.train_images=100", "--batch-size", "101"]
     said = refused(benchmark, "run", *options)
-    assert said == "batch_size 101 is larger than the training set (100 images)"
+    assert said == "batch_size 101 is larger than the training set (100 images); give 100 or less"
 
 
 def config_file(content: str | bytes, name: str = "x.yaml") -> str:
@@ -120,7 +126,7 @@ def config_file(content: str | bytes, name: str = "x.yaml") -> str:
         ("name: !!python/object/apply:os.getcwd []\n", "x.yaml:1:7: name: a tag"),
         ("? [a]\n: 1\n", "x.yaml:1:3: a key should be text"),
         ("a: " + "[" * 5000, "x.yaml: nested too deeply"),
-        ("a: 1\n---\nb: 2\n", "x.yaml:2:1: but found another document"),
+        ("a: 1\n---\nb: 2\n", "x.yaml:2:1: a second document; a config is one"),
     ],
 )
 def test_what_is_no_config_is_refused(
@@ -137,7 +143,11 @@ def test_what_is_no_config_is_refused(
         ({"epochs": 1.5}, "epochs: should be a valid integer, got 1.5"),
         ({"epochs": True}, "epochs: should be a valid integer, got True"),
         ({"models": "baseline_cnn"}, "models: should be a list of names"),
-        ({"models": []}, "models: "),
+        ({"models": []}, "models: should name at least one"),
+        ({"seeds": 10**30}, "seeds: should be 10,000 seeds at most"),
+        ({"seeds": [2**32]}, "seeds: should be a number of seeds"),
+        ({"epochs": 10**30}, "epochs: "),
+        ({"batch_size": 10**30}, "batch_size: "),
         ({"dataset": []}, "dataset: should name at least one"),
         ({"dataset": 3}, "dataset: should be a name, or a mapping with a name and options"),
         ({"recipe": {"learning_rate": 1}}, "recipe: should be a name, or a mapping with a name"),

@@ -367,3 +367,27 @@ def test_an_executor_that_cannot_be_created_is_named(
         "ConnectionError: no queue here\n"
     )
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"),
+    [
+        (">/dev/full", 2, "the table cannot be written: No space left on device"),
+        (">&-", 0, ""),
+    ],
+)
+def test_a_table_that_nobody_can_read(
+    benchmark: CommandLine, tiny: list[str], target: str, code: int, said: str
+) -> None:
+    benchmark(*tiny)
+    command = f"{sys.executable} -m benchmark table {only_run()} -p tiny.py {target}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr == (f"benchmark: error: {said}\n" if said else "")
+
+
+def test_a_config_may_have_any_files_name(benchmark: CommandLine, tiny: list[str]) -> None:
+    config = Path("tiny.yaml").read_text().replace("name: tiny\n", "")
+    Path("my phötos.yaml").write_text(config)
+    assert benchmark("run", "my phötos.yaml", *tiny[2:]).code == 0
+    assert only_run().name.startswith("my-ph-tos-")

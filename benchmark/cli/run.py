@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from benchmark.strict_yaml import Document
 
 
+def _folder(context: click.Context, parameter: click.Parameter, value: str) -> Path:
+    del context, parameter
+    # A script's empty variable must not scatter runs over the current folder.
+    if not value:
+        raise click.UsageError("--out: should be a folder")
+    return Path(value)
+
+
 @click.command(
     "run",
     short_help="Train models and print their table.",
@@ -48,9 +56,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
+    default="runs",
     show_default=True,
+    callback=_folder,
     metavar="DIR",
     help="Where runs are kept, each in a folder of its own.",
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.session import Session, everywhere_options, warn
+from benchmark.errors import StoreError
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
@@ -37,9 +38,16 @@ class TableView:
         if self.sort is not None and sound_columns([self.sort], summaries, warn):
             summaries = sort_summaries(summaries, self.sort)
         width = DEFAULT_WIDTH
-        if sys.stdout.isatty():
+        # None where it was closed before the start.
+        if sys.stdout is not None and sys.stdout.isatty():
             width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
-        click.echo(render(summaries, columns, self.format, caption, width))
+        text = render(summaries, columns, self.format, caption, width)
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StoreError(f"the table cannot be written: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -84,10 +92,20 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(
         *arguments: Any, format: str, columns: str | None, sort: str | None, **rest: Any
     ) -> Any:
-        names = tuple(name.strip() for name in columns.split(",")) if columns else ()
+        names = () if columns is None else _column_names(columns)
         return function(*arguments, table=TableChoice(format, names, sort), **rest)
 
     return wrapper
+
+
+def _column_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.UsageError("--columns: should name at least one column between commas")
+    for name in names:
+        if names.count(name) > 1:
+            raise click.UsageError(f"--columns: names {name!r} twice")
+    return names
 
 
 @click.command(
