@@ -96,7 +96,10 @@ echo "$(basename "$0") $*" >> calls
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{project / 'bin'}:{os.environ['PATH']}"}
+    # What an outer `make PYTHON=... test` hands down is not for this one.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    environment = {**inherited, "PATH": f"{project / 'bin'}:{os.environ['PATH']}"}
+    environment.pop("PYTHON", None)
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
