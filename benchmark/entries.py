@@ -139,11 +139,11 @@ class RecipeEntry(Entry):
 class Column(Entry):
     """A column of the table.
 
-    ``value(summary)`` returns a model's figure in base units (seconds, bytes, fractions), or
-    None where there is none; ``text(summary)``, where given, writes it for people.
-    ``better`` says which direction wins and so which row ``--sort`` puts first.
-    A column that is not ``shown`` stands only in the formats for programs and where ``--columns``
-    names it.
+    ``value(summary)`` returns a model's figure, something that JSON can hold, in base units
+    (seconds, bytes, fractions), or None where there is none; ``text(summary)``, where given,
+    writes it for people. ``better`` says which direction wins and so which row ``--sort`` puts
+    first. A column that is not ``shown`` stands only in the formats for programs and where
+    ``--columns`` names it.
     """
 
     header: str

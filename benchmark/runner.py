@@ -84,6 +84,7 @@ def prepare(
         protocol=protocol,
         environment=describe_environment(),
     )
+    _refuse_other_devices(directory, specs, fresh)
     earlier = [] if fresh else _earlier_records(directory, specs, warn)
     done = {(record.model.name, record.seed) for record in earlier}
     pending = tuple(spec for spec in specs if (spec.model, spec.seed) not in done)
@@ -174,13 +175,22 @@ def _earlier_records(
             continue
         if not record or record.status == "interrupted" or record.protocol != spec.protocol.hash:
             continue
-        if _device_type(record.device) != _device_type(spec.device):
-            raise BenchmarkError(
-                f"{directory.path} has results of {record.device}, and this run is for "
-                f"{spec.device}: their times cannot be compared; give another --out, or --fresh"
-            )
         records.append(record)
     return records
+
+
+def _refuse_other_devices(directory: RunDirectory, specs: Sequence[TrialSpec], fresh: bool) -> None:
+    """Raise BenchmarkError if the run would show results of two kinds of device in one table."""
+    replaced = {(spec.model, spec.seed) for spec in specs} if fresh else set()
+    device = specs[0].device
+    for record in directory.read_records(specs[0].protocol.hash)[0]:
+        if (record.model.name, record.seed) in replaced:
+            continue
+        if _device_type(record.device) != _device_type(device):
+            raise BenchmarkError(
+                f"{directory.path} has results of {record.device}, and this run is for "
+                f"{device}: their times cannot be compared; give another --out"
+            )
 
 
 def _device_type(device: str) -> str:

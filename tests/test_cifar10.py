@@ -27,6 +27,7 @@ from benchmark.datasets import Dataset, load_dataset
 from benchmark.records import Selection
 from benchmark_plugins.datasets import cifar10
 from tests.conftest import CommandLine, Result
+from tests.tiny import PLUGIN
 
 # torchvision extracts the archive in a way that Python 3.12 and 3.13 warn of.
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default:DeprecationWarning")
@@ -524,19 +525,6 @@ def test_data_directory_that_cannot_be_made(
     assert str(folder) in line
 
 
-TINY_MODEL = """
-from torch import nn
-from benchmark import ModelEntry, hookimpl
-
-def build(input_shape, num_classes):
-    channels, height, width = input_shape
-    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, num_classes))
-
-@hookimpl
-def benchmark_models():
-    yield ModelEntry("tiny", build)
-"""
-
 CONFIG = """
 dataset: [cifar10, {name: synthetic, train_images: 64, test_images: 20, size: 8}]
 models: [tiny]
@@ -548,7 +536,7 @@ precision: fp32
 
 
 def _run_tiny(benchmark: CommandLine, tmp_path: Path) -> Result:
-    (tmp_path / "tiny.py").write_text(TINY_MODEL)
+    (tmp_path / "tiny.py").write_text(PLUGIN)
     (tmp_path / "config.yaml").write_text(CONFIG)
     return benchmark("run", "config.yaml", "-p", "tiny.py")
 

@@ -313,8 +313,11 @@ def test_results_of_another_device_are_not_mixed_in(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "resolve_device", lambda name: torch.device("meta"))
         result = benchmark(*tiny)
-    assert result.code == 2
-    assert "has results of cpu, and this run is for meta" in result.err
+        other = benchmark(*tiny, "-m", "twin", "--seeds", "7,8")
+        fresh = benchmark(*tiny, "-m", "twin", "--fresh")
+    assert result.code == other.code == fresh.code == 2
+    for refused in (result, other, fresh):
+        assert "has results of cpu, and this run is for meta" in refused.err
     assert len(records()) == 4
 
 
@@ -328,6 +331,7 @@ def divide(summary):
 def benchmark_columns():
     yield Column("no_value", "no value", divide)
     yield Column("no_text", "no text", lambda summary: 1, text=divide)
+    yield Column("no_json", "no json", lambda summary: object())
 """
 
 
@@ -341,7 +345,8 @@ def test_a_column_that_raises_is_named_and_left_out(
     assert result.code == 0
     for name in ("no_value", "no_text"):
         assert f"column {name!r} is left out: ZeroDivisionError: division by zero" in result.err
-    assert result.out.replace("no value", "") == benchmark(*tiny, "--format", written).out
+    assert "column 'no_json' is left out: TypeError: " in result.err
+    assert result.out == benchmark(*tiny, "--format", written).out
 
 
 FAULTY_EXECUTOR = """
@@ -391,3 +396,11 @@ def test_a_config_may_have_any_files_name(benchmark: CommandLine, tiny: list[str
     Path("my phötos.yaml").write_text(config)
     assert benchmark("run", "my phötos.yaml", *tiny[2:]).code == 0
     assert only_run().name.startswith("my-ph-tos-")
+
+
+def test_a_table_of_faulty_columns_alone_is_empty(benchmark: CommandLine, tiny: list[str]) -> None:
+    Path("faulty.py").write_text(FAULTY_COLUMNS)
+    result = benchmark(*tiny, "-p", "faulty.py", "--columns", "no_value")
+    assert result.code == 0
+    assert "column 'no_value' is left out" in result.err
+    assert "Traceback" not in result.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Two models, one of which can be made to wait for a file before its second epoch.
 PLUGIN = """
 from torch import nn
 from benchmark import ModelEntry, hookimpl

@@ -49,7 +49,7 @@ def sound_columns(
     for column in columns:
         try:
             for summary in summaries:
-                _plain(column.value(summary))
+                json.dumps(_plain(column.value(summary)))
                 _text(summary, column)
         except PLUGIN_FAULTS as error:
             warn(f"column {column.name!r} is left out: {one_line(error)}")
@@ -101,7 +101,7 @@ def _for_people(
         if any(_is_number(column.value(summary)) for summary in summaries)
     ]
     table = lay_out(rows, headers, right=numeric, format=format)
-    excess = max(len(line) for line in table.splitlines()) - width
+    excess = max(map(len, table.splitlines()), default=0) - width
     if format != "simple" or excess <= 0 or not rows:
         return table
     folded = max(max(len(row[0]) for row in rows) - excess, NARROWEST_NAME)
