@@ -4,6 +4,7 @@ This is the public face: what a plugin's author needs. It imports no torch.
 """
 
 from benchmark.entries import (
+    Augmentation,
     Callback,
     Column,
     DatasetEntry,
@@ -22,6 +23,7 @@ from benchmark.hookspecs import hookimpl
 from benchmark.progress import track
 
 __all__ = [
+    "Augmentation",
     "BenchmarkError",
     "Callback",
     "Column",

@@ -34,7 +34,8 @@ class RunConfig(BaseModel):
     ``dataset`` lists data sets of which the first that can be had is used. ``seeds`` is a list of
     different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
-    table.
+    table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
+    epochs a training's state is written to disk.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -50,7 +51,10 @@ class RunConfig(BaseModel):
     train_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     test_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     device: str
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16", "tf32"]
+    engine: Literal["auto", "eager", "graph"] = "auto"
+    compile: bool = False
+    checkpoint_every: int = Field(default=1, ge=1, le=MOST_EPOCHS)
     executor: Selection
 
     @field_validator("name")

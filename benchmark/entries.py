@@ -112,18 +112,43 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed, each by a draw of its own that (seed, epoch) decides.
+
+    ``flip`` mirrors an image left to right, one time in two. ``crop_padding`` shifts it by up to so
+    many pixels in both directions, what moves in being its own mirror image. ``cutout`` blackens
+    a square of so many pixels a side, centred anywhere in it (DeVries and Taylor, 2017).
+
+    Raises ValueError for a negative size.
+    """
+
+    flip: bool = False
+    crop_padding: int = 0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("crop_padding", "cutout"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is a number of pixels, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Optimization:
     """How a model is trained.
 
     ``learning_rates`` holds one factor a step, ``plan.total_steps`` in all; before step i every
     parameter group's learning rate is the one it was configured with times ``learning_rates[i]``.
     All are decided before the first step. ``loss(logits, labels)`` maps N x K floats and N int64
-    to the batch's mean loss, a scalar.
+    to the batch's mean loss, a scalar. ``augment`` is how images are changed before they are seen.
+    With ``ema_decay`` a moving average of the weights is kept, decay per step, and evaluated in
+    their place.
     """
 
     optimizer: torch.optim.Optimizer
     learning_rates: Sequence[float]
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    augment: Augmentation = Augmentation()
+    ema_decay: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ _DISTRIBUTIONS = ("benchmark", "torch", "torchvision", "numpy")
 def describe_environment() -> dict[str, Any]:
     """Versions, processor, memory, GPUs and git state, as plain data."""
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "platform": platform.platform(),
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "cores": _available_cores(),
         "threads": torch.get_num_threads(),
         "memory_bytes": _memory_bytes(),
@@ -29,17 +29,19 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
+def versions() -> dict[str, str]:
+    """The versions of Python and of what a figure can depend on."""
+    found = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         try:
-            versions[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+            found[name] = "not installed"
+    return found
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """The processor's model, as the system calls it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

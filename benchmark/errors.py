@@ -55,6 +55,10 @@ class StoreError(BenchmarkError):
     """A run directory that cannot be written or read."""
 
 
+class CheckpointError(BenchmarkError):
+    """A training that cannot go on from its checkpoint, because something has changed since."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong with a config: where it stands, the key it concerns, and what it is."""

@@ -68,6 +68,9 @@ class TrialSpec(_Record):
     protocol: Protocol
     dataset: Selection
     device: str
+    engine: Literal["auto", "eager", "graph"] = "auto"
+    compile: bool = False
+    checkpoint_every: int = Field(default=1, ge=1)
     data_directory: Path
     directory: Path
     plugins: tuple[str, ...] = ()
@@ -95,7 +98,10 @@ class ParameterCount(_Record):
 
 
 class EpochRecord(_Record):
-    """One epoch; losses are means an image, accuracies fractions."""
+    """One epoch; losses are means an image, accuracies fractions.
+
+    An epoch that is not ``timed`` was begun twice: its training seconds are no timing.
+    """
 
     epoch: int = Field(ge=1)
     train_seconds: float
@@ -105,23 +111,39 @@ class EpochRecord(_Record):
     test_accuracy: float
     eval_seconds: float
     learning_rate: float
+    timed: bool = True
 
 
 class Timing(_Record):
     """Where a trial's time went, in seconds.
 
-    ``epoch_seconds`` is the median training time of the epochs after the first, None where there
-    was only one; ``total_seconds`` goes from the trial's start to its end.
+    ``epoch_seconds`` is the median training time of the timed epochs after the first and
+    ``epoch_interquartile_seconds`` their interquartile range, None where there are none, or only
+    one. ``total_seconds`` goes from the trial's start to its end; ``setup_seconds``, those for
+    compiling and capturing, ``training_seconds`` of all epochs, and those for evaluating, writing
+    checkpoints and reporting are its parts. A trial that went on from a checkpoint adds up what
+    its processes spent up to their last checkpoint.
     """
 
     setup_seconds: float | None = None
+    compile_seconds: float | None = None
+    capture_seconds: float | None = None
     first_epoch_seconds: float | None = None
     epoch_seconds: float | None = None
+    epoch_interquartile_seconds: float | None = None
+    training_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    checkpoint_seconds: float | None = None
+    reporting_seconds: float | None = None
     total_seconds: float
 
 
 class TrialRecord(_Record):
-    """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?"""
+    """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?
+
+    ``engine`` took the steps; where it is not the one that was wanted, ``engine_reason`` says why.
+    ``resumed`` counts how often the training went on from a checkpoint.
+    """
 
     # "schema" is the name in the file; pydantic's own models have an attribute of that name.
     schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
@@ -136,6 +158,10 @@ class TrialRecord(_Record):
     steps_per_epoch: int
     device: str
     precision: str
+    engine: str = "eager"
+    engine_reason: str | None = None
+    compiled: bool = False
+    resumed: int = 0
     params: ParameterCount | None
     macs: int | None
     epochs: tuple[EpochRecord, ...]
@@ -168,9 +194,13 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
 
 @dataclass(frozen=True)
 class TrialEvent:
-    """What just happened in a trial: an epoch ended, or the trial did; with neither, it started."""
+    """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
+
+    One that starts from a checkpoint brings the epochs ``before``.
+    """
 
     spec: TrialSpec
+    before: tuple[EpochRecord, ...] = ()
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
 

@@ -15,7 +15,11 @@ from benchmark.errors import BenchmarkError, PluginError, one_line
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
 from benchmark.store import RunDescription, RunDirectory, UnreadableError
-from benchmark.training.device import resolve_device, resolve_precision
+from benchmark.training.checkpoint import remove_checkpoints
+from benchmark.training.device import resolve_device
+from benchmark.training.engine import check_engine
+from benchmark.training.precision import resolve_precision
+from benchmark.trial import trial_checkpoints
 
 Warn = Callable[[str], None]
 
@@ -24,7 +28,8 @@ Warn = Callable[[str], None]
 class Run:
     """A run that is ready to be carried out: all that could be wrong has been looked for.
 
-    ``earlier`` are the records that are there already, ``pending`` the trials still to train.
+    ``earlier`` are the records that are there already, ``pending`` the trials still to train,
+    ``fresh`` if from their start.
     """
 
     description: RunDescription
@@ -32,6 +37,7 @@ class Run:
     executor: Executor
     earlier: tuple[TrialRecord, ...]
     pending: tuple[TrialSpec, ...]
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,11 @@ def prepare(
 
     ``plugins`` is what came after ``-p``; ``fresh`` leaves earlier records out of account.
 
-    Raises DeviceError, DatasetError, and BenchmarkError for a batch larger than the training set.
+    Raises DeviceError, DatasetError, CheckpointError for a trial that cannot go on as it began, and
+    BenchmarkError for a batch larger than the training set.
     """
     device = resolve_device(config.device)
+    check_engine(config.engine, device.type)
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
     protocol = _protocol(config, dataset, precision)
@@ -71,6 +79,9 @@ def prepare(
             protocol=protocol,
             dataset=dataset.selection,
             device=str(device),
+            engine=config.engine,
+            compile=config.compile,
+            checkpoint_every=config.checkpoint_every,
             data_directory=data_directory.absolute(),
             directory=directory.trial_directory(model, seed).absolute(),
             plugins=plugins,
@@ -90,8 +101,11 @@ def prepare(
     pending = tuple(spec for spec in specs if (spec.model, spec.seed) not in done)
     if earlier:
         warn(_reuse_line(earlier, len(pending)))
+    if not fresh:
+        for spec in pending:
+            trial_checkpoints(spec, catalog).check()
     executor = _create_executor(config, catalog)
-    return Run(description, directory, executor, tuple(earlier), pending)
+    return Run(description, directory, executor, tuple(earlier), pending, fresh)
 
 
 def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
@@ -101,9 +115,11 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     """
     run.directory.write_description(run.description)
     for spec in run.pending:
-        run.directory.start_trial(spec.model, spec.seed)
+        run.directory.start_trial(spec.model, spec.seed, keep=not run.fresh)
 
     def keep_and_report(event: TrialEvent) -> None:
+        if event.epoch is None and event.record is None:
+            run.directory.write_history(event.spec.model, event.spec.seed, event.before)
         if event.epoch is not None:
             run.directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
         report(event)
@@ -114,6 +130,8 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     try:
         for record in run.executor.run(run.pending, keep_and_report):
             run.directory.write_record(record)
+            if record.status != "interrupted":
+                remove_checkpoints(run.directory.trial_directory(record.model.name, record.seed))
             records.append(record)
             report(TrialEvent(specs[record.model.name, record.seed], record=record))
             interrupted = record.status == "interrupted"

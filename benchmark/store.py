@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +121,23 @@ class RunDirectory:
                 complaints.append(f"{file} is left out: {error}")
         return records, complaints
 
-    def start_trial(self, model: str, seed: int) -> Path:
-        """Make a trial's folder, empty of an earlier attempt; returns it."""
+    def start_trial(self, model: str, seed: int, *, keep: bool) -> None:
+        """Make a trial's folder, empty of an earlier attempt unless that one is to go on."""
         folder = self.trial_directory(model, seed)
         with _disk_faults(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
-        return folder
+            (folder / RECORD_FILE).unlink(missing_ok=True)
+            for left_by_a_kill in folder.glob(".*.tmp"):
+                left_by_a_kill.unlink()
+
+    def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:
+        """Write a trial's history anew."""
+        lines = "".join(epoch.model_dump_json() + "\n" for epoch in epochs)
+        file = self.trial_directory(model, seed) / HISTORY_FILE
+        with _disk_faults(file):
+            write_atomically(file, lines.encode("utf-8"))
 
     def append_epoch(self, model: str, seed: int, epoch: EpochRecord) -> None:
         """Add an epoch to a trial's history."""

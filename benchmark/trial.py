@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import statistics
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from torch import nn
 
@@ -18,66 +14,47 @@ from benchmark.complexity import count_macs, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
 from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
-from benchmark.environment import describe_environment
-from benchmark.errors import BenchmarkError, StoreError, one_line
+from benchmark.errors import BenchmarkError, CheckpointError, StoreError, one_line
+from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
-from benchmark.records import (
-    EpochRecord,
-    ModelRecord,
-    ParameterCount,
-    Status,
-    Timing,
-    TrialEvent,
-    TrialRecord,
-    TrialSpec,
-    pack_bits,
-)
-from benchmark.training.clock import PeakMemory
+from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.training.checkpoint import Checkpoints, fingerprint
+from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
-from benchmark.training.loop import DivergedError, Evaluation, train
+from benchmark.training.device import tuned
+from benchmark.training.engine import start_engine
+from benchmark.training.loop import Evaluation, train
+from benchmark.training.memory import PeakMemory
+from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
 from benchmark.training.steps import TrainingStep
 
 Report = Callable[[TrialEvent], None]
 
-_INITIAL_WEIGHTS_STREAM = 0
-_TRAINING_STREAM = 1
-
-
-@dataclass
-class _Findings:
-    """What is known of a trial so far."""
-
-    params: ParameterCount | None = None
-    macs: int | None = None
-    setup_seconds: float | None = None
-    epochs: list[EpochRecord] = field(default_factory=list)
-    evaluation: Evaluation | None = None
-    warnings: list[str] = field(default_factory=list)
-
 
 def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
-    """Train one model once and say what became of it.
+    """Train one model once and say what became of it, going on from a checkpoint if there is one.
 
     Whatever the model, the recipe or a callback raises ends in the record, with its status and
     reason; ``report`` is called at the trial's start and after every epoch.
+
+    Raises StoreError where the disk refuses, and CheckpointError where the trial cannot go on as
+    it began: the run's trouble, not the model's.
     """
-    started = time.perf_counter()
-    memory = PeakMemory(torch.device(spec.device))
+    device = torch.device(spec.device)
+    findings = Findings(TimeAccount(device), PeakMemory(device))
     catalog = load_catalog(spec.plugins)
-    findings = _Findings()
     observers = _Observers(catalog, spec, findings.warnings)
     report(TrialEvent(spec))
     error: BaseException | None = None
     try:
-        _train(spec, catalog, findings, observers, report, started)
-    except StoreError:
-        # Raised by report: the run's trouble, not the model's.
+        with tuned(device, spec.protocol.precision):
+            _train(spec, catalog, findings, observers, report)
+    except (StoreError, CheckpointError):
         raise
     except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
         error = caught
-    total_seconds = time.perf_counter() - started
-    record = _record(spec, catalog, findings, error, total_seconds, memory.bytes())
+    record = make_record(spec, catalog.models[spec.model].plugin, findings, error)
     if error is None:
         observers.tell("on_trial_end", record)
     else:
@@ -85,25 +62,50 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     return record.model_copy(update={"warnings": tuple(findings.warnings)})
 
 
-def seed_everything(seed: int, stream: int) -> None:
-    """Seed Python's, NumPy's and torch's global generators, alike for alike arguments."""
-    state = numpy.random.SeedSequence([seed, stream]).generate_state(3)
-    random.seed(int(state[0]))
-    numpy.random.seed(int(state[1]))
-    torch.manual_seed(int(state[2]))
+def trial_checkpoints(spec: TrialSpec, catalog: Catalog) -> Checkpoints:
+    """The checkpoints of a trial, here and now."""
+    model = catalog.models[spec.model].plugin
+    recipe = catalog.recipes[spec.protocol.recipe.name].plugin
+    return Checkpoints(Path(spec.directory), fingerprint(spec, model, recipe))
 
 
 def _train(
-    spec: TrialSpec,
-    catalog: Catalog,
-    findings: _Findings,
-    observers: _Observers,
-    report: Report,
-    started: float,
+    spec: TrialSpec, catalog: Catalog, findings: Findings, observers: _Observers, report: Report
 ) -> None:
+    account = findings.account
+    with account.charge("setup"):
+        step, test = _prepare(spec, catalog, findings)
+    checkpoints = trial_checkpoints(spec, catalog)
+    with account.charge("checkpoint"):
+        _go_on(step, checkpoints, findings)
+    with account.charge("reporting"):
+        observers.tell("on_trial_start", step.model)
+        if findings.epochs:
+            report(TrialEvent(spec, before=tuple(findings.epochs)))
+    first, last = len(findings.epochs) + 1, spec.protocol.epochs
+    if first > last:
+        return
+    engine = start_engine(step, spec.engine, account)
+    findings.engine, findings.engine_reason = engine.name, engine.reason
+    epochs = range(first, last + 1)
+    for epoch, evaluation in train(
+        step, engine.take, test, seed=spec.seed, epochs=epochs, account=account
+    ):
+        findings.epochs.append(epoch)
+        findings.evaluation = evaluation
+        if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == last:
+            with account.charge("checkpoint"):
+                checkpoints.save(_checkpoint(step, findings))
+        with account.charge("reporting"):
+            report(TrialEvent(spec, epoch=epoch))
+            observers.tell("on_epoch_end", epoch)
+
+
+def _prepare(
+    spec: TrialSpec, catalog: Catalog, findings: Findings
+) -> tuple[TrainingStep, ResidentImages]:
     splits = _load_images(spec, catalog)
     model = _prepare_model(spec, catalog, splits, findings)
-    observers.tell("on_trial_start", model)
     device = torch.device(spec.device)
     step = TrainingStep(
         model,
@@ -111,15 +113,37 @@ def _train(
         ResidentImages(splits.train, device),
         spec.protocol.batch_size,
         spec.protocol.precision,
+        compiled=spec.compile,
     )
-    test = ResidentImages(splits.test, device)
-    seed_everything(spec.seed, _TRAINING_STREAM)
-    findings.setup_seconds = time.perf_counter() - started
-    for epoch, evaluation in train(step, test, seed=spec.seed, epochs=spec.protocol.epochs):
-        findings.epochs.append(epoch)
-        findings.evaluation = evaluation
-        report(TrialEvent(spec, epoch))
-        observers.tell("on_epoch_end", epoch)
+    return step, ResidentImages(splits.test, device)
+
+
+def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
+    evaluation = findings.evaluation
+    assert evaluation is not None
+    return {
+        "training": step.state(),
+        "epochs": [epoch.model_dump() for epoch in findings.epochs],
+        "test_loss": evaluation.loss,
+        "correct": torch.from_numpy(evaluation.correct),
+        "seconds": findings.account.balance(),
+        "engine": findings.engine,
+        "engine_reason": findings.engine_reason,
+        "resumed": findings.resumed,
+    }
+
+
+def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+    """Put the training where its newest sound checkpoint left it, if there is one."""
+    saved = checkpoints.load(findings.warnings.append)
+    if saved is None:
+        return
+    step.restore(saved["training"])
+    findings.epochs = [EpochRecord(**epoch) for epoch in saved["epochs"]]
+    findings.evaluation = Evaluation(saved["test_loss"], saved["correct"].numpy())
+    findings.account.add(saved["seconds"])
+    findings.engine, findings.engine_reason = saved["engine"], saved["engine_reason"]
+    findings.resumed = saved["resumed"] + 1
 
 
 def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
@@ -138,11 +162,11 @@ def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
 
 
 def _prepare_model(
-    spec: TrialSpec, catalog: Catalog, splits: ImageSplits, findings: _Findings
+    spec: TrialSpec, catalog: Catalog, splits: ImageSplits, findings: Findings
 ) -> nn.Module:
     input_shape = splits.train.pixels.shape[1:]
     # Built on the CPU, so that a seed gives the same initial weights on every device.
-    seed_everything(spec.seed, _INITIAL_WEIGHTS_STREAM)
+    seed_everything(spec.seed, INITIAL_WEIGHTS)
     model = build_model(catalog.models[spec.model], input_shape, len(splits.classes))
     findings.params = count_parameters(model)
     findings.macs = count_macs(model, input_shape)
@@ -187,69 +211,3 @@ class _Observers:
                 self._callbacks = [kept for kept in self._callbacks if kept is not callback]
                 name = type(callback).__qualname__
                 self._warnings.append(f"callback {name} is dropped: {event}: {one_line(error)}")
-
-
-def _record(
-    spec: TrialSpec,
-    catalog: Catalog,
-    findings: _Findings,
-    error: BaseException | None,
-    total_seconds: float,
-    peak_memory_bytes: int,
-) -> TrialRecord:
-    protocol = spec.protocol
-    plugin = catalog.models[spec.model].plugin
-    status, reason = _status(spec, findings, error)
-    correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
-    return TrialRecord(
-        status=status,
-        reason=reason,
-        seed=spec.seed,
-        model=ModelRecord(
-            name=spec.model,
-            plugin=plugin.name,
-            distribution=plugin.distribution,
-            version=plugin.version,
-        ),
-        dataset=protocol.dataset,
-        recipe={"name": protocol.recipe.name, **protocol.recipe.options},
-        protocol=protocol.hash,
-        batch_size=protocol.batch_size,
-        steps_per_epoch=protocol.steps_per_epoch,
-        device=spec.device,
-        precision=protocol.precision,
-        params=findings.params,
-        macs=findings.macs,
-        epochs=tuple(findings.epochs),
-        timing=_timing(findings, total_seconds),
-        peak_memory_bytes=peak_memory_bytes,
-        correct=None if correct is None else pack_bits(correct),
-        environment=describe_environment(),
-    )
-
-
-def _status(
-    spec: TrialSpec, findings: _Findings, error: BaseException | None
-) -> tuple[Status, str | None]:
-    match error:
-        case None:
-            return "completed", None
-        case KeyboardInterrupt():
-            epoch = len(findings.epochs) + 1
-            return "interrupted", f"in epoch {epoch} of {spec.protocol.epochs}"
-        case DivergedError():
-            return "diverged", str(error)
-        case BenchmarkError():
-            return "failed", str(error)
-        case _:
-            return "failed", one_line(error)
-
-
-def _timing(findings: _Findings, total_seconds: float) -> Timing:
-    seconds = [epoch.train_seconds for epoch in findings.epochs]
-    return Timing(
-        setup_seconds=findings.setup_seconds,
-        first_epoch_seconds=seconds[0] if seconds else None,
-        epoch_seconds=statistics.median(seconds[1:]) if seconds[1:] else None,
-        total_seconds=total_seconds,
-    )

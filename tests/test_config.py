@@ -58,7 +58,10 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["run", "--seeds", "1,1"], "got [1, 1], which has one twice"),
         (["run", "--seeds", "1,x"], "got [1, 'x']"),
         (["run", "-m", "baseline_cnn", "-m", "baseline_cnn"], "names a model twice"),
-        (["run", "-d", "synthetic", "--precision", "fp8"], "should be 'auto', 'fp32' or 'bf16'"),
+        (
+            ["run", "-d", "synthetic", "--precision", "fp8"],
+            "should be 'auto', 'fp32', 'bf16' or 'tf32'",
+        ),
         (["run", "-d", "synthetic", "--device", "gpu"], "unknown device 'gpu'; use auto, cpu"),
         (["run", "--set", "epochs"], "should be KEY=VALUE"),
         (["run", "--set", "epocs=3"], "--set epocs: unknown key - did you mean 'epochs'?"),

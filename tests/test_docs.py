@@ -106,6 +106,7 @@ def described(name: str) -> list[str]:
         "RecipeEntry",
         "TrainingPlan",
         "Optimization",
+        "Augmentation",
         "Column",
         "ExecutorEntry",
     ],
@@ -194,7 +195,7 @@ def test_the_configuration_page_has_the_defaults() -> None:
     stated = {row[0].strip("`"): row[2].strip("`") for row in cells}
     defaults = yaml.safe_load(read("configs/defaults.yaml"))
     assert {key: stated.pop(key) for key in defaults} == {
-        key: str(value) for key, value in defaults.items()
+        key: str(value).lower() for key, value in defaults.items()
     }
     assert {key for key, default in stated.items() if default == "must be given"} == {
         "dataset",

@@ -20,9 +20,10 @@ from benchmark.datasets import Dataset, load_dataset
 from benchmark.entries import ImageSplits
 from benchmark.image_splits import fingerprint
 from benchmark.records import Selection
+from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
-from benchmark.training.device import resolve_precision
 from benchmark.training.loop import train
+from benchmark.training.precision import resolve_precision
 from benchmark.training.steps import TrainingStep
 from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
@@ -165,7 +166,9 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
         resolve_precision("auto", device),
     )
     test = ResidentImages(splits.test, device)
-    for _, evaluation in train(step, test, seed=0, epochs=EPOCHS):
+    for _, evaluation in train(
+        step, step.take, test, seed=0, epochs=range(1, EPOCHS + 1), account=TimeAccount(device)
+    ):
         yield evaluation.accuracy
 
 

@@ -14,11 +14,14 @@ from torch import nn, optim
 from torch.nn import functional
 
 from benchmark import Images, Optimization, TrainingPlan
-from benchmark.training.data import ResidentImages, epoch_order
-from benchmark.training.device import resolve_device, resolve_precision
-from benchmark.training.loop import DivergedError, epoch_figures, evaluate, train, train_epoch
+from benchmark.records import EpochRecord
+from benchmark.training.clock import TimeAccount
+from benchmark.training.data import ResidentImages, as_floats, epoch_order
+from benchmark.training.device import resolve_device
+from benchmark.training.loop import DivergedError, Evaluation, epoch_figures, evaluate, train
+from benchmark.training.precision import resolve_precision
+from benchmark.training.seeds import seed_everything
 from benchmark.training.steps import TrainingStep
-from benchmark.trial import seed_everything
 from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.models.separable_cnn import SeparableCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
@@ -45,6 +48,14 @@ def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> Trai
     return TrainingStep(model, optimization, images, batch_size, "fp32")
 
 
+def train_all(
+    step: TrainingStep, test: ResidentImages, seed: int, epochs: int
+) -> list[tuple[EpochRecord, Evaluation]]:
+    account = TimeAccount(CPU)
+    wanted = range(1, epochs + 1)
+    return list(train(step, step.take, test, seed=seed, epochs=wanted, account=account))
+
+
 @given(st.integers(1, 2000), seeds, st.integers(1, 10_000))
 def test_an_epoch_is_a_permutation_that_seed_and_epoch_decide(
     size: int, seed: int, epoch: int
@@ -68,33 +79,27 @@ def test_every_step_sees_its_batch_and_the_rest_is_left_out() -> None:
     images = random_images(23)
     seen: list[torch.Tensor] = []
     step = linear_step(images, batch_size=5)
-    gather = images.batch
-
-    def spy(indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen.append(indices)
-        return gather(indices)
-
-    images.batch = spy  # type: ignore[method-assign]
-    order = epoch_order(23, 0, 1)
-    train_epoch(step, order)
+    step.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    step.begin_epoch(seed=7, epoch=3)
+    step.take(4)
     assert step.steps_per_epoch == 4
-    assert torch.equal(torch.cat(seen), order[:20])
+    expected = images.pixels[epoch_order(23, 7, 3)[:20]]
+    assert torch.equal(torch.cat(seen), as_floats(expected))
 
 
 def test_pixels_are_divided_by_255_and_nothing_else() -> None:
     pixels = numpy.arange(256, dtype=numpy.uint8).reshape(1, 1, 16, 16)
     images = ResidentImages(Images(pixels, numpy.zeros(1, numpy.int64)), CPU)
-    batch, labels = images.batch(torch.tensor([0]))
+    batch = as_floats(images.pixels)
     assert torch.equal(batch.flatten(), torch.arange(256) / 255)
-    assert labels.tolist() == [0]
     assert images.pixels.dtype == torch.uint8
 
 
 def test_loss_and_accuracy_are_those_of_the_steps() -> None:
     images = random_images(40)
     step = linear_step(images, batch_size=10, lr=0.0)
-    order = epoch_order(40, 0, 1)
-    train_epoch(step, order)
+    step.begin_epoch(seed=0, epoch=1)
+    step.take(4)
     loss, accuracy = epoch_figures(step, epoch=1)
     # A linear model of zeros gives every class the same logit, and argmax takes the first.
     assert loss == pytest.approx(numpy.log(3), rel=1e-6)
@@ -106,7 +111,7 @@ def test_an_evaluation_sees_every_image_once() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.Dropout(0.9))
     evaluation = evaluate(model, images, "fp32")
     with torch.no_grad():
-        logits = model.eval()(images.pixels.float() / 255)
+        logits = model.eval()(as_floats(images.pixels))
     assert evaluation.loss == pytest.approx(float(functional.cross_entropy(logits, images.labels)))
     assert numpy.array_equal(evaluation.correct, (logits.argmax(1) == images.labels).numpy())
     assert evaluation.accuracy == evaluation.correct.mean()
@@ -122,9 +127,9 @@ def test_the_recipes_factors_scale_every_groups_rate() -> None:
     step = TrainingStep(model, optimization, images, 10, "fp32")
     rates = []
     for epoch in (1, 2):
-        step.begin_epoch(epoch_order(20, 0, epoch))
-        for index in range(2):
-            step(index)
+        step.begin_epoch(0, epoch)
+        for _ in range(2):
+            step.take(1)
             rates.append([group["lr"] for group in optimizer.param_groups])
     assert rates == [[0.1, 0.5], [0.05, 0.25], [0.025, 0.125], [0.2, 1.0]]
 
@@ -143,7 +148,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
         step.optimization.optimizer, step.optimization.learning_rates, breaks_at_the_seventh
     )
     with pytest.raises(DivergedError, match="epoch 2, step 3 of 4"):
-        list(train(step, images, seed=0, epochs=3))
+        train_all(step, images, seed=0, epochs=3)
 
 
 def test_adam_is_the_references() -> None:
@@ -175,8 +180,7 @@ def trained_weights(build: type[nn.Module], precision: str, seed: int) -> str:
     model = build((3, 24, 24), 3).to(memory_format=torch.channels_last)
     plan = TrainingPlan(epochs=2, steps_per_epoch=3, batch_size=16, options=AdamOptions())
     step = TrainingStep(model, configure(model, plan), images, 16, precision)
-    seed_everything(seed, 1)
-    list(train(step, images, seed=seed, epochs=2))
+    train_all(step, images, seed=seed, epochs=2)
     digest = hashlib.sha256()
     for value in model.state_dict().values():
         digest.update(value.contiguous().numpy().tobytes())
@@ -202,7 +206,7 @@ def test_master_weights_stay_fp32_under_bf16() -> None:
     model = SeparableCNN((3, 24, 24), 3)
     plan = TrainingPlan(epochs=1, steps_per_epoch=2, batch_size=16, options=AdamOptions())
     step = TrainingStep(model, configure(model, plan), images, 16, "bf16")
-    list(train(step, images, seed=0, epochs=1))
+    train_all(step, images, seed=0, epochs=1)
     floats = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert {value.dtype for value in floats} == {torch.float32}
     assert step.losses.dtype == torch.float32

@@ -21,7 +21,8 @@ def command() -> None:
     # Imported here: torch takes seconds, and --help must not wait for it.
     from benchmark.environment import describe_environment
     from benchmark.image_cache import default_data_directory
-    from benchmark.training.device import resolve_device, resolve_precision
+    from benchmark.training.device import resolve_device
+    from benchmark.training.precision import resolve_precision
 
     device = resolve_device("auto")
     facts = {

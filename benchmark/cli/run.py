@@ -46,7 +46,9 @@ def _folder(context: click.Context, parameter: click.Parameter, value: str) -> P
 )
 @click.option("--batch-size", type=int, metavar="N", help="Images a step.")
 @click.option("--device", metavar="auto|cpu|cuda[:I]|mps", help="Train on this device.")
-@click.option("--precision", metavar="auto|fp32|bf16", help="Compute in this precision.")
+@click.option("--precision", metavar="auto|fp32|bf16|tf32", help="Compute in this precision.")
+@click.option("--engine", metavar="auto|eager|graph", help="Take steps so; graph needs CUDA.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile models with torch.compile.")
 @click.option(
     "--set",
     "settings",
@@ -126,6 +128,8 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
         "batch_size": ("--batch-size", overrides["batch_size"]),
         "device": ("--device", overrides["device"]),
         "precision": ("--precision", overrides["precision"]),
+        "engine": ("--engine", overrides["engine"]),
+        "compile": ("--compile", overrides["compiled"] or None),
     }
     for key, (flag, value) in flags.items():
         if value is not None:

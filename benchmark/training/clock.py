@@ -1,76 +1,97 @@
-"""Time and memory, read when the device has finished what it was given."""
+"""Time, read when the device has finished what it was given."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import resource
-import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 
+class Stretch:
+    """A stretch of time; ``seconds`` is known when it has ended."""
+
+    seconds = 0.0
+
+
 class Clock:
-    """A clock that waits for the device before it is read."""
+    """Measures stretches of time on a device, from all work done to all work done.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-
-    def now(self) -> float:
-        """Seconds since some fixed point, after all work queued on the device is done."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
-        return time.perf_counter()
-
-
-class PeakMemory:
-    """The most memory used since this object was made.
-
-    On CUDA, what PyTorch allocated on the device. Elsewhere the process's resident size; Linux
-    can start that count afresh, other systems count from the process's start.
+    On CUDA between two events of the device's, elsewhere with ``time.perf_counter``.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            _return_freed_memory()
-            _reset_peak_resident_size()
 
-    def bytes(self) -> int:
-        """The peak so far, in bytes."""
+    @contextmanager
+    def measure(self) -> Iterator[Stretch]:
+        """Measure what is done inside, also where it raises."""
+        stretch = Stretch()
+        start = self._mark()
+        try:
+            yield stretch
+        finally:
+            stretch.seconds = self._seconds_since(start)
+
+    def _mark(self) -> Any:
+        self._synchronize()
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def _seconds_since(self, start: Any) -> float:
+        end = self._mark()
+        if self._device.type != "cuda":
+            return float(end - start)
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000
+
+    def _synchronize(self) -> None:
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        return _peak_resident_bytes()
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
 
 
-def _return_freed_memory() -> None:
-    """Give the system back what earlier trials freed, lest it be counted to this one."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    # Only glibc's allocator can be asked.
-    if trim is not None:
-        trim(0)
+class TimeAccount:
+    """Where a trial's time went: seconds by part, and in all since this object was made.
 
+    A training that goes on from a checkpoint adds what went before.
+    """
 
-def _reset_peak_resident_size() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        # Not Linux, or not permitted: the count then goes from the process's start.
-        return
+    def __init__(self, device: torch.device) -> None:
+        self._clock = Clock(device)
+        self._started = time.perf_counter()
+        self._total_before = 0.0
+        self._parts: dict[str, float] = {}
 
+    @contextmanager
+    def charge(self, part: str) -> Iterator[Stretch]:
+        """Charge what is done inside to ``part``."""
+        with self._clock.measure() as stretch:
+            yield stretch
+        self._parts[part] = self._parts.get(part, 0.0) + stretch.seconds
 
-def _peak_resident_bytes() -> int:
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    def seconds(self, part: str) -> float:
+        """What was charged to ``part``."""
+        return self._parts.get(part, 0.0)
+
+    def total_seconds(self) -> float:
+        """Seconds in all, charged or not."""
+        return self._total_before + time.perf_counter() - self._started
+
+    def balance(self) -> dict[str, float]:
+        """The account, as plain data: every part, and ``total``."""
+        return {**self._parts, "total": self.total_seconds()}
+
+    def add(self, earlier: Mapping[str, float]) -> None:
+        """Add an earlier account's balance."""
+        for part, seconds in earlier.items():
+            if part == "total":
+                self._total_before += seconds
+            else:
+                self._parts[part] = self._parts.get(part, 0.0) + seconds

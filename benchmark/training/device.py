@@ -1,16 +1,14 @@
-"""Which device to train on, and in which precision."""
+"""Which device to train on, and how it is set up for a training."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from benchmark.errors import DeviceError
-
-_BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+from benchmark.training.memory import keep_freed_memory
 
 
 def resolve_device(name: str) -> torch.device:
@@ -55,30 +53,23 @@ def _cuda_device(device: torch.device) -> torch.device:
     return torch.device("cuda", index)
 
 
-def resolve_precision(name: str, device: torch.device) -> str:
-    """Turn ``auto`` into bf16 where the device computes it natively, else into fp32."""
-    if name == "auto":
-        return "bf16" if _computes_bf16(device) else "fp32"
-    return name
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(_BF16_CPU_FLAGS & _cpu_flags())
-
-
-def _cpu_flags() -> set[str]:
-    # Linux lists them; elsewhere bf16 is used only where asked for.
-    if not sys.platform.startswith("linux"):
-        return set()
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return set(flags.split())
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which the forward pass runs: bf16 autocast, or nothing for fp32."""
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+@contextmanager
+def tuned(device: torch.device, precision: str) -> Iterator[None]:
+    """PyTorch's settings for a training: those that are faster, and fp32 that means fp32."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    if device.type != "cuda":
+        yield
+        return
+    products = torch.backends.cuda.matmul
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    cudnn = torch.backends.cudnn
+    before = (products.fp32_precision, convolutions.fp32_precision, cudnn.benchmark)
+    wanted = "tf32" if precision == "tf32" else "ieee"
+    products.fp32_precision = convolutions.fp32_precision = wanted
+    # Every batch has the same shape: cuDNN's search for the fastest algorithm is made once.
+    cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        products.fp32_precision, convolutions.fp32_precision, cudnn.benchmark = before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy
@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.records import EpochRecord
-from benchmark.training.clock import Clock
-from benchmark.training.data import ResidentImages, epoch_order
-from benchmark.training.device import autocast
+from benchmark.training.clock import TimeAccount
+from benchmark.training.data import ResidentImages, as_floats
+from benchmark.training.precision import computing_in
+from benchmark.training.seeds import TRAINING, seed_everything
 from benchmark.training.steps import TrainingStep
 
 # As many images as keep a CPU's cores busy without filling its memory with activations.
@@ -38,42 +39,45 @@ class Evaluation:
 
 
 def train(
-    step: TrainingStep, test: ResidentImages, *, seed: int, epochs: int
+    step: TrainingStep,
+    take: Callable[[int], None],
+    test: ResidentImages,
+    *,
+    seed: int,
+    epochs: range,
+    account: TimeAccount,
 ) -> Iterator[tuple[EpochRecord, Evaluation]]:
-    """Train epoch by epoch, evaluating after each.
+    """Train epoch by epoch, evaluating after each; ``take`` takes so many of ``step``'s steps.
+
+    An epoch of ``epochs`` that does not begin a training was begun before, by a process that was
+    stopped: its time is no timing.
 
     Raises DivergedError, with epoch and step, when a loss is not finite.
     """
-    clock = Clock(step.device)
-    for epoch in range(1, epochs + 1):
-        order = epoch_order(len(step.images), seed, epoch)
-        started = clock.now()
-        train_epoch(step, order)
-        trained = clock.now()
-        loss, accuracy = epoch_figures(step, epoch)
-        evaluating = clock.now()
-        evaluation = evaluate(step.model, test, step.precision)
+    for epoch in epochs:
+        seed_everything(seed, TRAINING, epoch)
+        with account.charge("training") as training:
+            step.model.train()
+            step.begin_epoch(seed, epoch)
+            take(step.steps_per_epoch)
+        with account.charge("evaluation") as evaluating:
+            loss, accuracy = epoch_figures(step, epoch)
+            with step.evaluated_weights() as model:
+                evaluation = evaluate(model, test, step.precision)
         if not numpy.isfinite(evaluation.loss):
             raise DivergedError(f"the test loss is not finite after epoch {epoch}")
         record = EpochRecord(
             epoch=epoch,
-            train_seconds=trained - started,
+            train_seconds=training.seconds,
             train_loss=loss,
             train_accuracy=accuracy,
             test_loss=evaluation.loss,
             test_accuracy=evaluation.accuracy,
-            eval_seconds=clock.now() - evaluating,
+            eval_seconds=evaluating.seconds,
             learning_rate=step.learning_rate,
+            timed=epoch == 1 or epoch > epochs.start,
         )
         yield record, evaluation
-
-
-def train_epoch(step: TrainingStep, order: torch.Tensor) -> None:
-    """Show the model every whole batch of ``order`` once."""
-    step.model.train()
-    step.begin_epoch(order)
-    for index in range(step.steps_per_epoch):
-        step(index)
 
 
 def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:
@@ -102,9 +106,9 @@ def evaluate(model: nn.Module, images: ResidentImages, precision: str) -> Evalua
     correct = torch.zeros(len(images), dtype=torch.bool, device=device)
     for start in range(0, len(images), EVALUATION_BATCH):
         stop = min(start + EVALUATION_BATCH, len(images))
-        pixels, labels = images.slice(start, stop)
-        with autocast(device, precision):
-            logits = model(pixels)
+        labels = images.labels[start:stop]
+        with computing_in(precision, device):
+            logits = model(as_floats(images.pixels[start:stop]))
         logits = logits.float()
         total_loss += functional.cross_entropy(logits, labels, reduction="sum")
         correct[start:stop] = logits.argmax(1) == labels

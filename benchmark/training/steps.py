@@ -1,13 +1,23 @@
-"""One training step: a batch in, the weights moved, loss and hits noted on the device."""
+"""One training step: a batch in, the weights moved, loss and hits noted on the device.
+
+A step is written once, in ``TrainingStep.move_weights``, and nothing in it waits for the host.
+``TrainingStep`` takes it eagerly; ``benchmark.training.graph`` captures it and replays it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmark.entries import Optimization
-from benchmark.training.data import ResidentImages
-from benchmark.training.device import autocast
+from benchmark.training.augment import Augmenter
+from benchmark.training.average import WeightAverage
+from benchmark.training.data import ResidentImages, as_floats, epoch_order
+from benchmark.training.precision import computing_in
 
 
 class TrainingStep:
@@ -24,48 +34,118 @@ class TrainingStep:
         images: ResidentImages,
         batch_size: int,
         precision: str,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.model = model
         self.optimization = optimization
         self.images = images
         self.batch_size = batch_size
         self.precision = precision
+        self.compiled = compiled
         self.device = images.pixels.device
         self.steps_per_epoch = len(images) // batch_size
+        self.steps_taken = 0
         self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self.hits = torch.zeros(self.steps_per_epoch, dtype=torch.int64, device=self.device)
-        self._order = torch.empty(0, dtype=torch.int64)
-        self._step_of_training = 0
-        self._base_rates = [group["lr"] for group in optimization.optimizer.param_groups]
+        decay = optimization.ema_decay
+        self.average = None if decay is None else WeightAverage(model, decay)
+        _, height, width, _ = images.pixels.shape
+        self._augmenter = Augmenter(optimization.augment, height, width, self.device)
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = (
+            torch.compile(model) if compiled else model
+        )
+        # Written anew for every epoch and step, but never replaced: a graph knows their addresses.
+        self.position = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._order = torch.zeros(self.steps_per_epoch, batch_size, dtype=torch.int64)
+        self._order = self._order.to(self.device)
+        self._draws = self._augmenter.draw(self._order.numel(), 0, 0)
+        self._draws = self._draws.view(*self._order.shape, -1).to(self.device)
+        self.rates = [group["lr"] for group in optimization.optimizer.param_groups]
 
     @property
     def learning_rate(self) -> float:
         """The first parameter group's learning rate at the last step."""
-        return float(self.optimization.optimizer.param_groups[0]["lr"])
+        return float(self.rates[0]) * self.optimization.learning_rates[self.steps_taken - 1]
 
-    def begin_epoch(self, order: torch.Tensor) -> None:
-        """Set the order in which steps take the images; what fills no batch is left out."""
-        self._order = order.to(self.device)
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Lay out what the epoch's steps take; images that fill no batch are left out."""
+        order = epoch_order(len(self.images), seed, epoch)[: self._order.numel()]
+        self._order.copy_(order.view(self._order.shape))
+        if self._augmenter.changes_images:
+            draws = self._augmenter.draw(len(order), seed, epoch)
+            self._draws.copy_(draws.view(self._draws.shape))
+        self.position.zero_()
 
-    def __call__(self, step: int) -> None:
-        """Take step ``step`` (from 0) of the epoch."""
-        start = step * self.batch_size
-        pixels, labels = self.images.batch(self._order[start : start + self.batch_size])
-        self._set_learning_rate()
-        with autocast(self.device, self.precision):
-            logits = self.model(pixels)
+    def take(self, count: int) -> None:
+        """Take the next ``count`` steps, eagerly."""
+        groups = self.optimization.optimizer.param_groups
+        for _ in range(count):
+            factor = self.optimization.learning_rates[self.steps_taken]
+            for group, rate in zip(groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+            self.move_weights()
+            self.steps_taken += 1
+
+    def move_weights(self) -> None:
+        """Do all of a step but setting the learning rate; the device alone is at work."""
+        optimizer = self.optimization.optimizer
+        pixels, labels = self._next_batch()
+        optimizer.zero_grad(set_to_none=True)
+        with computing_in(self.precision, self.device, cheap_dropout=not self.compiled):
+            logits = self._forward(pixels)
         logits = logits.float()
         loss = self.optimization.loss(logits, labels)
-        self.optimization.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimization.optimizer.step()
-        self.losses[step] = loss.detach()
-        self.hits[step] = (logits.detach().argmax(1) == labels).sum()
+        optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        hits = (logits.detach().argmax(1) == labels).sum()
+        self.losses.index_copy_(0, self.position, loss.detach().float().view(1))
+        self.hits.index_copy_(0, self.position, hits.view(1))
+        self.position.add_(1)
 
-    def _set_learning_rate(self) -> None:
-        factor = self.optimization.learning_rates[self._step_of_training]
-        self._step_of_training += 1
-        for group, rate in zip(
-            self.optimization.optimizer.param_groups, self._base_rates, strict=True
-        ):
-            group["lr"] = rate * factor
+    def _next_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gather images: floats of B x C x H x W between 0 and 1, channels last, and B labels."""
+        indices = self._order.index_select(0, self.position)[0]
+        labels = self.images.labels.index_select(0, indices)
+        if not self._augmenter.changes_images:
+            return as_floats(self.images.pixels.index_select(0, indices)), labels
+        draws = self._draws.index_select(0, self.position)[0]
+        return as_floats(self._augmenter.gather(self.images.pixels, indices, draws)), labels
+
+    @contextmanager
+    def evaluated_weights(self) -> Iterator[nn.Module]:
+        """The model with the weights that count: their average, where the recipe keeps one."""
+        with nullcontext() if self.average is None else self.average.in_the_model():
+            yield self.model
+
+    def state(self) -> dict[str, Any]:
+        """All that a training has come to, as plain data and tensors that go on changing."""
+        return {
+            "steps_taken": self.steps_taken,
+            "model": _tensors(self.model),
+            "optimizer": self.optimization.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.values,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put ``state()`` of this or an earlier process back."""
+        self.restore_weights(state)
+        self.optimization.optimizer.zero_grad(set_to_none=True)
+        self.optimization.optimizer.load_state_dict(state["optimizer"])
+
+    @torch.no_grad()
+    def restore_weights(self, state: Mapping[str, Any]) -> None:
+        """Put the model, its average and the count of steps back, but not the optimiser."""
+        self.steps_taken = state["steps_taken"]
+        for name, tensor in _tensors(self.model).items():
+            tensor.copy_(state["model"][name])
+        if self.average is not None:
+            self.average.load(state["average"])
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A model's parameters and buffers by name, also those that its state_dict leaves out."""
+    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return {**named, **dict(model.named_buffers())}

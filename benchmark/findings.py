@@ -1,0 +1,118 @@
+"""What is known of a trial while it runs, and the record that it becomes."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+from benchmark.environment import describe_environment
+from benchmark.errors import BenchmarkError, one_line
+from benchmark.plugin import Plugin
+from benchmark.records import (
+    EpochRecord,
+    ModelRecord,
+    ParameterCount,
+    Status,
+    Timing,
+    TrialRecord,
+    TrialSpec,
+    pack_bits,
+)
+from benchmark.training.clock import TimeAccount
+from benchmark.training.loop import DivergedError, Evaluation
+from benchmark.training.memory import PeakMemory
+
+
+@dataclass
+class Findings:
+    """What is known of a trial so far."""
+
+    account: TimeAccount
+    memory: PeakMemory
+    params: ParameterCount | None = None
+    macs: int | None = None
+    engine: str = "eager"
+    engine_reason: str | None = None
+    resumed: int = 0
+    epochs: list[EpochRecord] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def make_record(
+    spec: TrialSpec, plugin: Plugin, findings: Findings, error: BaseException | None
+) -> TrialRecord:
+    """The record of a trial of ``plugin``'s model that ended, with ``error`` or without."""
+    protocol = spec.protocol
+    status, reason = _status(spec, findings, error)
+    correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
+    return TrialRecord(
+        status=status,
+        reason=reason,
+        seed=spec.seed,
+        model=ModelRecord(
+            name=spec.model,
+            plugin=plugin.name,
+            distribution=plugin.distribution,
+            version=plugin.version,
+        ),
+        dataset=protocol.dataset,
+        recipe={"name": protocol.recipe.name, **protocol.recipe.options},
+        protocol=protocol.hash,
+        batch_size=protocol.batch_size,
+        steps_per_epoch=protocol.steps_per_epoch,
+        device=spec.device,
+        precision=protocol.precision,
+        engine=findings.engine,
+        engine_reason=findings.engine_reason,
+        compiled=spec.compile,
+        resumed=findings.resumed,
+        params=findings.params,
+        macs=findings.macs,
+        epochs=tuple(findings.epochs),
+        timing=_timing(findings.epochs, findings.account),
+        peak_memory_bytes=findings.memory.bytes(),
+        correct=None if correct is None else pack_bits(correct),
+        environment=describe_environment(),
+    )
+
+
+def _status(
+    spec: TrialSpec, findings: Findings, error: BaseException | None
+) -> tuple[Status, str | None]:
+    match error:
+        case None:
+            return "completed", None
+        case KeyboardInterrupt():
+            epoch = len(findings.epochs) + 1
+            return "interrupted", f"in epoch {epoch} of {spec.protocol.epochs}"
+        case DivergedError():
+            return "diverged", str(error)
+        case BenchmarkError():
+            return "failed", str(error)
+        case _:
+            return "failed", one_line(error)
+
+
+def _timing(epochs: list[EpochRecord], account: TimeAccount) -> Timing:
+    steady = [epoch.train_seconds for epoch in epochs[1:] if epoch.timed]
+    return Timing(
+        setup_seconds=account.seconds("setup"),
+        compile_seconds=account.seconds("compile"),
+        capture_seconds=account.seconds("capture"),
+        first_epoch_seconds=epochs[0].train_seconds if epochs and epochs[0].timed else None,
+        epoch_seconds=statistics.median(steady) if steady else None,
+        epoch_interquartile_seconds=_interquartile_range(steady),
+        training_seconds=account.seconds("training"),
+        evaluation_seconds=account.seconds("evaluation"),
+        checkpoint_seconds=account.seconds("checkpoint"),
+        reporting_seconds=account.seconds("reporting"),
+        total_seconds=account.total_seconds(),
+    )
+
+
+def _interquartile_range(seconds: list[float]) -> float | None:
+    if len(seconds) < 2:
+        return None
+    first, _, third = statistics.quantiles(seconds, n=4, method="inclusive")
+    return third - first

@@ -1,0 +1,57 @@
+"""How a training's steps are taken: eagerly or as a graph, of the model as it is or compiled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmark.errors import DeviceError
+from benchmark.training.clock import TimeAccount
+from benchmark.training.graph import CapturedStep, NotCapturableError
+from benchmark.training.seeds import seed_everything
+from benchmark.training.steps import TrainingStep
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What takes steps, its name, and why it is not the one that was wanted."""
+
+    name: str
+    take: Callable[[int], None]
+    reason: str | None = None
+
+
+def check_engine(wanted: str, device_type: str) -> None:
+    """Raise DeviceError for a graph on a device that has none."""
+    if wanted == "graph" and device_type != "cuda":
+        raise DeviceError(
+            f"engine graph needs a CUDA GPU, and this run is for {device_type}; "
+            "use --engine auto or eager"
+        )
+
+
+def start_engine(step: TrainingStep, wanted: str, account: TimeAccount) -> Engine:
+    """Compile and capture what is to be; the training's state is left as it was.
+
+    ``wanted`` is auto, eager or graph. Where a graph cannot be had, steps are taken eagerly.
+    """
+    if step.compiled:
+        with account.charge("compile"):
+            _take_one_step(step)
+    if wanted == "eager" or step.device.type != "cuda":
+        return Engine("eager", step.take)
+    with account.charge("capture"):
+        try:
+            return Engine("graph", CapturedStep(step).take)
+        except NotCapturableError as error:
+            return Engine("eager", step.take, f"not captured as a graph: {error}")
+
+
+def _take_one_step(step: TrainingStep) -> None:
+    before = copy.deepcopy(step.state())
+    seed_everything(0)
+    step.model.train()
+    step.begin_epoch(0, 0)
+    step.take(1)
+    step.restore(before)

@@ -1,0 +1,68 @@
+"""The precision that a model computes in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+
+from benchmark.errors import DeviceError
+from benchmark.training.dropout import CheapDropout
+
+_BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+# The first generation of NVIDIA's GPUs that has bf16 and TF32 (Ampere).
+_AMPERE = (8, 0)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Turn ``auto`` into bf16 where the device computes it natively, else into fp32.
+
+    Raises DeviceError for tf32 where there is none.
+    """
+    if name == "auto":
+        return "bf16" if _computes_bf16(device) else "fp32"
+    if name == "tf32" and not _is_ampere(device):
+        raise DeviceError(
+            f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, and {device} "
+            "is none; use fp32 or bf16"
+        )
+    return name
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    return _is_ampere(device) or (device.type == "cpu" and bool(_BF16_CPU_FLAGS & _cpu_flags()))
+
+
+def _is_ampere(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _AMPERE
+
+
+def _cpu_flags() -> set[str]:
+    # Linux lists them; elsewhere bf16 is used only where asked for.
+    if not sys.platform.startswith("linux"):
+        return set()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return set(flags.split())
+
+
+@contextmanager
+def computing_in(
+    precision: str, device: torch.device, *, cheap_dropout: bool = False
+) -> Iterator[None]:
+    """The context of a forward pass.
+
+    bf16 is autocast's: weights stay fp32 and are cast once, however often they are used.
+    """
+    cheap = cheap_dropout and device.type == "cpu"
+    with _autocast(precision, device), CheapDropout() if cheap else nullcontext():
+        yield
+
+
+def _autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
