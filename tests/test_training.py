@@ -14,26 +14,19 @@ from torch import nn, optim
 from torch.nn import functional
 
 from benchmark import Images, Optimization, TrainingPlan
-from benchmark.records import EpochRecord
-from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.device import resolve_device
-from benchmark.training.loop import DivergedError, Evaluation, epoch_figures, evaluate, train
+from benchmark.training.loop import DivergedError, epoch_figures, evaluate
 from benchmark.training.precision import resolve_precision
 from benchmark.training.seeds import seed_everything
 from benchmark.training.steps import TrainingStep
 from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.models.separable_cnn import SeparableCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
+from tests.made_training import random_images, train_all
 
 CPU = torch.device("cpu")
 seeds = st.integers(min_value=0, max_value=2**32)
-
-
-def random_images(count: int, side: int = 8, classes: int = 3) -> ResidentImages:
-    generator = numpy.random.default_rng(count)
-    pixels = generator.integers(0, 256, (count, 3, side, side), numpy.uint8)
-    return ResidentImages(Images(pixels, generator.integers(0, classes, count)), CPU)
 
 
 def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> TrainingStep:
@@ -46,14 +39,6 @@ def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> Trai
         loss=functional.cross_entropy,
     )
     return TrainingStep(model, optimization, images, batch_size, "fp32")
-
-
-def train_all(
-    step: TrainingStep, test: ResidentImages, seed: int, epochs: int
-) -> list[tuple[EpochRecord, Evaluation]]:
-    account = TimeAccount(CPU)
-    wanted = range(1, epochs + 1)
-    return list(train(step, step.take, test, seed=seed, epochs=wanted, account=account))
 
 
 @given(st.integers(1, 2000), seeds, st.integers(1, 10_000))
@@ -149,18 +134,6 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
     )
     with pytest.raises(DivergedError, match="epoch 2, step 3 of 4"):
         train_all(step, images, seed=0, epochs=3)
-
-
-def test_adam_is_the_references() -> None:
-    model = nn.Linear(2, 2)
-    plan = TrainingPlan(epochs=2, steps_per_epoch=5, batch_size=4, options=AdamOptions())
-    optimization = configure(model, plan)
-    group = optimization.optimizer.param_groups[0]
-    assert isinstance(optimization.optimizer, optim.Adam)
-    assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.9, 0.999), 1e-7)
-    assert group["weight_decay"] == 0
-    assert list(optimization.learning_rates) == [1.0] * 10
-    assert optimization.loss is functional.cross_entropy
 
 
 @pytest.mark.parametrize("build", [BaselineCNN, SeparableCNN])

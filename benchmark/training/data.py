@@ -16,8 +16,7 @@ class ResidentImages:
     """
 
     def __init__(self, images: Images, device: torch.device) -> None:
-        pixels = torch.from_numpy(images.pixels).permute(0, 2, 3, 1)
-        self.pixels = pixels.to(device, memory_format=torch.contiguous_format)
+        self.pixels = torch.from_numpy(images.pixels).to(device).permute(0, 2, 3, 1).contiguous()
         self.labels = torch.from_numpy(images.labels).to(device)
 
     def __len__(self) -> int:

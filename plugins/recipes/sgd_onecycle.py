@@ -1,0 +1,95 @@
+"""Nesterov SGD under one cycle of the learning rate: the strong recipe of the built-in ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+from pydantic import Field
+from torch import nn, optim
+from torch.nn import functional
+
+from benchmark import Augmentation, Optimization, Options, RecipeEntry, TrainingPlan, hookimpl
+
+# Where the cycle begins and ends, as a share of its peak.
+FIRST_FACTOR = 0.04
+LAST_FACTOR = 0.001
+
+
+class SgdOneCycleOptions(Options):
+    """Options of the recipe ``sgd_onecycle``.
+
+    ``learning_rate`` is the cycle's peak, reached after ``warmup`` of all steps. Weights decay by
+    ``weight_decay``; biases, and the scales of normalisation layers, do not. Images are mirrored
+    if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the weights
+    looks back ``averaged_epochs`` epochs; with 0 the last weights count.
+    """
+
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, gt=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    warmup: float = Field(default=0.2, ge=0, le=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    flip: bool = True
+    crop_padding: int = Field(default=2, ge=0)
+    cutout: int = Field(default=0, ge=0)
+    averaged_epochs: float = Field(default=1.0, ge=0)
+
+
+def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
+    """SGD with Nesterov's momentum (Sutskever et al., 2013), one cycle (Smith, 2018), EMA."""
+    options: SgdOneCycleOptions = plan.options
+    return Optimization(
+        optimizer=optim.SGD(
+            _parameter_groups(model, options.weight_decay),
+            lr=options.learning_rate,
+            momentum=options.momentum,
+            nesterov=True,
+            fused=True,
+        ),
+        learning_rates=[
+            one_cycle(step, plan.total_steps, options.warmup) for step in range(plan.total_steps)
+        ],
+        loss=partial(functional.cross_entropy, label_smoothing=options.label_smoothing),
+        augment=Augmentation(
+            flip=options.flip, crop_padding=options.crop_padding, cutout=options.cutout
+        ),
+        ema_decay=_ema_decay(options.averaged_epochs * plan.steps_per_epoch),
+    )
+
+
+def one_cycle(step: int, total_steps: int, warmup: float) -> float:
+    """The share of the peak at ``step`` (from 0): up along a line, then down along a cosine."""
+    peak = warmup * total_steps
+    if step < peak:
+        return FIRST_FACTOR + (1 - FIRST_FACTOR) * step / peak
+    progress = (step - peak) / max(total_steps - 1 - peak, 1)
+    return LAST_FACTOR + (1 - LAST_FACTOR) * (1 + math.cos(math.pi * min(progress, 1))) / 2
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in trained if parameter.ndim > 1]
+    others = [parameter for parameter in trained if parameter.ndim <= 1]
+    groups: list[dict[str, object]] = [
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _ema_decay(steps: float) -> float | None:
+    """The decay of an average whose weights are, on average, ``steps`` steps old."""
+    return steps / (steps + 1) if steps > 0 else None
+
+
+@hookimpl
+def benchmark_recipes() -> Iterator[RecipeEntry]:
+    """Offer the recipe."""
+    yield RecipeEntry(
+        "sgd_onecycle",
+        configure,
+        "Nesterov SGD, one cycle, flip and crop, averaged weights",
+        options=SgdOneCycleOptions,
+    )
