@@ -1,0 +1,214 @@
+"""What a GPU makes of the engine: eager steps against a captured graph, and whole trainings.
+
+``make perf-gpu`` runs this on a machine without a network, within eight minutes::
+
+    python -m perf.gpu --images cifar10-jpeg.tar.xz --out perf/gpu
+
+It writes ``results.json``, ``table.md`` and the records of the trainings. On a CPU it measures
+eager steps alone; so its tests run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import nn
+
+from benchmark import Images, ModelEntry, TrainingPlan
+from benchmark.catalog import load_catalog
+from benchmark.cli.main import execute
+from benchmark.complexity import count_macs
+from benchmark.config import validate_options
+from benchmark.environment import describe_environment
+from benchmark.training.clock import Clock, TimeAccount
+from benchmark.training.data import ResidentImages
+from benchmark.training.device import resolve_device, tuned
+from benchmark.training.engine import start_engine
+from benchmark.training.precision import resolve_precision
+from benchmark.training.seeds import INITIAL_WEIGHTS, TRAINING, seed_everything
+from benchmark.training.steps import TrainingStep
+
+MODELS = ("baseline_cnn", "separable_cnn")
+BATCH_SIZES = (128, 512, 1024)
+SHAPE = (3, 32, 32)
+CLASSES = 10
+
+# Dense bf16, from NVIDIA's data sheets of the H100 (SXM) and the H200.
+PEAK_FLOPS = {"NVIDIA H100 80GB HBM3": 989.4e12, "NVIDIA H200": 989.4e12}
+# A forward pass, and twice as much backward; two operations a multiply-accumulate.
+OPERATIONS_A_MAC = 6
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try this out")
+    parser.add_argument("--images", type=Path, help="folder or archive to train on for real")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=50_000, help="images an epoch of noise has")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
+    parser.add_argument("--epochs", type=int, default=50, help="of the trainings")
+    parser.add_argument("--seeds", type=int, default=3, help="of the trainings")
+    given = parser.parse_args(arguments)
+    device = resolve_device(given.device)
+    given.out.mkdir(parents=True, exist_ok=True)
+    results = {
+        "environment": describe_environment(),
+        "engines": [
+            compare_engines(model, batch_size, given.count, given.repeats, device)
+            for model in MODELS
+            for batch_size in given.batch_sizes
+        ],
+    }
+    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (given.out / "table.md").write_text(engine_table(results["engines"]))
+    print(engine_table(results["engines"]))
+    if given.images is not None:
+        train(given.images, given.out, device, given.epochs, given.seeds)
+
+
+def compare_engines(
+    model: str, batch_size: int, count: int, repeats: int, device: torch.device
+) -> dict[str, Any]:
+    """Epochs of both engines in turn, from the same seed over the same ``count`` images."""
+    precision = resolve_precision("auto", device)
+    engines: dict[str, Callable[[int], float]] = {}
+    steps: dict[str, TrainingStep] = {}
+    reasons: dict[str, str | None] = {}
+    with tuned(device, precision):
+        for wanted in ("eager", "auto"):
+            step = make_step(model, batch_size, count, device, precision)
+            engine = start_engine(step, wanted, TimeAccount(device))
+            steps[wanted], reasons[wanted] = step, engine.reason
+            engines[wanted] = epoch_timer(step, engine.take)
+        seconds: dict[str, list[float]] = {name: [] for name in engines}
+        for epoch in range(1, repeats + 2):
+            for name, run_epoch in engines.items():
+                seconds[name].append(run_epoch(epoch))
+    macs = count_macs(steps["eager"].model, SHAPE)
+    images = steps["eager"].steps_per_epoch * batch_size
+    fastest = statistics.median(seconds["auto"][1:])
+    return {
+        "model": model,
+        "batch_size": batch_size,
+        "images": images,
+        "precision": precision,
+        "captured": device.type == "cuda" and reasons["auto"] is None,
+        "reason": reasons["auto"],
+        # The first epoch of each engine warms it up.
+        "eager_seconds": seconds["eager"][1:],
+        "seconds": seconds["auto"][1:],
+        "flops": OPERATIONS_A_MAC * macs * images / fastest,
+        "peak_share": peak_share(OPERATIONS_A_MAC * macs * images / fastest, device),
+        "difference": relative_distance(steps["auto"].model, steps["eager"].model),
+    }
+
+
+def make_step(
+    model: str, batch_size: int, count: int, device: torch.device, precision: str
+) -> TrainingStep:
+    """A training of ``model`` with the recipe ``adam`` on ``count`` images of noise."""
+    catalog = load_catalog()
+    entry: ModelEntry = catalog.models[model].entry
+    recipe = catalog.recipes["adam"].entry
+    seed_everything(0, INITIAL_WEIGHTS)
+    module = entry.build(SHAPE, CLASSES).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    options = validate_options(recipe.options, {})
+    # As many steps as any number of repeats takes.
+    plan = TrainingPlan(1000, count // batch_size, batch_size, options)
+    return TrainingStep(
+        module, recipe.configure(module, plan), noise(count, device), batch_size, precision
+    )
+
+
+def noise(count: int, device: torch.device) -> ResidentImages:
+    """Images and labels without meaning, the same ones each time."""
+    generator = numpy.random.default_rng(0)
+    pixels = generator.integers(0, 256, (count, *SHAPE), numpy.uint8)
+    return ResidentImages(Images(pixels, generator.integers(0, CLASSES, count)), device)
+
+
+def epoch_timer(step: TrainingStep, take: Callable[[int], None]) -> Callable[[int], float]:
+    """A function that trains an epoch and returns its seconds, as a trial's clock has them."""
+    clock = Clock(step.device)
+
+    def run_epoch(epoch: int) -> float:
+        seed_everything(0, TRAINING, epoch)
+        step.model.train()
+        with clock.measure() as stretch:
+            step.begin_epoch(0, epoch)
+            take(step.steps_per_epoch)
+        return stretch.seconds
+
+    return run_epoch
+
+
+def peak_share(flops: float, device: torch.device) -> float | None:
+    """FLOP/s as a share of the device's peak; None where that is not known."""
+    if device.type != "cuda":
+        return None
+    peak = PEAK_FLOPS.get(torch.cuda.get_device_name(device))
+    return None if peak is None else flops / peak
+
+
+def relative_distance(left: nn.Module, right: nn.Module) -> float:
+    """How far two models' weights are apart, relative to their size."""
+    weights = zip(left.parameters(), right.parameters(), strict=True)
+    differences = [(mine - theirs).detach().double().norm() for mine, theirs in weights]
+    size = torch.stack([weight.detach().double().norm() for weight in right.parameters()]).norm()
+    return float(torch.stack(differences).norm() / size)
+
+
+def engine_table(engines: Sequence[dict[str, Any]]) -> str:
+    """The engines' figures as a table in Markdown."""
+    lines = [
+        "| model | batch | eager (s/epoch) | graph (s/epoch) | eager / graph | of peak "
+        "| weights apart |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in engines:
+        eager, graph = (statistics.median(row[key]) for key in ("eager_seconds", "seconds"))
+        ratios = [a / b for a, b in zip(row["eager_seconds"], row["seconds"], strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        captured = f"{graph:.4f}" if row["captured"] else "not captured"
+        share = "-" if row["peak_share"] is None else f"{row['peak_share']:.1%}"
+        lines.append(
+            f"| `{row['model']}` | {row['batch_size']} | {eager:.4f} | {captured} "
+            f"| {eager / graph:.2f} ({spread}) | {share} | {row['difference']:.1e} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def train(images: Path, out: Path, device: torch.device, epochs: int, seeds: int) -> None:
+    """Train both models through the command line, as a user would."""
+    root = images if images.is_dir() else unpack(images, out / "images")
+    code = execute(
+        [
+            *("run", "cifar10", "-d", "imagefolder", "--set", f"dataset.root={root}"),
+            *("--device", str(device), "--epochs", str(epochs), "--seeds", str(seeds)),
+            *("--out", str(out / "runs"), "--data-dir", str(out / "data")),
+        ]
+    )
+    if code:
+        raise SystemExit(code)
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive that holds one folder, and return that."""
+    with tarfile.open(archive) as content:
+        content.extractall(folder, filter="data")
+    (root,) = folder.iterdir()
+    return root
+
+
+if __name__ == "__main__":
+    main()
