@@ -13,8 +13,11 @@ import pytest
 from benchmark import Column
 from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.catalog import load_catalog
+from benchmark.config import find_document, load_config
+from benchmark.report.caption import write_caption
 from benchmark.report.table import render, sort_summaries
-from tests.made_records import failed_record, make_record, make_summary
+from benchmark.store import RunDescription
+from tests.made_records import PROTOCOL, failed_record, make_record, make_summary
 
 JSON_KEYS = [
     *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
@@ -189,3 +192,29 @@ def test_epoch_times_have_three_digits(columns: list[Column], seconds: float, te
     timing = record.timing.model_copy(update={"epoch_seconds": seconds})
     summary = ModelSummary("alpha", (record.model_copy(update={"timing": timing}),), 1)
     assert render([summary], [named(columns, "epoch_seconds")], "simple").split()[-1] == text
+
+
+@pytest.mark.parametrize(
+    ("engines", "caption"),
+    [
+        ([("eager", False)], "bf16."),
+        ([("graph", False)], "bf16, engine graph."),
+        ([("graph", False), ("eager", False)], "bf16, engine eager and graph."),
+        ([("eager", True)], "bf16, engine eager, compiled."),
+    ],
+)
+def test_the_caption_names_the_precision_and_an_engine_that_is_not_plain(
+    engines: list[tuple[str, bool]], caption: str
+) -> None:
+    records = tuple(
+        make_record(seed=seed, engine=engine, compiled=compiled)
+        for seed, (engine, compiled) in enumerate(engines)
+    )
+    description = RunDescription(
+        config=load_config(find_document("quickstart"), load_catalog()),
+        trials=(),
+        protocol=PROTOCOL.model_copy(update={"precision": "bf16"}),
+        environment={"processor": "P", "threads": 2},
+    )
+    text = write_caption(description, [ModelSummary("alpha", records, len(records))])
+    assert text.splitlines()[0].endswith(caption)

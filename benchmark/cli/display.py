@@ -104,9 +104,14 @@ class TrainingDisplay:
     def report(self, event: TrialEvent) -> None:
         """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""
         spec = event.spec
+        if event.before:
+            self._count(spec, event.before)
+            self._display.say(
+                f"benchmark: {spec.model}, seed {spec.seed}: goes on after epoch "
+                f"{len(event.before)} of {spec.protocol.epochs}"
+            )
         if event.epoch is not None:
-            self._epochs_left[spec.model, spec.seed] = spec.protocol.epochs - event.epoch.epoch
-            self._seconds[spec.model].append(event.epoch.train_seconds + event.epoch.eval_seconds)
+            self._count(spec, [event.epoch])
             self._display.say(epoch_line(spec, event.epoch, self.seconds_left()))
         if event.record is not None:
             self._epochs_left[spec.model, spec.seed] = 0
@@ -114,6 +119,10 @@ class TrainingDisplay:
                 self._display.say(line)
         done = self._total - sum(self._epochs_left.values())
         self._display.advance(TRAINING, done, self._total)
+
+    def _count(self, spec: TrialSpec, epochs: Sequence[EpochRecord]) -> None:
+        self._epochs_left[spec.model, spec.seed] = spec.protocol.epochs - epochs[-1].epoch
+        self._seconds[spec.model] += [epoch.train_seconds + epoch.eval_seconds for epoch in epochs]
 
     def seconds_left(self) -> float:
         """Each model's median epoch times its epochs left; other models' where it has had none."""
@@ -125,8 +134,10 @@ class TrainingDisplay:
 
 
 def remarks(record: TrialRecord) -> list[str]:
-    """A trial's warnings, and its reason where it did not complete."""
+    """A trial's warnings, why it has another engine, and its reason where it did not complete."""
     lines = list(record.warnings)
+    if record.engine_reason:
+        lines.append(f"trained with engine {record.engine}, {record.engine_reason}")
     if record.status != "completed":
         lines.append(f"{record.status}: {record.reason}")
     return [f"benchmark: {record.model.name}, seed {record.seed}: {line}" for line in lines]

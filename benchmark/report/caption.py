@@ -9,7 +9,7 @@ from benchmark.store import RunDescription
 
 
 def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
-    """Name data set, images, epochs, recipe, device and precision, and how seeds were summed up."""
+    """Name what was trained on what and how, and say what the figures stand for."""
     config, protocol = description.config, description.protocol
     dataset = protocol.dataset
     options = protocol.recipe.options.items()
@@ -19,7 +19,8 @@ def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]
         f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
-        f"recipe {recipe}; {_devices(description, summaries)}, {protocol.precision}.",
+        f"recipe {recipe}; {_devices(description, summaries)}, {protocol.precision}"
+        f"{_engines(summaries)}.",
         _figures(summaries),
     ]
     if config.note:
@@ -38,6 +39,13 @@ def _devices(description: RunDescription, summaries: Sequence[ModelSummary]) -> 
         else:
             names.append(f"{device} ({environment['processor']}, {environment['threads']} threads)")
     return ", ".join(names) or "no trial yet"
+
+
+def _engines(summaries: Sequence[ModelSummary]) -> str:
+    """How steps were taken, unless all were taken in the plainest way."""
+    records = [record for summary in summaries for record in summary.completed]
+    used = sorted({f"{r.engine}, compiled" if r.compiled else r.engine for r in records})
+    return "" if used in ([], ["eager"]) else f", engine {' and '.join(used)}"
 
 
 def _figures(summaries: Sequence[ModelSummary]) -> str:
