@@ -2,16 +2,19 @@
 # make test   what the tests need, and the tests
 # make check  the linters, the type checker, the import contracts
 # make docs   the documentation site, in docs/_build/html
+# make perf   what the framework costs, and what others cost, in docs/performance.md
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
+PERF := perf/.venv
 PYTHON_AGE = $(shell $(PYTHON) -c 'import sys; print("new" if sys.version_info >= (3, 11) else "old")')
 PINNED := setup.cfg pyproject.toml constraints.txt
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check docs clean
+.PHONY: run test check docs perf clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
@@ -28,10 +31,14 @@ check: $(STAMPS)/development
 docs: $(STAMPS)/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-$(STAMPS)/environment:
+# Other frameworks are installed beside the project, never into its own environment.
+perf: $(PERF)/stamps/peers
+	$(PERF)/bin/python -m perf.compare
+
+$(STAMPS)/environment $(PERF)/stamps/environment: %/stamps/environment:
 	$(if $(filter new,$(PYTHON_AGE)),,$(error benchmark needs Python 3.11 or newer, which $(PYTHON) is not; name another, as in make PYTHON=python3.12))
-	$(PYTHON) -m venv --clear .venv
-	@mkdir -p $(STAMPS) && touch $@
+	$(PYTHON) -m venv --clear $*
+	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/run: $(STAMPS)/environment $(PINNED)
 	$(INSTALL) --editable .
@@ -41,5 +48,9 @@ $(STAMPS)/test $(STAMPS)/development $(STAMPS)/docs: $(STAMPS)/%: $(STAMPS)/run
 	$(INSTALL) --editable '.[$*]'
 	@touch $@
 
+$(PERF)/stamps/peers: $(PERF)/stamps/environment $(PINNED) perf/requirements.txt
+	$(call INSTALL_INTO,$(PERF)) -r perf/requirements.txt --editable .
+	@touch $@
+
 clean:
-	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(PERF) build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The contenders: each module has ``contend(workload, turns)``, run in a process of its own."""
