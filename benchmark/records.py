@@ -100,7 +100,8 @@ class ParameterCount(_Record):
 class EpochRecord(_Record):
     """One epoch; losses are means an image, accuracies fractions.
 
-    An epoch that is not ``timed`` was begun twice: its training seconds are no timing.
+    An epoch that is not ``timed`` is the first after the training went on from a checkpoint: it was
+    begun before, and its training seconds are no timing.
     """
 
     epoch: int = Field(ge=1)
@@ -142,7 +143,7 @@ class TrialRecord(_Record):
     """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?
 
     ``engine`` took the steps; where it is not the one that was wanted, ``engine_reason`` says why.
-    ``resumed`` counts how often the training went on from a checkpoint.
+    ``resumed`` counts how often the training went on from a checkpoint and came to the next.
     """
 
     # "schema" is the name in the file; pydantic's own models have an attribute of that name.

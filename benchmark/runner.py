@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError, PluginError, one_line
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
 from benchmark.store import RunDescription, RunDirectory, UnreadableError
-from benchmark.training.checkpoint import remove_checkpoints
+from benchmark.training.checkpoint import has_checkpoints, remove_checkpoints
 from benchmark.training.device import resolve_device
 from benchmark.training.engine import check_engine
 from benchmark.training.precision import resolve_precision
@@ -115,7 +115,11 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     """
     run.directory.write_description(run.description)
     for spec in run.pending:
-        run.directory.start_trial(spec.model, spec.seed, keep=not run.fresh)
+        goes_on = not run.fresh and has_checkpoints(Path(spec.directory))
+        run.directory.start_trial(spec.model, spec.seed, keep=goes_on)
+    for record in run.earlier:
+        # Left by a kill between writing the record and removing them.
+        _remove_checkpoints(run.directory, record)
 
     def keep_and_report(event: TrialEvent) -> None:
         if event.epoch is None and event.record is None:
@@ -131,7 +135,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
         for record in run.executor.run(run.pending, keep_and_report):
             run.directory.write_record(record)
             if record.status != "interrupted":
-                remove_checkpoints(run.directory.trial_directory(record.model.name, record.seed))
+                _remove_checkpoints(run.directory, record)
             records.append(record)
             report(TrialEvent(specs[record.model.name, record.seed], record=record))
             interrupted = record.status == "interrupted"
@@ -140,6 +144,10 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(records), interrupted)
+
+
+def _remove_checkpoints(directory: RunDirectory, record: TrialRecord) -> None:
+    remove_checkpoints(directory.trial_directory(record.model.name, record.seed))
 
 
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:

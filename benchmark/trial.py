@@ -19,7 +19,7 @@ from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
-from benchmark.training.checkpoint import Checkpoints, fingerprint
+from benchmark.training.checkpoint import Checkpoints, NotPlainError, fingerprint
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
@@ -42,10 +42,13 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     it began: the run's trouble, not the model's.
     """
     device = torch.device(spec.device)
-    findings = Findings(TimeAccount(device), PeakMemory(device))
-    catalog = load_catalog(spec.plugins)
-    observers = _Observers(catalog, spec, findings.warnings)
-    report(TrialEvent(spec))
+    account = TimeAccount(device)
+    with account.charge("setup"):
+        findings = Findings(account, PeakMemory(device))
+        catalog = load_catalog(spec.plugins)
+        observers = _Observers(catalog, spec, findings.warnings)
+    with account.charge("reporting"):
+        report(TrialEvent(spec))
     error: BaseException | None = None
     try:
         with tuned(device, spec.protocol.precision):
@@ -75,8 +78,8 @@ def _train(
     account = findings.account
     with account.charge("setup"):
         step, test = _prepare(spec, catalog, findings)
-    checkpoints = trial_checkpoints(spec, catalog)
     with account.charge("checkpoint"):
+        checkpoints = trial_checkpoints(spec, catalog)
         _go_on(step, checkpoints, findings)
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
@@ -95,7 +98,7 @@ def _train(
         findings.evaluation = evaluation
         if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == last:
             with account.charge("checkpoint"):
-                checkpoints.save(_checkpoint(step, findings))
+                _save(step, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(spec, epoch=epoch))
             observers.tell("on_epoch_end", epoch)
@@ -118,6 +121,15 @@ def _prepare(
     return step, ResidentImages(splits.test, device)
 
 
+def _save(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+    try:
+        checkpoints.save(_checkpoint(step, findings))
+    except NotPlainError as error:
+        warning = f"no checkpoint can be written, because not all is plain data: {error}"
+        if warning not in findings.warnings:
+            findings.warnings.append(warning)
+
+
 def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
     evaluation = findings.evaluation
     assert evaluation is not None
@@ -130,6 +142,7 @@ def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
         "engine": findings.engine,
         "engine_reason": findings.engine_reason,
         "resumed": findings.resumed,
+        "warnings": [*findings.warnings],
     }
 
 
@@ -144,6 +157,8 @@ def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> 
     findings.account.add(saved["seconds"])
     findings.engine, findings.engine_reason = saved["engine"], saved["engine_reason"]
     findings.resumed = saved["resumed"] + 1
+    # In place: the observers add to the same list.
+    findings.warnings[:0] = saved["warnings"]
 
 
 def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:

@@ -1,8 +1,8 @@
 """A training's state on disk, so that one that was killed goes on as if it had not been.
 
-A checkpoint is a line of JSON, its head, and after it what ``torch.save`` wrote. The head says to
-what training the checkpoint belongs and has the rest's SHA-256. The one before is kept beside it:
-should the newest be damaged, no more than an epoch is lost.
+A checkpoint is a line with the SHA-256 of all that follows, a line of JSON that says to what
+training it belongs (its fingerprint), and what ``torch.save`` wrote. The one before is kept beside
+it: should the newest be damaged, no more than its epochs are lost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,20 @@ from typing import Any
 import torch
 
 from benchmark.environment import processor_name, versions
-from benchmark.errors import CheckpointError, StoreError, one_line
+from benchmark.errors import CheckpointError, StoreError
 from benchmark.files import write_atomically
 from benchmark.plugin import Plugin
 from benchmark.records import TrialSpec
 
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+
+# What torch.load reads without running code; subclasses it refuses.
+_PLAIN = (type(None), bool, int, float, str, torch.Tensor, torch.nn.Parameter)
+
+
+class NotPlainError(Exception):
+    """A training whose state is not all plain data and tensors; the text says what is not."""
 
 
 class DamagedError(Exception):
@@ -43,60 +51,73 @@ class Checkpoints:
     fingerprint: Mapping[str, str]
 
     def save(self, content: Mapping[str, Any]) -> None:
-        """Write a checkpoint of plain data and tensors; the newest becomes the previous one.
+        """Write a checkpoint; the newest becomes the previous one.
 
-        A kill at any moment leaves at least the one before. Raises StoreError where the disk
-        refuses.
+        A kill at any moment leaves at least the one before. Raises NotPlainError where ``content``
+        could not be read back, StoreError where the disk refuses.
         """
+        for location, value in _leaves(content, ""):
+            if type(value) not in _PLAIN:
+                raise NotPlainError(f"{location} is a {type(value).__name__}")
         payload = io.BytesIO()
+        payload.write(json.dumps({"fingerprint": dict(self.fingerprint)}).encode() + b"\n")
         torch.save(dict(content), payload)
-        head = {
-            "fingerprint": dict(self.fingerprint),
-            "sha256": hashlib.sha256(payload.getbuffer()).hexdigest(),
-        }
+        digest = hashlib.sha256(payload.getbuffer()).hexdigest().encode()
         newest = self.folder / NEWEST
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if newest.exists():
                 newest.replace(self.folder / PREVIOUS)
-            write_atomically(newest, json.dumps(head).encode() + b"\n" + payload.getbuffer())
+            write_atomically(newest, digest + b"\n" + payload.getbuffer())
         except OSError as error:
             raise StoreError(f"{newest}: cannot be written: {error.strerror}") from error
 
     def load(self, warn: Callable[[str], None]) -> Any:
         """Read the newest checkpoint that is sound, None where there is none.
 
-        ``warn`` is told of damaged ones. Raises CheckpointError where the fingerprint differs.
+        A damaged one is removed, so that it is never kept in a sound one's place, and ``warn`` is
+        told. Raises CheckpointError where the fingerprint differs, StoreError where the disk
+        refuses.
         """
-        self.check()
         for file in self._files():
             try:
-                return _content(file)
+                before, payload = _read(file)
+                self._compare(file, before)
+                return _plain_content(payload)
             except DamagedError as error:
                 warn(f"{file.name} is left out: {error}")
+                file.unlink()
         return None
 
     def check(self) -> None:
-        """Raise CheckpointError if the newest readable checkpoint has another fingerprint."""
+        """Raise CheckpointError if the training could not go on; reads all, changes nothing."""
         for file in self._files():
             try:
-                before = _head(file)["fingerprint"]
+                before, _ = _read(file)
             except DamagedError:
                 continue
-            changed = [
-                f"{name} was {before.get(name)}, is {self.fingerprint.get(name)}"
-                for name in [*before, *(self.fingerprint.keys() - before.keys())]
-                if before.get(name) != self.fingerprint.get(name)
-            ]
-            if changed:
-                raise CheckpointError(
-                    f"{file}: the training cannot go on as it began: {'; '.join(changed)}; "
-                    "put it back as it was, or start over with --fresh"
-                )
+            self._compare(file, before)
             return
+
+    def _compare(self, file: Path, before: Mapping[str, str]) -> None:
+        changed = [
+            f"{name} was {before.get(name)}, is {self.fingerprint.get(name)}"
+            for name in dict.fromkeys([*before, *self.fingerprint])
+            if before.get(name) != self.fingerprint.get(name)
+        ]
+        if changed:
+            raise CheckpointError(
+                f"{file}: the training cannot go on as it began: {'; '.join(changed)}; "
+                "put it back as it was, or start over with --fresh"
+            )
 
     def _files(self) -> list[Path]:
         return [file for file in (self.folder / NEWEST, self.folder / PREVIOUS) if file.exists()]
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether a trial's folder has any, sound or not."""
+    return any((folder / name).exists() for name in (NEWEST, PREVIOUS))
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -137,33 +158,34 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type}, {processor_name()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _head(file: Path) -> Any:
-    return _head_and_payload(file)[0]
-
-
-def _content(file: Path) -> Any:
-    head, payload = _head_and_payload(file)
-    if hashlib.sha256(payload).hexdigest() != head["sha256"]:
-        raise DamagedError("it is cut short or altered: its checksum does not match")
+def _read(file: Path) -> tuple[dict[str, str], io.BytesIO]:
+    """A checkpoint's fingerprint, and what torch.save wrote; raises DamagedError, StoreError."""
     try:
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # Sound, but not plain data: an optimiser of a plugin's may keep anything.
-        raise DamagedError(
-            f"it holds more than plain data and tensors: {one_line(error)}"
-        ) from error
-
-
-def _head_and_payload(file: Path) -> tuple[Any, bytes]:
-    try:
-        line, _, payload = file.read_bytes().partition(b"\n")
+        content = file.read_bytes()
     except OSError as error:
-        raise DamagedError(f"it cannot be read: {error.strerror}") from error
+        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
+    digest, _, rest = content.partition(b"\n")
+    if hashlib.sha256(rest).hexdigest().encode() != digest:
+        raise DamagedError("it is cut short or altered: its checksum does not match")
+    head, _, payload = rest.partition(b"\n")
+    return json.loads(head)["fingerprint"], io.BytesIO(payload)
+
+
+def _plain_content(payload: io.BytesIO) -> Any:
     try:
-        head = json.loads(line)
-        known = isinstance(head["fingerprint"], dict) and isinstance(head["sha256"], str)
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedError("it is no checkpoint, or its head is damaged") from error
-    if not known:
-        raise DamagedError("it is no checkpoint, or its head is damaged")
-    return head, payload
+        return torch.load(payload, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # No checkpoint of ours: one is refused that could not be read like this.
+        raise DamagedError("it holds more than plain data and tensors") from error
+
+
+def _leaves(value: Any, location: str) -> Iterator[tuple[str, Any]]:
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            yield from _leaves(key, location)
+            yield from _leaves(item, f"{location}.{key}".lstrip("."))
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{location}[{index}]")
+    else:
+        yield location, value

@@ -146,7 +146,7 @@ def _optimizer_tensors(
     """The optimiser's state by the number that its state_dict gives a parameter."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, parameter in enumerate(parameters):
-        state: dict[str, Any] = optimizer.state[parameter]
+        state: dict[str, Any] = optimizer.state.get(parameter, {})
         yield number, {name: v for name, v in state.items() if isinstance(v, torch.Tensor)}
 
 

@@ -66,7 +66,7 @@ class TrainingStep:
     @property
     def learning_rate(self) -> float:
         """The first parameter group's learning rate at the last step."""
-        return float(self.rates[0]) * self.optimization.learning_rates[self.steps_taken - 1]
+        return float(self.rates[0] * self.optimization.learning_rates[self.steps_taken - 1])
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
         """Lay out what the epoch's steps take; images that fill no batch are left out."""
@@ -83,7 +83,7 @@ class TrainingStep:
         for _ in range(count):
             factor = self.optimization.learning_rates[self.steps_taken]
             for group, rate in zip(groups, self.rates, strict=True):
-                group["lr"] = rate * factor
+                group["lr"] = float(rate * factor)
             self.move_weights()
             self.steps_taken += 1
 
@@ -139,8 +139,14 @@ class TrainingStep:
     def restore_weights(self, state: Mapping[str, Any]) -> None:
         """Put the model, its average and the count of steps back, but not the optimiser."""
         self.steps_taken = state["steps_taken"]
-        for name, tensor in _tensors(self.model).items():
-            tensor.copy_(state["model"][name])
+        present = _tensors(self.model)
+        for name, tensor in state["model"].items():
+            if name in present:
+                present[name].copy_(tensor)
+            else:
+                # A buffer that was None when the model was built.
+                module, _, buffer = name.rpartition(".")
+                setattr(self.model.get_submodule(module), buffer, tensor.to(self.device))
         if self.average is not None:
             self.average.load(state["average"])
 
