@@ -3,18 +3,23 @@
 # make check  the linters, the type checker, the import contracts
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
+# make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder
+# make perf-gpu-wheels  what that needs beside PyTorch, to be carried to the GPU's machine
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PERF := perf/.venv
+GPU := perf/.venv-gpu
+WHEELS := perf/wheels
+GPU_PYTHON := 3.12
 PYTHON_AGE = $(shell $(PYTHON) -c 'import sys; print("new" if sys.version_info >= (3, 11) else "old")')
 PINNED := setup.cfg pyproject.toml constraints.txt
 INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check docs perf clean
+.PHONY: run test check docs perf perf-gpu perf-gpu-wheels clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
@@ -34,6 +39,20 @@ docs: $(STAMPS)/docs
 # Other frameworks are installed beside the project, never into its own environment.
 perf: $(PERF)/stamps/peers
 	$(PERF)/bin/python -m perf.compare
+	$(PERF)/bin/python -m perf.choices
+
+# PyTorch and what came with it are that machine's own.
+perf-gpu:
+	$(PYTHON) -m venv --clear --system-site-packages $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --no-index --no-deps $(WHEELS)/*.whl
+	$(GPU)/bin/python -m perf.gpu --out perf/gpu-results $(if $(IMAGES),--images $(IMAGES))
+
+perf-gpu-wheels: $(STAMPS)/environment
+	rm -rf $(WHEELS)
+	$(BIN)/python -m pip wheel --quiet --no-deps -w $(WHEELS) .
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: -d $(WHEELS) \
+		--python-version $(GPU_PYTHON) -c constraints.txt \
+		annotated-types platformdirs pydantic pydantic-core typing-inspection
 
 $(STAMPS)/environment $(PERF)/stamps/environment: %/stamps/environment:
 	$(if $(filter new,$(PYTHON_AGE)),,$(error benchmark needs Python 3.11 or newer, which $(PYTHON) is not; name another, as in make PYTHON=python3.12))
@@ -53,4 +72,4 @@ $(PERF)/stamps/peers: $(PERF)/stamps/environment $(PINNED) perf/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf .venv $(PERF) build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(PERF) $(GPU) $(WHEELS) build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

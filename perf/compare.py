@@ -29,6 +29,7 @@ from perf.trials import TrialPlan, measure_sizes
 from perf.workload import Workload
 
 SCHEMA = 1
+PART = "perf"
 PEERS = ("keras", "lightning", "tensorflow-cpu")
 SIZES = (5_000, 10_000, 25_000, MEMORY_IMAGES)
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     try:
         # Read before the long work, which would otherwise be lost on a page without markers.
-        replace_generated(wanted.page.read_text(encoding="utf-8"), "")
+        replace_generated(wanted.page.read_text(encoding="utf-8"), PART, "")
         results = measure(wanted)
     except (OSError, MarkersError, WorkerError) as error:
         print(f"perf: error: {error}", file=sys.stderr)
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     page = wanted.page.read_text(encoding="utf-8")
     tables = write_tables(results)
-    wanted.page.write_text(replace_generated(page, tables), encoding="utf-8")
+    wanted.page.write_text(replace_generated(page, PART, tables), encoding="utf-8")
     print(tables)
     return 0
 

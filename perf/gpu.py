@@ -2,7 +2,7 @@
 
 ``make perf-gpu`` runs this on a machine without a network, within eight minutes::
 
-    python -m perf.gpu --images cifar10-jpeg.tar.xz --out perf/gpu
+    make perf-gpu IMAGES=cifar10-jpeg.tar.xz
 
 It writes ``results.json``, ``table.md`` and the records of the trainings. On a CPU it measures
 eager steps alone; so its tests run it.

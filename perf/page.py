@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-BEGIN = "<!-- perf: begin -->"
-END = "<!-- perf: end -->"
+BEGIN = "<!-- {}: begin -->"
+END = "<!-- {}: end -->"
 
 
 class MarkersError(Exception):
     """A page that does not have each marker once, the first one first."""
 
 
-def replace_generated(page: str, generated: str) -> str:
-    """Put ``generated`` between the page's markers and leave all else as it is.
+def replace_generated(page: str, part: str, generated: str) -> str:
+    """Put ``generated`` between the markers of ``part`` and leave all else as it is.
 
     Raises MarkersError.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or any(marker in before + after for marker in (BEGIN, END)):
-        raise MarkersError(f"the page should have {BEGIN} once, and {END} once below it")
-    return f"{before}{BEGIN}\n\n{generated.strip()}\n\n{END}{after}"
+    first, last = BEGIN.format(part), END.format(part)
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or any(marker in before + after for marker in (first, last)):
+        raise MarkersError(f"the page should have {first} once, and {last} once below it")
+    return f"{before}{first}\n\n{generated.strip()}\n\n{last}{after}"

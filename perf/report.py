@@ -49,7 +49,7 @@ def _ratios(speed: Mapping[str, Any]) -> str:
     titles = list(dict.fromkeys(finding.title for finding in findings))
     findings.sort(key=lambda finding: titles.index(finding.title))
     header = ["time of", "model", "ratio", "lowest to highest", "target", "met"]
-    return _table(header, (_ratio_row(finding) for finding in findings))
+    return table(header, (_ratio_row(finding) for finding in findings))
 
 
 def _ratio_row(finding: Finding) -> list[str]:
@@ -76,7 +76,7 @@ def _step_times(results: Mapping[str, Any]) -> str:
     for name in names:
         times = [measured["seconds"].get(name) for measured in speed.values()]
         rows.append([f"`{name}`", *(_step_time(seconds, results["steps"]) for seconds in times)])
-    return _table(["ms a step (median)", *(f"`{model}`" for model in speed)], rows)
+    return table(["ms a step (median)", *(f"`{model}`" for model in speed)], rows)
 
 
 def _step_time(seconds: Sequence[float] | None, steps: int) -> str:
@@ -104,7 +104,7 @@ def _memory(results: Mapping[str, Any]) -> str:
         f"Memory of a whole trial: {EPOCHS} epochs, each evaluated on "
         f"{results['test_images']:,} test images, in a process of its own."
     )
-    return f"{how}\n\n{_table(header, rows)}"
+    return f"{how}\n\n{table(header, rows)}"
 
 
 def _growth(sizes: Mapping[str, Any]) -> str:
@@ -116,7 +116,7 @@ def _growth(sizes: Mapping[str, Any]) -> str:
         seconds = [trial["epoch_seconds"] for trial in trials]
         images = [trial["images"] for trial in trials]
         rows.append([f"`{model}`", *(f"{value:.2f}" for value in seconds), *_line(images, seconds)])
-    return f"Epoch time against size, and the line through it:\n\n{_table(header, rows)}"
+    return f"Epoch time against size, and the line through it:\n\n{table(header, rows)}"
 
 
 def _line(images: Sequence[int], seconds: Sequence[float]) -> list[str]:
@@ -135,6 +135,7 @@ def _yes_or_no(met: bool | None) -> str:
     return "-" if met is None else "yes" if met else "no"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [f"| {' | '.join(cells)} |" for cells in [header, *rows]]
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])

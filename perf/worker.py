@@ -1,4 +1,7 @@
-"""A contender's process: ``python -m perf.worker NAME WORKLOAD``, started by ``perf.processes``."""
+"""A contender's process: ``python -m perf.worker NAME WORKLOAD``, started by ``perf.processes``.
+
+A name is that of a module in ``perf.contenders``, or ``choices:`` and one of those.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ def main() -> None:
     # Libraries print what they like; the line to the parent has to stay clean of it.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    contender = importlib.import_module(f"perf.contenders.{name}")
-    contender.contend(Workload.from_json(text), Turns(sys.stdin, replies))
+    module, *choice = name.split(":")
+    contender = importlib.import_module(f"perf.contenders.{module}")
+    contender.contend(Workload.from_json(text), Turns(sys.stdin, replies), *choice)
 
 
 if __name__ == "__main__":

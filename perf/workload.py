@@ -18,6 +18,7 @@ class Workload:
     """``blocks`` times the same ``steps`` steps of ``batch_size`` random images, in another order.
 
     ``precision`` is that of the contenders who are free to choose one; the others compute in fp32.
+    ``compiled`` concerns the framework alone.
     """
 
     model: str
@@ -25,6 +26,7 @@ class Workload:
     steps: int
     blocks: int
     precision: str
+    compiled: bool = False
     seed: int = 0
 
     @property

@@ -20,14 +20,15 @@ from benchmark.training.loop import train
 from benchmark.training.seeds import INITIAL_WEIGHTS, TRAINING, seed_everything
 from benchmark.training.steps import TrainingStep
 from benchmark_plugins.recipes.adam import AdamOptions, configure
-from perf import comparisons, page, report
-from perf.compare import main
+from perf import choices, comparisons, page, report
+from perf.compare import PART, main
 from perf.comparisons import COMPARISONS, CONTENDERS, MODELS, compare
 from perf.contenders import bare_loop, framework
+from perf.contenders.choices import CHOICES as MADE
 from perf.contenders.torch_models import build, count_values
 from perf.figures import fit_line, ratio
 from perf.interleave import interleave, orders
-from perf.page import BEGIN, END, MarkersError, replace_generated
+from perf.page import MarkersError, replace_generated
 from perf.processes import Worker, WorkerError
 from perf.random_images import draw_images
 from perf.turns import Turns
@@ -37,7 +38,9 @@ from tests.test_docs import rows, sections
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "perf" / "results.json"
+CHOICES = ROOT / "perf" / "choices.json"
 CPU = torch.device("cpu")
+BEGIN, END = (marker.format(PART) for marker in (page.BEGIN, page.END))
 PARAMETERS = {"baseline_cnn": 1_172_410, "separable_cnn": 98_887}
 
 
@@ -128,9 +131,9 @@ def test_a_target_is_met_or_missed() -> None:
 
 def test_what_is_generated_takes_its_place_and_nothing_else_changes() -> None:
     before = f"# Title\n\ntext\n\n{BEGIN}\nold\n{END}\n\nmore *text*\n"
-    after = replace_generated(before, "| new |\n")
+    after = replace_generated(before, PART, "| new |\n")
     assert after == f"# Title\n\ntext\n\n{BEGIN}\n\n| new |\n\n{END}\n\nmore *text*\n"
-    assert replace_generated(after, "| new |\n") == after
+    assert replace_generated(after, PART, "| new |\n") == after
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_what_is_generated_takes_its_place_and_nothing_else_changes() -> None:
 )
 def test_a_page_without_its_markers_is_refused(text: str) -> None:
     with pytest.raises(MarkersError):
-        replace_generated(text, "new")
+        replace_generated(text, PART, "new")
 
 
 def made_up_results() -> dict[str, Any]:
@@ -193,7 +196,9 @@ def test_a_run_writes_its_results_and_its_page(tmp_path: Path) -> None:
     assert main(arguments) == 0
     results = json.loads(out.read_text())
     assert results["environment"]["versions"]["torch"] == torch.__version__.partition("+")[0]
-    assert text.read_text() == replace_generated(text.read_text(), report.write_tables(results))
+    assert text.read_text() == replace_generated(
+        text.read_text(), PART, report.write_tables(results)
+    )
     assert text.read_text().startswith("before\n")
 
 
@@ -222,7 +227,30 @@ def test_the_performance_page_names_every_contender_and_target() -> None:
 def test_the_performance_page_shows_the_results_that_are_kept() -> None:
     text = PAGE.read_text(encoding="utf-8")
     tables = report.write_tables(json.loads(RESULTS.read_text(encoding="utf-8")))
-    assert page.replace_generated(text, tables) == text
+    assert page.replace_generated(text, PART, tables) == text
+
+
+# The choices
+
+
+def test_every_choice_of_the_table_can_be_made() -> None:
+    assert set(choices.CHOICES) == set(MADE)
+
+
+def test_the_table_of_choices_has_ratios_to_the_framework() -> None:
+    seconds = {"framework": [1.0, 2.0, 1.5], "choices:one_thread": [2.0, 3.0, 3.0]}
+    results = {"steps": 10, "repeats": 3, "seconds": {"baseline_cnn": seconds}}
+    assert [row[1] for row in rows(choices.write_table(results))] == [
+        "150.0 ms a step",
+        "2.00 (1.50 to 2.00)",
+    ]
+
+
+@pytest.mark.skipif(not CHOICES.exists(), reason="perf/choices.json: not measured yet")
+def test_the_performance_page_shows_the_choices_that_are_kept() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    table = choices.write_table(json.loads(CHOICES.read_text(encoding="utf-8")))
+    assert page.replace_generated(text, choices.PART, table) == text
 
 
 # The contenders
@@ -355,5 +383,5 @@ def test_make_perf_installs_the_peers_once_and_apart(
         subprocess.run(["make", "perf"], cwd=tmp_path, check=True, capture_output=True)
     install, *runs = (tmp_path / "calls").read_text().splitlines()
     assert install.endswith("-c constraints.txt -r perf/requirements.txt --editable .")
-    assert runs == ["-m perf.compare"] * 2
+    assert runs == ["-m perf.compare", "-m perf.choices"] * 2
     assert not (tmp_path / ".venv").exists()

@@ -67,6 +67,7 @@ def _document(workload: Workload) -> Document:
         "epochs": workload.blocks,
         "batch_size": workload.batch_size,
         "precision": workload.precision,
+        "compile": workload.compiled,
         "device": "cpu",
         # Checkpoints are written outside an epoch's time, but to the same disk.
         "checkpoint_every": workload.blocks,

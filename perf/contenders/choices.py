@@ -1,0 +1,57 @@
+"""The framework with one of its choices undone, or with one more made: does it pay?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+
+from benchmark.training import device, precision
+from perf.contenders import framework
+from perf.turns import Turns
+from perf.workload import Workload
+
+
+def contend(workload: Workload, turns: Turns, choice: str) -> None:
+    """Contend as the framework does, after ``choice`` has been made."""
+    framework.contend(CHOICES[choice](workload), turns)
+
+
+def _one_thread(workload: Workload) -> Workload:
+    torch.set_num_threads(1)
+    return workload
+
+
+def _pytorch_dropout(workload: Workload) -> Workload:
+    precision.CheapDropout = nullcontext  # type: ignore[assignment,misc]
+    return workload
+
+
+def _returned_memory(workload: Workload) -> Workload:
+    device.keep_freed_memory = lambda: None
+    return workload
+
+
+def _flushed_denormals(workload: Workload) -> Workload:
+    torch.set_flush_denormal(True)
+    return workload
+
+
+def _fp32(workload: Workload) -> Workload:
+    return replace(workload, precision="fp32")
+
+
+def _compiled(workload: Workload) -> Workload:
+    return replace(workload, compiled=True)
+
+
+CHOICES: dict[str, Callable[[Workload], Workload]] = {
+    "one_thread": _one_thread,
+    "pytorch_dropout": _pytorch_dropout,
+    "returned_memory": _returned_memory,
+    "flushed_denormals": _flushed_denormals,
+    "fp32": _fp32,
+    "compiled": _compiled,
+}
