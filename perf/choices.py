@@ -30,8 +30,10 @@ FRAMEWORK = "framework"
 # In the order of the table; how each is made is in perf/contenders/choices.py.
 CHOICES = {
     "fp32": "fp32 instead of bf16",
+    "fp32_by_bf16": "fp32 tensors, multiplied in bf16 by oneDNN",
     "pytorch_dropout": "PyTorch's own dropout",
     "returned_memory": "memory that a step frees goes back to the system",
+    "huge_pages": "huge pages (`THP_MEM_ALLOC_ENABLE`)",
     "one_thread": "one thread",
     "flushed_denormals": "denormal numbers flushed to zero",
     "compiled": "`torch.compile`",

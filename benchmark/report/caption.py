@@ -37,7 +37,9 @@ def _devices(description: RunDescription, summaries: Sequence[ModelSummary]) -> 
             index = int(device.partition(":")[2] or 0)
             names.append(f"{device} ({environment['gpus'][index]['name']})")
         else:
-            names.append(f"{device} ({environment['processor']}, {environment['threads']} threads)")
+            threads = environment["threads"]
+            count = "1 thread" if threads == 1 else f"{threads} threads"
+            names.append(f"{device} ({environment['processor']}, {count})")
     return ", ".join(names) or "no trial yet"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -39,6 +40,18 @@ def _flushed_denormals(workload: Workload) -> Workload:
     return workload
 
 
+def _huge_pages(workload: Workload) -> Workload:
+    # Read by PyTorch's allocator when it is first asked for memory.
+    os.environ["THP_MEM_ALLOC_ENABLE"] = "1"
+    return workload
+
+
+def _fp32_by_bf16(workload: Workload) -> Workload:
+    for operations in (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul):
+        operations.fp32_precision = "bf16"
+    return _fp32(workload)
+
+
 def _fp32(workload: Workload) -> Workload:
     return replace(workload, precision="fp32")
 
@@ -52,6 +65,8 @@ CHOICES: dict[str, Callable[[Workload], Workload]] = {
     "pytorch_dropout": _pytorch_dropout,
     "returned_memory": _returned_memory,
     "flushed_denormals": _flushed_denormals,
+    "huge_pages": _huge_pages,
     "fp32": _fp32,
+    "fp32_by_bf16": _fp32_by_bf16,
     "compiled": _compiled,
 }
