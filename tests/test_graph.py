@@ -165,7 +165,7 @@ def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
         return replay
 
     with pytest.raises(
-        NotCapturableError, match=r"after 8 steps .* off from where eager steps lead"
+        NotCapturableError, match=r"after 8 steps .* away from where eager steps lead"
     ):
         CapturedStep(step, record=bakes_the_count)
 

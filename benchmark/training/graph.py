@@ -135,8 +135,8 @@ class CapturedStep:
         difference, movement = _distance(replayed, expected), _distance(before, expected)
         if not difference <= TOLERANCE * movement:
             raise NotCapturableError(
-                f"after {self._steps} steps its replays are {difference / movement:.0%} of the way "
-                "off from where eager steps lead"
+                f"after {self._steps} steps its replays are {difference:.2g} away from where eager "
+                f"steps lead, which is {movement:.2g} away from the start"
             )
 
 

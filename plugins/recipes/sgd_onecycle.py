@@ -90,6 +90,6 @@ def benchmark_recipes() -> Iterator[RecipeEntry]:
     yield RecipeEntry(
         "sgd_onecycle",
         configure,
-        "Nesterov SGD, one cycle, flip and crop, averaged weights",
+        "SGD, one cycle, averaged weights",
         options=SgdOneCycleOptions,
     )
