@@ -6,7 +6,6 @@ The table says what each of the framework's choices pays on this CPU, and what o
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,8 @@ from benchmark.training.precision import resolve_precision
 from perf.comparisons import MODELS
 from perf.figures import ratio
 from perf.interleave import interleave
-from perf.page import MarkersError, replace_generated
-from perf.processes import ROOT, WorkerError, workers
+from perf.processes import ROOT, workers
+from perf.publish import publish
 from perf.report import table
 from perf.workload import Workload
 
@@ -49,18 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--choices", nargs="+", choices=CHOICES, default=[*CHOICES])
     parser.add_argument("--out", type=Path, default=ROOT / "perf" / "choices.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    wanted = parser.parse_args(arguments)
-    try:
-        replace_generated(wanted.page.read_text(encoding="utf-8"), PART, "")
-        results = measure(wanted)
-    except (OSError, MarkersError, WorkerError) as error:
-        print(f"perf: error: {error}", file=sys.stderr)
-        return 1
-    wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    page = wanted.page.read_text(encoding="utf-8")
-    wanted.page.write_text(replace_generated(page, PART, write_table(results)), encoding="utf-8")
-    print(write_table(results))
-    return 0
+    return publish(parser.parse_args(arguments), PART, measure, write_table)
 
 
 def measure(wanted: argparse.Namespace) -> dict[str, Any]:

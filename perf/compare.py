@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
-import json
 import os
 import sys
 import tempfile
@@ -22,8 +21,8 @@ from benchmark.environment import describe_environment
 from benchmark.training.precision import resolve_precision
 from perf.comparisons import CONTENDERS, MEMORY_IMAGES, MODELS
 from perf.interleave import interleave
-from perf.page import MarkersError, replace_generated
 from perf.processes import ROOT, WorkerError, workers
+from perf.publish import publish
 from perf.report import write_tables
 from perf.trials import TrialPlan, measure_sizes
 from perf.workload import Workload
@@ -36,20 +35,7 @@ SIZES = (5_000, 10_000, 25_000, MEMORY_IMAGES)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for; returns the exit status."""
-    wanted = _parser().parse_args(arguments)
-    try:
-        # Read before the long work, which would otherwise be lost on a page without markers.
-        replace_generated(wanted.page.read_text(encoding="utf-8"), PART, "")
-        results = measure(wanted)
-    except (OSError, MarkersError, WorkerError) as error:
-        print(f"perf: error: {error}", file=sys.stderr)
-        return 1
-    wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    page = wanted.page.read_text(encoding="utf-8")
-    tables = write_tables(results)
-    wanted.page.write_text(replace_generated(page, PART, tables), encoding="utf-8")
-    print(tables)
-    return 0
+    return publish(_parser().parse_args(arguments), PART, measure, write_tables)
 
 
 def measure(wanted: argparse.Namespace) -> dict[str, Any]:

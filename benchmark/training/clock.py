@@ -71,10 +71,13 @@ class TimeAccount:
 
     @contextmanager
     def charge(self, part: str) -> Iterator[Stretch]:
-        """Charge what is done inside to ``part``."""
-        with self._clock.measure() as stretch:
-            yield stretch
-        self._parts[part] = self._parts.get(part, 0.0) + stretch.seconds
+        """Charge what is done inside to ``part``, also where it raises."""
+        stretch = Stretch()
+        try:
+            with self._clock.measure() as stretch:
+                yield stretch
+        finally:
+            self._parts[part] = self._parts.get(part, 0.0) + stretch.seconds
 
     def seconds(self, part: str) -> float:
         """What was charged to ``part``."""
