@@ -329,7 +329,8 @@ def test_each_command_exists(page: str, line: str) -> None:
     arguments = words_after("benchmark", line)
     if arguments is None:
         return
-    context = click.Context(root, info_name="benchmark", obj=Session())
+    # With the settings of the real one: a command keeps the help option it is first asked for.
+    context = click.Context(root, info_name="benchmark", obj=Session(), **root.context_settings)
     command: click.Command = root
     while isinstance(command, click.Group):
         found = command.get_command(context, arguments[0])
