@@ -197,13 +197,15 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
 class TrialEvent:
     """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
 
-    One that starts from a checkpoint brings the epochs ``before``.
+    It starts twice: once to be set up, once to be trained, with the epochs ``before`` that its
+    checkpoint brought. ``warnings`` are all that there have been so far.
     """
 
     spec: TrialSpec
     before: tuple[EpochRecord, ...] = ()
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def canonical_json(data: Mapping[str, Any]) -> bytes:

@@ -83,8 +83,7 @@ def _train(
         _go_on(step, checkpoints, findings)
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
-        if findings.epochs:
-            report(TrialEvent(spec, before=tuple(findings.epochs)))
+        report(TrialEvent(spec, before=tuple(findings.epochs), warnings=tuple(findings.warnings)))
     first, last = len(findings.epochs) + 1, spec.protocol.epochs
     if first > last:
         return
@@ -100,7 +99,7 @@ def _train(
             with account.charge("checkpoint"):
                 _save(step, checkpoints, findings)
         with account.charge("reporting"):
-            report(TrialEvent(spec, epoch=epoch))
+            report(TrialEvent(spec, epoch=epoch, warnings=tuple(findings.warnings)))
             observers.tell("on_epoch_end", epoch)
 
 

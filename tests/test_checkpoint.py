@@ -484,7 +484,11 @@ def test_a_training_goes_on_from_the_checkpoint_before_a_damaged_one(train: Trai
     assert figures() == figures("undisturbed")
     warning = f"{NEWEST} is left out: it is cut short or altered: its checksum does not match"
     assert record()["warnings"] == [warning]
-    assert f"benchmark: restless, seed 0: {warning}\n" in result.err
+    lines = result.err.splitlines()
+    told = [index for index, line in enumerate(lines) if warning in line]
+    assert [lines[index] for index in told] == [f"benchmark: restless, seed 0: {warning}"]
+    # At once, and not only with the trial's record.
+    assert told[0] < next(index for index, line in enumerate(lines) if "epoch 3/" in line)
     assert timed() == [True, True, False, True, True]
 
 
@@ -518,10 +522,13 @@ def test_an_optimiser_that_keeps_an_object_is_trained_without_checkpoints(train:
     result = train("normalized", "-r", "hoarder")
     assert result.code == 0
     assert epochs_told(result) == EPOCHS
-    assert record()["warnings"] == [
+    warning = (
         "no checkpoint can be written, because not all is plain data: "
         "training.optimizer.param_groups[0].kept is a MakesFolder"
-    ]
+    )
+    assert record()["warnings"] == [warning]
+    # Who means to stop it later hears of it when the first could not be written.
+    assert result.err.index(warning) < result.err.index("epoch 2/")
     assert not Path("executed").exists()
 
 

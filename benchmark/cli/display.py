@@ -98,12 +98,14 @@ class TrainingDisplay:
         self._epochs_left = {(spec.model, spec.seed): spec.protocol.epochs for spec in pending}
         self._total = sum(self._epochs_left.values())
         self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._remarks: set[str] = set()
         if self._total:
             self._display.advance(TRAINING, 0, self._total)
 
     def report(self, event: TrialEvent) -> None:
         """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""
         spec = event.spec
+        self._remark(spec, event.warnings)
         if event.before:
             self._count(spec, event.before)
             self._display.say(
@@ -115,10 +117,17 @@ class TrainingDisplay:
             self._display.say(epoch_line(spec, event.epoch, self.seconds_left()))
         if event.record is not None:
             self._epochs_left[spec.model, spec.seed] = 0
-            for line in remarks(event.record):
-                self._display.say(line)
+            self._remark(spec, remarks(event.record))
         done = self._total - sum(self._epochs_left.values())
         self._display.advance(TRAINING, done, self._total)
+
+    def _remark(self, spec: TrialSpec, remarks: Sequence[str]) -> None:
+        """Show what has not been shown of this trial yet."""
+        for remark in remarks:
+            line = f"benchmark: {spec.model}, seed {spec.seed}: {remark}"
+            if line not in self._remarks:
+                self._remarks.add(line)
+                self._display.say(line)
 
     def _count(self, spec: TrialSpec, epochs: Sequence[EpochRecord]) -> None:
         self._epochs_left[spec.model, spec.seed] = spec.protocol.epochs - epochs[-1].epoch
@@ -140,7 +149,7 @@ def remarks(record: TrialRecord) -> list[str]:
         lines.append(f"trained with engine {record.engine}, {record.engine_reason}")
     if record.status != "completed":
         lines.append(f"{record.status}: {record.reason}")
-    return [f"benchmark: {record.model.name}, seed {record.seed}: {line}" for line in lines]
+    return lines
 
 
 def epoch_line(spec: TrialSpec, epoch: EpochRecord, seconds_left: float) -> str:
