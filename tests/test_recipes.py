@@ -58,6 +58,28 @@ def test_sgd_is_nesterovs() -> None:
         assert (group["lr"], group["momentum"], group["nesterov"]) == (0.3, 0.8, True)
 
 
+@pytest.mark.parametrize(
+    ("norm", "limit", "used"), [(50.0, 2.0, 2.0), (0.5, 2.0, 0.5), (50.0, 0.0, 50.0)]
+)
+def test_gradients_are_clipped_together(norm: float, limit: float, used: float) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+    before = nn.utils.parameters_to_vector(model.parameters()).detach()
+    optimizer = configure(
+        model, learning_rate=0.1, weight_decay=0, max_gradient_norm=limit
+    ).optimizer
+    gradient = functional.normalize(torch.randn_like(before), dim=0) * norm
+    for parameter, part in zip(
+        model.parameters(),
+        gradient.split([parameter.numel() for parameter in model.parameters()]),
+        strict=True,
+    ):
+        parameter.grad = part.view_as(parameter).clone()
+    optimizer.step()
+    moved = nn.utils.parameters_to_vector(model.parameters()).detach() - before
+    # The first step with Nesterov's momentum of 0.9 goes 1.9 times the gradient.
+    torch.testing.assert_close(moved, -0.1 * 1.9 * gradient * used / norm, rtol=1e-4, atol=1e-5)
+
+
 def test_frozen_parameters_are_left_alone() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
@@ -101,6 +123,7 @@ def test_options_reach_the_images_and_the_average() -> None:
     [
         ("learning_rate=0", "should be greater than 0"),
         ("momentum=1", "should be less than 1"),
+        ("max_gradient_norm=-1", "should be greater than or equal to 0"),
         ("weight_decay=-1", "should be greater than or equal to 0"),
         ("warmup=2", "should be less than or equal to 1"),
         ("label_smoothing=1", "should be less than 1"),

@@ -20,14 +20,16 @@ LAST_FACTOR = 0.001
 class SgdOneCycleOptions(Options):
     """Options of the recipe ``sgd_onecycle``.
 
-    ``learning_rate`` is the cycle's peak, reached after ``warmup`` of all steps. Weights decay by
-    ``weight_decay``; biases, and the scales of normalisation layers, do not. Images are mirrored
-    if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the weights
-    looks back ``averaged_epochs`` epochs; with 0 the last weights count.
+    ``learning_rate`` is the cycle's peak, reached after ``warmup`` of all steps. All gradients
+    together have a norm of at most ``max_gradient_norm``; with 0 they are left as they are. Weights
+    decay by ``weight_decay``; biases, and the scales of normalisation layers, do not. Images are
+    mirrored if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the
+    weights looks back ``averaged_epochs`` epochs; with 0 the last weights count.
     """
 
     learning_rate: float = Field(default=0.1, gt=0)
     momentum: float = Field(default=0.9, gt=0, lt=1)
+    max_gradient_norm: float = Field(default=1.0, ge=0)
     weight_decay: float = Field(default=5e-4, ge=0)
     warmup: float = Field(default=0.2, ge=0, le=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -38,16 +40,23 @@ class SgdOneCycleOptions(Options):
 
 
 def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
-    """SGD with Nesterov's momentum (Sutskever et al., 2013), one cycle (Smith, 2018), EMA."""
+    """SGD with Nesterov's momentum (Sutskever et al., 2013), one cycle (Smith, 2018), EMA.
+
+    Gradients are clipped (Pascanu et al., 2013): a network without normalisation layers leaves its
+    first plateau with gradients so large that, at a high rate, they kill most of its units.
+    """
     options: SgdOneCycleOptions = plan.options
+    optimizer = optim.SGD(
+        _parameter_groups(model, options.weight_decay),
+        lr=options.learning_rate,
+        momentum=options.momentum,
+        nesterov=True,
+        fused=True,
+    )
+    if options.max_gradient_norm:
+        optimizer.register_step_pre_hook(partial(_clip_gradients, options.max_gradient_norm))
     return Optimization(
-        optimizer=optim.SGD(
-            _parameter_groups(model, options.weight_decay),
-            lr=options.learning_rate,
-            momentum=options.momentum,
-            nesterov=True,
-            fused=True,
-        ),
+        optimizer=optimizer,
         learning_rates=[
             one_cycle(step, plan.total_steps, options.warmup) for step in range(plan.total_steps)
         ],
@@ -77,6 +86,14 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, o
         {"params": others, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _clip_gradients(
+    max_norm: float, optimizer: optim.Optimizer, arguments: object, keywords: object
+) -> None:
+    del arguments, keywords
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
 def _ema_decay(steps: float) -> float | None:
