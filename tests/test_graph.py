@@ -7,9 +7,11 @@ GPU, and by ``make perf-gpu``.
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import nn, optim
@@ -170,6 +172,94 @@ def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
         CapturedStep(step, record=bakes_the_count)
 
 
+class RebindsItsMean(nn.Module):
+    """Puts a new tensor in its buffer's place: a graph goes on writing to one nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+        self.mean: torch.Tensor
+        self.register_buffer("mean", torch.zeros(192))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        values = pixels.flatten(1)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * values.mean(0)
+        logits: torch.Tensor = self.layer(values)
+        return logits
+
+
+def test_a_graph_that_leaves_a_buffer_behind_is_not_believed() -> None:
+    model = RebindsItsMean()
+
+    def writes_where_nobody_reads(body: Body) -> Body:
+        def replay() -> None:
+            mean = model.mean
+            body()
+            model.mean = mean
+
+        return replay
+
+    with pytest.raises(NotCapturableError, match="after 8 steps its replays have mean"):
+        CapturedStep(make_training(model=model), record=writes_where_nobody_reads)
+
+
+class DropsItsLayer(nn.Linear):
+    """Leaves its layer out once in a hundred steps, which eight steps do not show."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        super().__init__(192, 3)
+        self.draw = draw
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(pixels.flatten(1))
+        return logits * 0.0 if self.draw() < 0.01 else logits
+
+
+@pytest.mark.parametrize("draw", [random.random, numpy.random.random])
+def test_a_model_that_draws_on_the_host_is_not_captured(draw: Callable[[], float]) -> None:
+    with pytest.raises(NotCapturableError, match="a step draws random numbers on the host"):
+        CapturedStep(make_training(model=DropsItsLayer(draw)), record=again)
+
+
+class WantsNumbers(optim.Optimizer):
+    """Computes with its rate as Python's numbers do."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(parameter.grad * round(group["lr"], 3))
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [WantsNumbers, lambda parameters: optim.Adam(parameters, lr=0.1, fused=False)],
+)
+def test_an_optimiser_that_cannot_be_captured_trains_on_as_before(
+    make_optimizer: Callable[[Any], optim.Optimizer],
+) -> None:
+    def optimize(model: nn.Module) -> Optimization:
+        optimizer = make_optimizer(model.parameters())
+        return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
+
+    step, untouched = (
+        make_step(optimize, images=random_images(40), batch_size=4) for _ in range(2)
+    )
+    for epoch in (1, 2):
+        for training in (step, untouched):
+            torch.manual_seed(epoch)
+            training.begin_epoch(0, epoch)
+            training.take(5)
+        with pytest.raises(NotCapturableError):
+            CapturedStep(step, record=again)
+    for mine, theirs in zip(step.model.parameters(), untouched.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
 def test_a_graph_on_a_cpu_is_refused() -> None:
     with pytest.raises(DeviceError, match="engine graph needs a CUDA GPU"):
         check_engine("graph", "cpu")
@@ -205,7 +295,7 @@ def test_a_model_that_waits_for_the_host_is_trained_eagerly_on_cuda() -> None:
     class Waits(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layer = nn.Linear(192, 3)
+            self.layer = nn.Sequential(nn.Dropout(0.2), nn.Linear(192, 3))
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = self.layer(pixels.flatten(1))
@@ -220,3 +310,6 @@ def test_a_model_that_waits_for_the_host_is_trained_eagerly_on_cuda() -> None:
     step.begin_epoch(0, 1)
     engine.take(10)
     assert torch.isfinite(step.losses).all()
+    # And the next one in this process is captured.
+    engine = start_engine(make_training(device=device), "auto", TimeAccount(device))
+    assert (engine.name, engine.reason) == ("graph", None)

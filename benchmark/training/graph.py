@@ -8,9 +8,13 @@ graph is not believed before its replays have moved the weights as eager steps d
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import numpy
 import torch
 
 from benchmark.errors import one_line
@@ -32,8 +36,13 @@ class NotCapturableError(Exception):
 def record_cuda_graph(body: Callable[[], None]) -> Callable[[], None]:
     """Capture ``body`` as a CUDA graph and return what replays it."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        body()
+    stream = torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            body()
+    finally:
+        # A capture that fails leaves its own stream behind.
+        torch.cuda.set_stream(stream)
     return graph.replay
 
 
@@ -51,9 +60,6 @@ class CapturedStep:
         factors = torch.tensor(step.optimization.learning_rates, dtype=torch.float64)
         table = torch.tensor(step.rates, dtype=torch.float64).unsqueeze(1) * factors
         self._rates = table.to(step.device, torch.float32)
-        for group in step.optimization.optimizer.param_groups:
-            if "capturable" in group:
-                group["capturable"] = True
         try:
             self._capture(record)
         except BaseException:
@@ -69,16 +75,29 @@ class CapturedStep:
 
     def _capture(self, record: Record) -> None:
         expected = self._rehearse(self._step.take)
-        for group in self._step.optimization.optimizer.param_groups:
-            group["lr"] = torch.zeros((), device=self._step.device)
-        self._rehearse(self._take_unrecorded)
-        self._begin_rehearsal()
         try:
+            self._prepare_optimizer()
+            self._rehearse(self._take_unrecorded)
+            self._begin_rehearsal()
             self._replay = record(self._body)
+        except NotCapturableError:
+            raise
         except Exception as error:
             # The capture's end complains of its failure; what failed is the error before it.
             raise NotCapturableError(one_line(error.__context__ or error)) from error
         self._compare(self._rehearse(self.take), expected)
+
+    def _prepare_optimizer(self) -> None:
+        """Have the optimiser keep all that a step reads on the device."""
+        optimizer = self._step.optimization.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = torch.zeros((), device=self._step.device)
+            if "capturable" in group:
+                group["capturable"] = True
+        for parameter, state in optimizer.state.items():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor):
+                    state[name] = value.to(parameter.device)
 
     def _body(self) -> None:
         for group, rates in zip(
@@ -89,27 +108,54 @@ class CapturedStep:
         self._taken.add_(1)
 
     def _take_unrecorded(self, count: int) -> None:
-        # On a stream of its own, as PyTorch's notes on CUDA graphs ask for before a capture.
-        if self._step.device.type != "cuda":
-            return self._repeat_body(count)
+        """Take steps as they will be captured, and find what a graph could not do."""
+        before = self._host_draws()
+        if self._step.device.type == "cuda":
+            self._take_on_a_side_stream(count)
+        else:
+            self._repeat_body(count)
+        if self._host_draws() != before:
+            raise NotCapturableError("a step draws random numbers on the host")
+
+    def _take_on_a_side_stream(self, count: int) -> None:
+        # As PyTorch's notes on CUDA graphs ask for before a capture.
         stream = torch.cuda.Stream(self._step.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self._step.device))
         with torch.cuda.stream(stream):
-            self._repeat_body(count)
+            self._repeat_body(1)
+            # A capture that fails leaves PyTorch's generator and allocator in disorder, so what
+            # would make it fail is found before. The first step may still set libraries up.
+            with _waiting_for_the_device_raises():
+                self._repeat_body(count - 1)
         torch.cuda.current_stream(self._step.device).wait_stream(stream)
-        return None
 
     def _repeat_body(self, count: int) -> None:
         for _ in range(count):
             self._body()
 
-    def _rehearse(self, take: Callable[[int], None]) -> list[torch.Tensor]:
-        """Take a few steps, always the same ones; return the weights, and put all back."""
+    def _host_draws(self) -> list[Any]:
+        """Where the host's generators stand; of a CPU's training torch's is the device's own."""
+        states: list[Any] = [random.getstate(), str(numpy.random.get_state())]
+        if self._step.device.type != "cpu":
+            states.append(torch.get_rng_state().numpy().tobytes())
+        return states
+
+    def _rehearse(self, take: Callable[[int], None]) -> dict[str, list[torch.Tensor]]:
+        """Take a few steps, always the same ones; return where they led, and put all back."""
         self._begin_rehearsal()
         take(self._steps)
-        weights = [parameter.detach().clone() for parameter in self._step.model.parameters()]
+        reached = {
+            part: [tensor.clone() for tensor in tensors] for part, tensors in self._parts().items()
+        }
         self._rewind()
-        return weights
+        return reached
+
+    def _parts(self) -> dict[str, list[torch.Tensor]]:
+        """What steps move, apart where one may move by far less than another."""
+        parts = {"weights": [parameter.detach() for parameter in self._step.model.parameters()]}
+        if self._step.average is not None:
+            parts["averaged weights"] = self._step.average.values
+        return parts | {name: [buffer] for name, buffer in self._step.model.named_buffers()}
 
     def _begin_rehearsal(self) -> None:
         seed_everything(0)
@@ -125,19 +171,34 @@ class CapturedStep:
         saved = before["optimizer"]["state"]
         for key, values in _optimizer_tensors(step.optimization.optimizer):
             for name, value in values.items():
-                if key in saved:
-                    value.copy_(saved[key][name])
-                else:
-                    value.zero_()
+                earlier = saved.get(key, {}).get(name)
+                value.zero_() if earlier is None else value.copy_(earlier)
 
-    def _compare(self, replayed: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
-        before = [self._before["model"][name] for name, _ in self._step.model.named_parameters()]
-        difference, movement = _distance(replayed, expected), _distance(before, expected)
-        if not difference <= TOLERANCE * movement:
-            raise NotCapturableError(
-                f"after {self._steps} steps its replays are {difference:.2g} away from where eager "
-                f"steps lead, which is {movement:.2g} away from the start"
-            )
+    def _compare(
+        self, replayed: Mapping[str, list[torch.Tensor]], expected: Mapping[str, list[torch.Tensor]]
+    ) -> None:
+        before = self._parts()
+        for part in before:
+            difference = _distance(replayed[part], expected[part])
+            movement = _distance(before[part], expected[part])
+            if not difference <= TOLERANCE * movement:
+                raise NotCapturableError(
+                    f"after {self._steps} steps its replays have {part} {difference:.2g} away from "
+                    f"where eager steps lead, which is {movement:.2g} away from the start"
+                )
+
+
+@contextmanager
+def _waiting_for_the_device_raises() -> Iterator[None]:
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        # It warns that it does not see every wait; the capture would.
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def _optimizer_tensors(
@@ -151,5 +212,5 @@ def _optimizer_tensors(
 
 
 def _distance(left: list[torch.Tensor], right: list[torch.Tensor]) -> float:
-    differences = torch._foreach_sub(left, right)
-    return float(torch.stack(torch._foreach_norm(differences)).double().norm())
+    pairs = zip(left, right, strict=True)
+    return float(torch.stack([(a.double() - b.double()).norm() for a, b in pairs]).norm())
