@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from benchmark.training.engine import start_engine
 from benchmark.training.loop import Evaluation, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.steps import MisfitError, TrainingStep
 
 Report = Callable[[TrialEvent], None]
 
@@ -150,7 +150,7 @@ def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> 
     saved = checkpoints.load(findings.warnings.append)
     if saved is None:
         return
-    step.restore(saved["training"])
+    _restore(step, saved["training"], checkpoints.folder)
     findings.epochs = [EpochRecord(**epoch) for epoch in saved["epochs"]]
     findings.evaluation = Evaluation(saved["test_loss"], saved["correct"].numpy())
     findings.account.add(saved["seconds"])
@@ -158,6 +158,18 @@ def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> 
     findings.resumed = saved["resumed"] + 1
     # In place: the observers add to the same list.
     findings.warnings[:0] = saved["warnings"]
+
+
+def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:
+    try:
+        step.check_fits(state)
+        step.restore(state)
+    except (MisfitError, ValueError) as error:
+        # A ValueError is an optimiser's, whose groups were others.
+        raise CheckpointError(
+            f"{folder}: the model or the recipe is not what it was at the last checkpoint: "
+            f"{error}; put it back as it was, or start over with --fresh"
+        ) from error
 
 
 def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:

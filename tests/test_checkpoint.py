@@ -100,12 +100,25 @@ class Filling(Linear):
         return super().forward(pixels) * (1 if self.steps is None else self.steps)
 
 
+class Changeable(nn.Module):
+    """As wide as a file says: as a model is of which only what it imports was edited."""
+
+    def __init__(self, input_shape: Shape, num_classes: int) -> None:
+        super().__init__()
+        width = int(Path("width").read_text())
+        self.hidden = nn.Linear(math.prod(input_shape), width)
+        self.dense = nn.Linear(width, num_classes)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.dense(self.hidden(pixels.flatten(1)).relu())
+
+
 MODELS = {"restless": Restless, "counting": Counting, "normalized": Normalized}
 
 
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
-    for name, build in {**MODELS, "filling": Filling}.items():
+    for name, build in {**MODELS, "filling": Filling, "changeable": Changeable}.items():
         yield ModelEntry(name, build)
 
 
@@ -337,6 +350,44 @@ def test_a_training_that_cannot_go_on_as_it_began_is_refused_and_nothing_is_lost
         fresh = benchmark(*arguments, "--fresh")
         assert fresh.code == 0
         assert epochs_told(fresh) == 4
+
+
+def test_an_edit_of_what_a_plugin_imports_from_its_package_is_found(
+    benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = write_tiny_run(tmp_path)
+    package = tmp_path / "packaged"
+    package.mkdir()
+    (package / "plugin.py").write_text(Path("tiny.py").read_text())
+    (package / "layers.py").write_text("WIDTH = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [
+        "packaged.plugin" if argument.endswith("tiny.py") else argument for argument in arguments
+    ]
+    with interrupted_after(1, "twin"):
+        assert benchmark(*arguments, "--seeds", "1").code == 130
+    (package / "layers.py").write_text("WIDTH = 2\n")
+    load_catalog.cache_clear()
+    result = benchmark(*arguments, "--seeds", "1")
+    assert result.code == 2
+    assert re.search(r"model was twin of .*, source \w+, is twin of ", result.err)
+
+
+def test_a_model_with_other_tensors_is_refused_and_nothing_is_lost(train: Train) -> None:
+    Path("width").write_text("4")
+    with interrupted_after(2):
+        train("changeable")
+    before = {name: (trial_folder() / name).read_bytes() for name in (NEWEST, PREVIOUS)}
+    Path("width").write_text("5")
+    result = train("changeable")
+    assert (result.code, result.out) == (2, "")
+    refusal = result.err.splitlines()[-1]
+    assert re.match(r"benchmark: error: \S+/changeable/seed-0: the model or the recipe ", refusal)
+    assert re.search(r"checkpoint: hidden.weight was \(4, \d+\), is \(5, \d+\); ", refusal)
+    assert refusal.endswith("put it back as it was, or start over with --fresh")
+    assert {name: (trial_folder() / name).read_bytes() for name in before} == before
+    Path("width").write_text("4")
+    assert epochs_told(train("changeable")) == EPOCHS - 2
 
 
 def test_what_is_put_back_as_it_was_goes_on(benchmark: CommandLine, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -144,11 +145,20 @@ def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str
 
 
 def _source(plugin: Plugin) -> str:
-    """A plugin, and a digest of its file: its author may have edited it since."""
+    """A plugin, and a digest of its package's files: their author may have edited them since."""
     assert plugin.module is not None
-    file = plugin.module.__file__
-    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8] if file else "none"
-    return f"{plugin.label}, source {digest}"
+    digest = hashlib.sha256()
+    for file in _source_files(plugin.module):
+        digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"{plugin.label}, source {digest.hexdigest()[:8]}"
+
+
+def _source_files(module: ModuleType) -> list[Path]:
+    """The files of a module's package, or its own where it lies in none."""
+    if module.__file__ is None:
+        return []
+    file = Path(module.__file__)
+    return sorted(file.parent.rglob("*.py")) if module.__package__ else [file]
 
 
 def _device_name(device: torch.device) -> str:

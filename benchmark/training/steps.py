@@ -20,6 +20,10 @@ from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.precision import computing_in
 
 
+class MisfitError(Exception):
+    """A state that is of another training; the text says what differs."""
+
+
 class TrainingStep:
     """The steps of one epoch after another, over images that lie on the device.
 
@@ -128,6 +132,27 @@ class TrainingStep:
             "optimizer": self.optimization.optimizer.state_dict(),
             "average": None if self.average is None else self.average.values,
         }
+
+    def check_fits(self, state: Mapping[str, Any]) -> None:
+        """Raise MisfitError if ``state`` is of a model with other tensors, or another average."""
+        present = _tensors(self.model)
+        for name, tensor in present.items():
+            before, now = state["model"].get(name), tuple(tensor.shape)
+            if before is None:
+                raise MisfitError(f"{name} is new, {now}")
+            if tuple(before.shape) != now:
+                raise MisfitError(f"{name} was {tuple(before.shape)}, is {now}")
+        for name in state["model"]:
+            if name not in present and not self._has_place_for(name):
+                raise MisfitError(f"{name} is gone")
+        if (state["average"] is None) != (self.average is None):
+            raise MisfitError("weights are averaged now, or no longer")
+
+    def _has_place_for(self, name: str) -> bool:
+        """Whether ``name`` is a buffer that the model has only later, None when it is built."""
+        path, _, buffer = name.rpartition(".")
+        owner = dict(self.model.named_modules()).get(path)
+        return owner is not None and buffer in owner._buffers
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put ``state()`` of this or an earlier process back."""
