@@ -24,6 +24,8 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        # A GPU's start-up is the process's, and in no stretch.
+        self._synchronize()
 
     @contextmanager
     def measure(self) -> Iterator[Stretch]:

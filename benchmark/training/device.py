@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,21 +56,32 @@ def _cuda_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def tuned(device: torch.device, precision: str) -> Iterator[None]:
-    """PyTorch's settings for a training: those that are faster, and fp32 that means fp32."""
+    """PyTorch's settings for a training: those that are faster, and fp32 that means fp32.
+
+    Of several GPUs the training's own is the current one.
+    """
     if device.type == "cpu":
         keep_freed_memory()
     if device.type != "cuda":
         yield
         return
-    products = torch.backends.cuda.matmul
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    cudnn = torch.backends.cudnn
-    before = (products.fp32_precision, convolutions.fp32_precision, cudnn.benchmark)
-    wanted = "tf32" if precision == "tf32" else "ieee"
-    products.fp32_precision = convolutions.fp32_precision = wanted
+    products, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (products.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+    wanted = precision == "tf32"
     # Every batch has the same shape: cuDNN's search for the fastest algorithm is made once.
-    cudnn.benchmark = True
+    _set(wanted, wanted, True)
     try:
-        yield
+        with torch.cuda.device(device):
+            yield
     finally:
-        products.fp32_precision, convolutions.fp32_precision, cudnn.benchmark = before
+        _set(*before)
+
+
+def _set(products_tf32: bool, cudnn_tf32: bool, cudnn_benchmark: bool) -> None:
+    # Not by fp32_precision: torch.compile asks for these older settings, and asking raises an
+    # error once the newer ones are set. Some releases of PyTorch warn of the older ones.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.backends.cuda.matmul.allow_tf32 = products_tf32
+        torch.backends.cudnn.allow_tf32 = cudnn_tf32
+    torch.backends.cudnn.benchmark = cudnn_benchmark
