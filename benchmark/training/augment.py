@@ -35,9 +35,8 @@ class Augmenter:
     def draw(self, count: int, seed: int, epoch: int) -> torch.Tensor:
         """Draw for ``count`` images: int64 of ``count`` x 5, on the CPU, columns as in DRAWS.
 
-        The draws depend on (seed, epoch) alone, and none on what else is switched on.
+        Each column's draws depend on (seed, epoch) and its own range, not on what else is on.
         """
-        random = generator(AUGMENTATION_STREAM, seed, epoch)
         padding = self._augmentation.crop_padding
         draws = torch.empty(count, len(DRAWS), dtype=torch.int64)
         ranges = (
@@ -48,6 +47,7 @@ class Augmenter:
             (0, len(self._columns)),
         )
         for column, (low, high) in enumerate(ranges):
+            random = generator(AUGMENTATION_STREAM, seed, epoch, column)
             draws[:, column] = torch.from_numpy(random.integers(low, high, count))
         return draws
 
