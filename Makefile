@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PERF := perf/.venv
-GPU := perf/.venv-gpu
+GPU := perf/.gpu-packages
 WHEELS := perf/wheels
 GPU_PYTHON := 3.12
 PYTHON_AGE = $(shell $(PYTHON) -c 'import sys; print("new" if sys.version_info >= (3, 11) else "old")')
@@ -41,11 +41,12 @@ perf: $(PERF)/stamps/peers
 	$(PERF)/bin/python -m perf.compare
 	$(PERF)/bin/python -m perf.choices
 
-# PyTorch and what came with it are that machine's own.
+# PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
+# one made from that would not see them, so a folder stands before them on the path.
 perf-gpu:
-	$(PYTHON) -m venv --clear --system-site-packages $(GPU)
-	$(GPU)/bin/python -m pip install --quiet --no-index --no-deps $(WHEELS)/*.whl
-	$(GPU)/bin/python -m perf.gpu --out perf/gpu-results $(if $(IMAGES),--images $(IMAGES))
+	rm -rf $(GPU)
+	$(PYTHON) -m pip install --quiet --no-index --no-deps --target $(GPU) $(WHEELS)/*.whl
+	PYTHONPATH=$(GPU) $(PYTHON) -m perf.gpu --out perf/gpu-results $(if $(IMAGES),--images $(IMAGES))
 
 perf-gpu-wheels: $(STAMPS)/environment
 	rm -rf $(WHEELS)
