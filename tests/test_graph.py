@@ -204,6 +204,43 @@ def test_a_graph_that_leaves_a_buffer_behind_is_not_believed() -> None:
         CapturedStep(make_training(model=model), record=writes_where_nobody_reads)
 
 
+class FillsItsBuffer(nn.Module):
+    """Has a buffer that is empty until the first step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+        self.steps: torch.Tensor | None
+        self.register_buffer("steps", None)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.steps = torch.zeros(()) if self.steps is None else self.steps + 1
+        logits: torch.Tensor = self.layer(pixels.flatten(1))
+        return logits
+
+
+def test_a_buffer_that_was_empty_before_the_capture_is_empty_after_it() -> None:
+    model = FillsItsBuffer()
+    CapturedStep(make_training(model=model), record=again)
+    assert model.steps is None
+
+
+def test_a_graph_that_fills_no_buffer_is_not_believed() -> None:
+    model = FillsItsBuffer()
+
+    def fills_nothing(body: Body) -> Body:
+        def replay() -> None:
+            body()
+            model.steps = None
+
+        return replay
+
+    with pytest.raises(NotCapturableError, match="after 8 steps its replays have steps"):
+        CapturedStep(make_training(model=model), record=fills_nothing)
+    assert model.steps is None
+
+
 class DropsItsLayer(nn.Linear):
     """Leaves its layer out once in a hundred steps, which eight steps do not show."""
 

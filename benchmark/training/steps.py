@@ -160,18 +160,24 @@ class TrainingStep:
         self.optimization.optimizer.zero_grad(set_to_none=True)
         self.optimization.optimizer.load_state_dict(state["optimizer"])
 
+    def _set_buffer(self, name: str, value: torch.Tensor | None) -> None:
+        module, _, buffer = name.rpartition(".")
+        setattr(self.model.get_submodule(module), buffer, value)
+
     @torch.no_grad()
     def restore_weights(self, state: Mapping[str, Any]) -> None:
         """Put the model, its average and the count of steps back, but not the optimiser."""
         self.steps_taken = state["steps_taken"]
         present = _tensors(self.model)
+        for name in present.keys() - state["model"].keys():
+            # A buffer that was None then.
+            self._set_buffer(name, None)
         for name, tensor in state["model"].items():
             if name in present:
                 present[name].copy_(tensor)
             else:
                 # A buffer that was None when the model was built.
-                module, _, buffer = name.rpartition(".")
-                setattr(self.model.get_submodule(module), buffer, tensor.to(self.device))
+                self._set_buffer(name, tensor.to(self.device))
         if self.average is not None:
             self.average.load(state["average"])
 
