@@ -71,6 +71,15 @@ def test_a_run_prints_its_table_and_keeps_its_records(
         assert record["environment"]["versions"]["torch"]
 
 
+def test_the_caption_says_where_models_have_different_numbers_of_seeds(
+    benchmark: CommandLine, tiny: list[str]
+) -> None:
+    benchmark(*tiny, "--seeds", "1")
+    benchmark(*tiny, "--seeds", "3", "-m", "tiny")
+    caption = " ".join(benchmark("table", str(only_run())).out.split())
+    assert "mean ± 95 % t interval over n = 1 to 3 seeds; " in caption
+
+
 def test_the_parts_of_a_records_time_fit_its_whole(benchmark: CommandLine, tiny: list[str]) -> None:
     benchmark(*tiny)
     for record in records().values():

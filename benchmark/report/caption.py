@@ -51,10 +51,12 @@ def _engines(summaries: Sequence[ModelSummary]) -> str:
 
 
 def _figures(summaries: Sequence[ModelSummary]) -> str:
-    most = max((len(summary.completed) for summary in summaries), default=0)
+    counts = [len(summary.completed) for summary in summaries if summary.completed]
+    fewest, most = min(counts, default=0), max(counts, default=0)
     accuracy = "Test accuracy is that after the last epoch"
     if most > 1:
-        accuracy += f", mean ± 95 % t interval over n = {most} seeds"
+        span = str(most) if fewest == most else f"{fewest} to {most}"
+        accuracy += f", mean ± 95 % t interval over n = {span} seeds"
     elif most == 1:
         accuracy += ", of one seed (so without an interval)"
     return f"{accuracy}; epoch time is the median training time of the epochs after the first."
