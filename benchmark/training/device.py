@@ -69,15 +69,15 @@ def tuned(device: torch.device, precision: str) -> Iterator[None]:
     before = (products.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
     wanted = precision == "tf32"
     # Every batch has the same shape: cuDNN's search for the fastest algorithm is made once.
-    _set(wanted, wanted, True)
+    _switch(wanted, wanted, True)
     try:
         with torch.cuda.device(device):
             yield
     finally:
-        _set(*before)
+        _switch(*before)
 
 
-def _set(products_tf32: bool, cudnn_tf32: bool, cudnn_benchmark: bool) -> None:
+def _switch(products_tf32: bool, cudnn_tf32: bool, cudnn_benchmark: bool) -> None:
     # Not by fp32_precision: torch.compile asks for these older settings, and asking raises an
     # error once the newer ones are set. Some releases of PyTorch warn of the older ones.
     with warnings.catch_warnings():
