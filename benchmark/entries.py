@@ -141,7 +141,11 @@ class Optimization:
     All are decided before the first step. ``loss(logits, labels)`` maps N x K floats and N int64
     to the batch's mean loss, a scalar. ``augment`` is how images are changed before they are seen.
     With ``ema_decay`` a moving average of the weights is kept, decay per step, and evaluated in
-    their place.
+    their place. With ``calibration_images`` BatchNorm's statistics are measured anew for every
+    evaluation, on so many training images (whole batches), unchanged and without dropout; with 0
+    the moving statistics of the training count.
+
+    Raises ValueError for a negative ``calibration_images``.
     """
 
     optimizer: torch.optim.Optimizer
@@ -149,6 +153,13 @@ class Optimization:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     augment: Augmentation = Augmentation()
     ema_decay: float | None = None
+    calibration_images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.calibration_images < 0:
+            raise ValueError(
+                f"calibration_images is a number of images, not {self.calibration_images}"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -100,6 +101,14 @@ def test_the_cycle_rises_to_its_peak_and_falls_to_next_to_nothing(
         assert highest == pytest.approx(warmup * total, abs=1.5)
         assert max(factors) > 0.97
         assert factors[-1] == pytest.approx(0.001, abs=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_the_cycle_falls_by_the_same_every_step(warmup: float) -> None:
+    factors = [one_cycle(step, 100, warmup) for step in range(100)]
+    falling = factors[factors.index(max(factors)) :]
+    falls = [before - after for before, after in itertools.pairwise(falling)]
+    assert falls == pytest.approx([falls[0]] * len(falls))
 
 
 def test_labels_are_smoothed() -> None:

@@ -6,8 +6,9 @@ A step is written once, in ``TrainingStep.move_weights``, and nothing in it wait
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from benchmark.entries import Optimization
 from benchmark.training.augment import Augmenter
 from benchmark.training.average import WeightAverage
+from benchmark.training.batch_norm import calibrated
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.precision import computing_in
 
@@ -120,9 +122,20 @@ class TrainingStep:
 
     @contextmanager
     def evaluated_weights(self) -> Iterator[nn.Module]:
-        """The model with the weights that count: their average, where the recipe keeps one."""
-        with nullcontext() if self.average is None else self.average.in_the_model():
+        """The model as the recipe has it evaluated: averaged, calibrated, or as it is."""
+        with ExitStack() as lent:
+            if self.average is not None:
+                lent.enter_context(self.average.in_the_model())
+            if self.optimization.calibration_images:
+                batches = self._calibration_batches()
+                lent.enter_context(calibrated(self.model, batches, self.precision))
             yield self.model
+
+    def _calibration_batches(self) -> Iterator[torch.Tensor]:
+        """The first batches of the epoch, their images as they are."""
+        count = math.ceil(self.optimization.calibration_images / self.batch_size)
+        for indices in self._order[:count]:
+            yield as_floats(self.images.pixels.index_select(0, indices))
 
     def state(self) -> dict[str, Any]:
         """All that a training has come to, as plain data and tensors that go on changing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -24,7 +23,9 @@ class SgdOneCycleOptions(Options):
     together have a norm of at most ``max_gradient_norm``; with 0 they are left as they are. Weights
     decay by ``weight_decay``; biases, and the scales of normalisation layers, do not. Images are
     mirrored if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the
-    weights looks back ``averaged_epochs`` epochs; with 0 the last weights count.
+    weights looks back ``averaged_epochs`` epochs; with 0 the last weights count. BatchNorm's
+    statistics are measured on ``calibration_images`` for every evaluation; with 0 its moving ones
+    count.
     """
 
     learning_rate: float = Field(default=0.1, gt=0)
@@ -37,6 +38,7 @@ class SgdOneCycleOptions(Options):
     crop_padding: int = Field(default=2, ge=0)
     cutout: int = Field(default=0, ge=0)
     averaged_epochs: float = Field(default=1.0, ge=0)
+    calibration_images: int = Field(default=2_500, ge=0)
 
 
 def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
@@ -65,16 +67,21 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
             flip=options.flip, crop_padding=options.crop_padding, cutout=options.cutout
         ),
         ema_decay=_ema_decay(options.averaged_epochs * plan.steps_per_epoch),
+        calibration_images=options.calibration_images,
     )
 
 
 def one_cycle(step: int, total_steps: int, warmup: float) -> float:
-    """The share of the peak at ``step`` (from 0): up along a line, then down along a cosine."""
+    """The share of the peak at ``step`` (from 0): up along a line, then down along another.
+
+    A line makes more of a given number of epochs than a cosine (Li, Yumer and Ramanan, 2020,
+    "Budgeted Training"), whose last steps are too small to change anything.
+    """
     peak = warmup * total_steps
     if step < peak:
         return FIRST_FACTOR + (1 - FIRST_FACTOR) * step / peak
     progress = (step - peak) / max(total_steps - 1 - peak, 1)
-    return LAST_FACTOR + (1 - LAST_FACTOR) * (1 + math.cos(math.pi * min(progress, 1))) / 2
+    return LAST_FACTOR + (1 - LAST_FACTOR) * (1 - min(progress, 1))
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -1,0 +1,69 @@
+"""BatchNorm's statistics, measured for the weights that are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from benchmark.training.precision import computing_in
+
+_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+@contextmanager
+def calibrated(
+    model: nn.Module, batches: Iterable[torch.Tensor], precision: str
+) -> Iterator[nn.Module]:
+    """Lend a model statistics measured on ``batches``, and give it its own back.
+
+    Moving statistics are those of earlier weights, and of activations that dropout has spread out
+    (Li et al., 2019, "Understanding the disharmony between dropout and batch normalization by
+    variance shift"). These are of the present weights with dropout off, averaged over the batches
+    as by Wu and Johnson (2021, "Rethinking 'Batch' in BatchNorm", PreciseBN). Layers that the
+    model's own ``train`` holds in evaluation mode are left as they are. The model is lent in
+    evaluation mode, and stays in it.
+    """
+    model.train()
+    layers = [layer for layer in _batch_norms(model) if layer.training]
+    buffers = [buffer for layer in layers for buffer in layer.buffers()]
+    own_values = [buffer.clone() for buffer in buffers]
+    own_momenta = [layer.momentum for layer in layers]
+    model.eval()
+    try:
+        _measure(model, layers, batches, precision)
+        yield model
+    finally:
+        for layer, momentum in zip(layers, own_momenta, strict=True):
+            layer.momentum = momentum
+        # In place: a captured graph knows the buffers' addresses.
+        for buffer, value in zip(buffers, own_values, strict=True):
+            buffer.copy_(value)
+
+
+@torch.no_grad()
+def _measure(
+    model: nn.Module,
+    layers: Iterable[nn.modules.batchnorm._NormBase],
+    batches: Iterable[torch.Tensor],
+    precision: str,
+) -> None:
+    for layer in layers:
+        layer.train()
+        layer.reset_running_stats()
+        # All batches weigh the same.
+        layer.momentum = None
+    for pixels in batches:
+        with computing_in(precision, pixels.device):
+            model(pixels)
+    for layer in layers:
+        layer.eval()
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.modules.batchnorm._NormBase]:
+    """Those layers that keep moving statistics; the others measure each batch anyway."""
+    for layer in model.modules():
+        if isinstance(layer, _LAYERS) and layer.running_mean is not None:
+            yield layer
