@@ -79,6 +79,12 @@ def test_a_layer_that_is_held_still_keeps_its_statistics() -> None:
         assert after.count_nonzero() == 3
 
 
+def test_a_model_without_batch_norm_costs_nothing() -> None:
+    unread = iter(batches())
+    with calibrated(nn.Flatten(), unread, "fp32"):
+        assert len(list(unread)) == 3
+
+
 def calibrated_sgd(model: nn.Module) -> Optimization:
     return dataclasses.replace(plain_sgd(model), calibration_images=20, ema_decay=0.9)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -33,7 +33,8 @@ def calibrated(
     own_momenta = [layer.momentum for layer in layers]
     model.eval()
     try:
-        _measure(model, layers, batches, precision)
+        if layers:
+            _measure(model, layers, batches, precision)
         yield model
     finally:
         for layer, momentum in zip(layers, own_momenta, strict=True):
@@ -46,7 +47,7 @@ def calibrated(
 @torch.no_grad()
 def _measure(
     model: nn.Module,
-    layers: Iterable[nn.modules.batchnorm._NormBase],
+    layers: Sequence[nn.modules.batchnorm._NormBase],
     batches: Iterable[torch.Tensor],
     precision: str,
 ) -> None:
