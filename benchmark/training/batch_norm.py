@@ -54,9 +54,11 @@ def _measure(
     for layer in layers:
         layer.train()
         layer.reset_running_stats()
-        # All batches weigh the same.
-        layer.momentum = None
-    for pixels in batches:
+    for number, pixels in enumerate(batches, start=1):
+        # So all batches weigh the same. A momentum of None means that, too, but has the host wait
+        # for the device's count of batches.
+        for layer in layers:
+            layer.momentum = 1 / number
         with computing_in(precision, pixels.device):
             model(pixels)
     for layer in layers:
