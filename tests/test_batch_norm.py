@@ -118,7 +118,7 @@ def test_it_is_the_average_that_is_calibrated_on_whole_batches_as_they_are() -> 
     # 20 images are two batches of 16: the first two of the epoch.
     first = step._order[:2]
     update_bn([images_of(step.images.pixels[indices]) for indices in first], expected)
-    with step.evaluated_weights() as model:
+    with step.evaluated_model() as model:
         torch.testing.assert_close(model.state_dict(), expected.state_dict())
 
 

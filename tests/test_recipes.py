@@ -169,7 +169,7 @@ def test_the_average_is_what_is_evaluated() -> None:
         step.take(1)
         expected = [0.75 * mean + 0.25 * now for mean, now in zip(expected, tensors, strict=True)]
     own = [value.clone() for value in tensors]
-    with step.evaluated_weights():
+    with step.evaluated_model():
         torch.testing.assert_close(tensors, expected)
     assert all(map(torch.equal, tensors, own))
     assert not torch.allclose(own[0], expected[0])

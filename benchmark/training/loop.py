@@ -62,7 +62,7 @@ def train(
             take(step.steps_per_epoch)
         with account.charge("evaluation") as evaluating:
             loss, accuracy = epoch_figures(step, epoch)
-            with step.evaluated_weights() as model:
+            with step.evaluated_model() as model:
                 evaluation = evaluate(model, test, step.precision)
         if not numpy.isfinite(evaluation.loss):
             raise DivergedError(f"the test loss is not finite after epoch {epoch}")

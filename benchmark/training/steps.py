@@ -121,7 +121,7 @@ class TrainingStep:
         return as_floats(self._augmenter.gather(self.images.pixels, indices, draws)), labels
 
     @contextmanager
-    def evaluated_weights(self) -> Iterator[nn.Module]:
+    def evaluated_model(self) -> Iterator[nn.Module]:
         """The model as the recipe has it evaluated: averaged, calibrated, or as it is."""
         with ExitStack() as lent:
             if self.average is not None:
