@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
 from benchmark.training.engine import start_engine
-from benchmark.training.loop import Evaluation, train
+from benchmark.training.loop import Evaluation, phases, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
 from benchmark.training.steps import MisfitError, TrainingStep
@@ -84,23 +84,34 @@ def _train(
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
         report(TrialEvent(spec, before=tuple(findings.epochs), warnings=tuple(findings.warnings)))
-    first, last = len(findings.epochs) + 1, spec.protocol.epochs
-    if first > last:
-        return
-    engine = start_engine(step, spec.engine, account)
-    findings.engine, findings.engine_reason = engine.name, engine.reason
-    epochs = range(first, last + 1)
-    for epoch, evaluation in train(
-        step, engine.take, test, seed=spec.seed, epochs=epochs, account=account
-    ):
-        findings.epochs.append(epoch)
-        findings.evaluation = evaluation
-        if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == last:
+    for epoch in _epochs(spec, step, test, findings):
+        if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 _save(step, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(spec, epoch=epoch, warnings=tuple(findings.warnings)))
             observers.tell("on_epoch_end", epoch)
+
+
+def _epochs(
+    spec: TrialSpec, step: TrainingStep, test: ResidentImages, findings: Findings
+) -> Iterator[EpochRecord]:
+    """Train what is left to train, and note what is found epoch by epoch."""
+    account = findings.account
+    left = range(len(findings.epochs) + 1, spec.protocol.epochs + 1)
+    for epochs, has_dropout in phases(left, step.optimization.dropout_epochs):
+        # An engine may bake in what a layer does, so each phase has one of its own.
+        step.drops_out = has_dropout
+        engine = start_engine(step, spec.engine, account)
+        findings.engine, findings.engine_reason = engine.name, engine.reason
+        for epoch, evaluation in train(
+            step, engine.take, test, seed=spec.seed, epochs=epochs, account=account
+        ):
+            # One that was begun before, by a process that was stopped, is no timing.
+            timed = epoch.epoch == 1 or epoch.epoch > left.start
+            findings.epochs.append(epoch.model_copy(update={"timed": timed}))
+            findings.evaluation = evaluation
+            yield findings.epochs[-1]
 
 
 def _prepare(

@@ -147,7 +147,6 @@ def make_step(
 def take_first_steps(step: TrainingStep, take: Callable[[int], None]) -> None:
     """Train for a few steps, the same ones each time."""
     seed_everything(0, TRAINING, 0)
-    step.model.train()
     step.begin_epoch(0, 0)
     take(min(COMPARED_STEPS, step.steps_per_epoch))
 
@@ -165,7 +164,6 @@ def epoch_timer(step: TrainingStep, take: Callable[[int], None]) -> Callable[[in
 
     def run_epoch(epoch: int) -> float:
         seed_everything(0, TRAINING, epoch)
-        step.model.train()
         with clock.measure() as stretch:
             step.begin_epoch(0, epoch)
             take(step.steps_per_epoch)

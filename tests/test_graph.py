@@ -73,7 +73,6 @@ def test_replayed_steps_lead_where_eager_steps_lead(optimizer: str) -> None:
     for epoch in (1, 2):
         for step, take in ((eager, eager.take), (replayed, captured.take)):
             torch.manual_seed(epoch)
-            step.model.train()
             step.begin_epoch(0, epoch)
             take(10)
     assert eager.steps_taken == replayed.steps_taken == 20
@@ -321,7 +320,6 @@ def test_a_cuda_graph_gives_the_eager_results(optimizer: str) -> None:
     assert (engine.name, engine.reason) == ("graph", None)
     for step, take in ((eager, eager.take), (replayed, engine.take)):
         torch.manual_seed(1)
-        step.model.train()
         step.begin_epoch(0, 1)
         take(10)
     torch.testing.assert_close(eager.losses, replayed.losses, rtol=1e-3, atol=1e-4)

@@ -51,7 +51,6 @@ def start_engine(step: TrainingStep, wanted: str, account: TimeAccount) -> Engin
 def _take_one_step(step: TrainingStep) -> None:
     before = copy.deepcopy(step.state())
     seed_everything(0)
-    step.model.train()
     step.begin_epoch(0, 0)
     step.take(1)
     step.restore(before)

@@ -161,7 +161,6 @@ class CapturedStep:
 
     def _begin_rehearsal(self) -> None:
         seed_everything(0)
-        self._step.model.train()
         self._step.begin_epoch(0, 0)
 
     @torch.no_grad()

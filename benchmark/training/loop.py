@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy
@@ -44,20 +44,16 @@ def train(
     test: ResidentImages,
     *,
     seed: int,
-    epochs: range,
+    epochs: Iterable[int],
     account: TimeAccount,
 ) -> Iterator[tuple[EpochRecord, Evaluation]]:
     """Train epoch by epoch, evaluating after each; ``take`` takes so many of ``step``'s steps.
-
-    An epoch of ``epochs`` that does not begin a training was begun before, by a process that was
-    stopped: its time is no timing.
 
     Raises DivergedError, with epoch and step, when a loss is not finite.
     """
     for epoch in epochs:
         seed_everything(seed, TRAINING, epoch)
         with account.charge("training") as training:
-            step.model.train()
             step.begin_epoch(seed, epoch)
             take(step.steps_per_epoch)
         with account.charge("evaluation") as evaluating:
@@ -75,9 +71,17 @@ def train(
             test_accuracy=evaluation.accuracy,
             eval_seconds=evaluating.seconds,
             learning_rate=step.learning_rate,
-            timed=epoch == 1 or epoch > epochs.start,
         )
         yield record, evaluation
+
+
+def phases(epochs: range, dropout_epochs: int | None) -> Iterator[tuple[range, bool]]:
+    """Those of the epochs that have dropout, then those that have none; True for the first."""
+    end = epochs.stop if dropout_epochs is None else dropout_epochs + 1
+    end = min(max(end, epochs.start), epochs.stop)
+    for phase, has_dropout in (range(epochs.start, end), True), (range(end, epochs.stop), False):
+        if phase:
+            yield phase, has_dropout
 
 
 def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.entries import Optimization
 from benchmark.training.augment import Augmenter
@@ -30,7 +31,8 @@ class TrainingStep:
     """The steps of one epoch after another, over images that lie on the device.
 
     ``losses`` and ``hits`` hold each step's mean loss and number of images classified rightly;
-    they stay on the device until the epoch's end, so that no step waits for the host.
+    they stay on the device until the epoch's end, so that no step waits for the host. Epochs that
+    begin while ``drops_out`` is false are trained without dropout layers.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TrainingStep:
         self.precision = precision
         self.compiled = compiled
         self.device = images.pixels.device
+        self.drops_out = True
         self.steps_per_epoch = len(images) // batch_size
         self.steps_taken = 0
         self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
@@ -75,7 +78,15 @@ class TrainingStep:
         return float(self.rates[0] * self.optimization.learning_rates[self.steps_taken - 1])
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
-        """Lay out what the epoch's steps take; images that fill no batch are left out."""
+        """Have the model train, and lay out what the epoch's steps take.
+
+        Images that fill no batch are left out.
+        """
+        self.model.train()
+        if not self.drops_out:
+            for layer in self.model.modules():
+                if isinstance(layer, _DropoutNd):
+                    layer.eval()
         order = epoch_order(len(self.images), seed, epoch)[: self._order.numel()]
         self._order.copy_(order.view(self._order.shape))
         if self._augmenter.changes_images:

@@ -25,7 +25,7 @@ class SgdOneCycleOptions(Options):
     mirrored if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the
     weights looks back ``averaged_epochs`` epochs; with 0 the last weights count. BatchNorm's
     statistics are measured on ``calibration_images`` for every evaluation; with 0 its moving ones
-    count.
+    count. Dropout layers work in the first ``dropout_until`` of the epochs, a share of them.
     """
 
     learning_rate: float = Field(default=0.1, gt=0)
@@ -39,6 +39,7 @@ class SgdOneCycleOptions(Options):
     cutout: int = Field(default=0, ge=0)
     averaged_epochs: float = Field(default=1.0, ge=0)
     calibration_images: int = Field(default=2_500, ge=0)
+    dropout_until: float = Field(default=0.8, ge=0, le=1)
 
 
 def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
@@ -68,6 +69,7 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
         ),
         ema_decay=_ema_decay(options.averaged_epochs * plan.steps_per_epoch),
         calibration_images=options.calibration_images,
+        dropout_epochs=round(options.dropout_until * plan.epochs),
     )
 
 
