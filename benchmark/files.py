@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Lines may be long, but nobody reads more than this of the last ones.
+LARGEST_END_BYTES = 2**14
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace the file at ``path``; on any failure the old file stays and nothing else is left.
@@ -27,6 +30,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink()
         raise
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last lines of a text file, none where there is no such file; raises OSError."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - LARGEST_END_BYTES, 0))
+        text = file.read().decode("utf-8", errors="replace")
+    return text.splitlines()[-count:]
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, one_line
@@ -43,38 +45,71 @@ def make_record(
     spec: TrialSpec, plugin: Plugin, findings: Findings, error: BaseException | None
 ) -> TrialRecord:
     """The record of a trial of ``plugin``'s model that ended, with ``error`` or without."""
-    protocol = spec.protocol
+    # First: the trial is over, and to describe the environment takes a while.
+    timing = _timing(findings.epochs, findings.account)
     status, reason = _status(spec, findings, error)
     correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
     return TrialRecord(
+        **_asked_for(spec, plugin),
         status=status,
         reason=reason,
-        seed=spec.seed,
-        model=ModelRecord(
+        engine=findings.engine,
+        engine_reason=findings.engine_reason,
+        resumed=findings.resumed,
+        params=findings.params,
+        macs=findings.macs,
+        epochs=tuple(findings.epochs),
+        timing=timing,
+        peak_memory_bytes=findings.memory.bytes(),
+        correct=None if correct is None else pack_bits(correct),
+    )
+
+
+def lost_record(
+    spec: TrialSpec,
+    plugin: Plugin,
+    status: Status,
+    reason: str,
+    epochs: Sequence[EpochRecord],
+    warnings: Sequence[str],
+    total_seconds: float,
+) -> TrialRecord:
+    """The record of a trial whose process ended, or was ended, without one."""
+    return TrialRecord(
+        **_asked_for(spec, plugin),
+        status=status,
+        reason=reason,
+        params=None,
+        macs=None,
+        epochs=tuple(epochs),
+        timing=Timing(total_seconds=total_seconds),
+        peak_memory_bytes=None,
+        correct=None,
+        warnings=tuple(warnings),
+    )
+
+
+def _asked_for(spec: TrialSpec, plugin: Plugin) -> dict[str, Any]:
+    """What a record says of its trial whatever becomes of it."""
+    protocol = spec.protocol
+    return {
+        "seed": spec.seed,
+        "model": ModelRecord(
             name=spec.model,
             plugin=plugin.name,
             distribution=plugin.distribution,
             version=plugin.version,
         ),
-        dataset=protocol.dataset,
-        recipe={"name": protocol.recipe.name, **protocol.recipe.options},
-        protocol=protocol.hash,
-        batch_size=protocol.batch_size,
-        steps_per_epoch=protocol.steps_per_epoch,
-        device=spec.device,
-        precision=protocol.precision,
-        engine=findings.engine,
-        engine_reason=findings.engine_reason,
-        compiled=spec.compile,
-        resumed=findings.resumed,
-        params=findings.params,
-        macs=findings.macs,
-        epochs=tuple(findings.epochs),
-        timing=_timing(findings.epochs, findings.account),
-        peak_memory_bytes=findings.memory.bytes(),
-        correct=None if correct is None else pack_bits(correct),
-        environment=describe_environment(),
-    )
+        "dataset": protocol.dataset,
+        "recipe": {"name": protocol.recipe.name, **protocol.recipe.options},
+        "protocol": protocol.hash,
+        "batch_size": protocol.batch_size,
+        "steps_per_epoch": protocol.steps_per_epoch,
+        "device": spec.device,
+        "precision": protocol.precision,
+        "compiled": spec.compile,
+        "environment": describe_environment(),
+    }
 
 
 def _status(

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Literal[1] = 1
 
+# A trial's model and seed.
+TrialKey = tuple[str, int]
 Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted"]
 
 
@@ -59,8 +60,10 @@ class Protocol(_Record):
 class TrialSpec(_Record):
     """One model to be trained once with one seed, and all that is needed to do it anywhere.
 
-    ``directory`` is the trial's own folder, in which its plugins may write;
-    ``plugins`` is what came after ``-p``, so that a worker has the plugins its parent had.
+    ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
+    log in it, for people; ``plugins`` is what came after ``-p``, so that a worker has the plugins
+    its parent had. ``device`` may leave open which GPU (``cuda``); a trial that ``shares_device``
+    with others is no timing.
     """
 
     model: str
@@ -68,12 +71,27 @@ class TrialSpec(_Record):
     protocol: Protocol
     dataset: Selection
     device: str
+    shares_device: bool = False
     engine: Literal["auto", "eager", "graph"] = "auto"
     compile: bool = False
     checkpoint_every: int = Field(default=1, ge=1)
     data_directory: Path
     directory: Path
     plugins: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> TrialKey:
+        """Which trial of its run it is."""
+        return self.model, self.seed
+
+    def on(self, device: str, *, shared: bool = False) -> TrialSpec:
+        """The same trial on a certain device, which it may share with others at the time."""
+        return self.model_copy(update={"device": device, "shares_device": shared})
+
+    @property
+    def log_file(self) -> Path:
+        """What the trial's log and whatever its process printed are written to."""
+        return self.directory / "log.txt"
 
 
 class ModelRecord(_Record):
@@ -100,8 +118,8 @@ class ParameterCount(_Record):
 class EpochRecord(_Record):
     """One epoch; losses are means an image, accuracies fractions.
 
-    An epoch that is not ``timed`` is the first after the training went on from a checkpoint: it was
-    begun before, and its training seconds are no timing.
+    An epoch's training seconds are no timing if it is not ``timed``: the first after the training
+    went on from a checkpoint, which was begun before, and one whose trial shared its device.
     """
 
     epoch: int = Field(ge=1)
@@ -173,6 +191,11 @@ class TrialRecord(_Record):
     environment: dict[str, Any]
 
     @property
+    def key(self) -> TrialKey:
+        """Which trial of its run it is of."""
+        return self.model.name, self.seed
+
+    @property
     def test_accuracy(self) -> float | None:
         """The fraction of test images right after the last epoch; None unless completed."""
         if self.status != "completed":
@@ -193,8 +216,7 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
     return base64.b64encode(numpy.packbits(numpy.asarray(correct, bool)).tobytes()).decode("ascii")
 
 
-@dataclass(frozen=True)
-class TrialEvent:
+class TrialEvent(_Record):
     """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
 
     It starts twice: once to be set up, once to be trained, with the epochs ``before`` that its

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.catalog import Catalog
 from benchmark.config import RunConfig, validate_options
+from benchmark.continuation import Continuation, Warn, continue_run
 from benchmark.datasets import Dataset, first_available
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, PluginError, one_line
+from benchmark.lock import DirectoryLock
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
-from benchmark.store import RunDescription, RunDirectory, UnreadableError
-from benchmark.training.checkpoint import has_checkpoints, remove_checkpoints
+from benchmark.store import RunDescription, RunDirectory
+from benchmark.training.checkpoint import remove_checkpoints
 from benchmark.training.device import resolve_device
 from benchmark.training.engine import check_engine
 from benchmark.training.precision import resolve_precision
-from benchmark.trial import trial_checkpoints
-
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Run:
     """A run that is ready to be carried out: all that could be wrong has been looked for.
 
-    ``earlier`` are the records that are there already, ``pending`` the trials still to train,
-    ``fresh`` if from their start.
+    Its directory is changed only under the ``lock``.
     """
 
     description: RunDescription
     directory: RunDirectory
+    lock: DirectoryLock
     executor: Executor
-    earlier: tuple[TrialRecord, ...]
-    pending: tuple[TrialSpec, ...]
-    fresh: bool
+    continuation: Continuation
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Outcome:
     interrupted: bool
 
 
+@contextmanager
 def prepare(
     config: RunConfig,
     catalog: Catalog,
@@ -56,14 +55,19 @@ def prepare(
     out: Path,
     plugins: tuple[str, ...],
     fresh: bool,
+    retry_failed: bool,
+    take_over: bool,
     warn: Warn,
-) -> Run:
-    """Load the data set and lay the trials out; writes nothing but the data set's cache.
+) -> Iterator[Run]:
+    """Load the data set and lay the trials out; within the context the run is this process's own.
 
-    ``plugins`` is what came after ``-p``; ``fresh`` leaves earlier records out of account.
+    ``plugins`` is what came after ``-p``; ``fresh`` leaves earlier records out of account,
+    ``retry_failed`` those of trials that did not complete. Where another process is at work on the
+    run this is refused, but with ``take_over`` not if it is on another machine. Writes nothing but
+    the data set's cache and the lock.
 
-    Raises DeviceError, DatasetError, CheckpointError for a trial that cannot go on as it began, and
-    BenchmarkError for a batch larger than the training set.
+    Raises DeviceError, DatasetError, StoreError, CheckpointError for a trial that cannot go on as
+    it began, and BenchmarkError for a batch larger than the training set.
     """
     device = resolve_device(config.device)
     check_engine(config.engine, device.type)
@@ -95,17 +99,15 @@ def prepare(
         protocol=protocol,
         environment=describe_environment(),
     )
-    _refuse_other_devices(directory, specs, fresh)
-    earlier = [] if fresh else _earlier_records(directory, specs, warn)
-    done = {(record.model.name, record.seed) for record in earlier}
-    pending = tuple(spec for spec in specs if (spec.model, spec.seed) not in done)
-    if earlier:
-        warn(_reuse_line(earlier, len(pending)))
-    if not fresh:
-        for spec in pending:
-            trial_checkpoints(spec, catalog).check()
-    executor = _create_executor(config, catalog)
-    return Run(description, directory, executor, tuple(earlier), pending, fresh)
+    with DirectoryLock(directory.path, take_over=take_over) as lock:
+        # Held from here on, so that nobody changes what is looked at now.
+        if directory.path.exists():
+            lock.acquire()
+        continuation = continue_run(
+            directory, specs, catalog, fresh=fresh, retry_failed=retry_failed, warn=warn
+        )
+        executor = _create_executor(config, catalog)
+        yield Run(description, directory, lock, executor, continuation)
 
 
 def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
@@ -113,41 +115,58 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
 
     An interruption ends the run; finished trials are kept. Raises StoreError.
     """
-    run.directory.write_description(run.description)
-    for spec in run.pending:
-        goes_on = not run.fresh and has_checkpoints(Path(spec.directory))
-        run.directory.start_trial(spec.model, spec.seed, keep=goes_on)
-    for record in run.earlier:
-        # Left by a kill between writing the record and removing them.
-        _remove_checkpoints(run.directory, record)
+    directory, pending = run.directory, run.continuation.pending
 
     def keep_and_report(event: TrialEvent) -> None:
         if event.epoch is None and event.record is None:
-            run.directory.write_history(event.spec.model, event.spec.seed, event.before)
+            directory.write_history(event.spec.model, event.spec.seed, event.before)
         if event.epoch is not None:
-            run.directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
+            directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
         report(event)
 
-    specs = {(spec.model, spec.seed): spec for spec in run.pending}
-    records = [*run.earlier]
+    # First of all, because the executor may refuse.
+    trials = run.executor.run(pending, keep_and_report)
+    run.lock.acquire()
+    _lay_out(run)
+    specs = {spec.key: spec for spec in pending}
+    records = [*run.continuation.kept]
     interrupted = False
     try:
-        for record in run.executor.run(run.pending, keep_and_report):
-            run.directory.write_record(record)
-            if record.status != "interrupted":
-                _remove_checkpoints(run.directory, record)
-            records.append(record)
-            report(TrialEvent(specs[record.model.name, record.seed], record=record))
-            interrupted = record.status == "interrupted"
-            if interrupted:
-                break
+        with closing(_until_closed(trials)) as ended:
+            for record in ended:
+                directory.write_record(record)
+                _remove_needless_checkpoints(directory, record)
+                records.append(record)
+                report(TrialEvent(spec=specs[record.key], record=record))
+                interrupted = record.status == "interrupted"
+                if interrupted:
+                    break
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(records), interrupted)
 
 
-def _remove_checkpoints(directory: RunDirectory, record: TrialRecord) -> None:
-    remove_checkpoints(directory.trial_directory(record.model.name, record.seed))
+def _lay_out(run: Run) -> None:
+    """Write down what is to be done, and make room for it."""
+    run.directory.remove_temporary_files()
+    run.directory.write_description(run.description)
+    for spec in run.continuation.pending:
+        goes_on = spec.key in run.continuation.resumed
+        run.directory.start_trial(spec.model, spec.seed, keep=goes_on)
+    for record in run.continuation.kept:
+        # Left by a kill between writing the record and removing them.
+        _remove_needless_checkpoints(run.directory, record)
+
+
+def _until_closed(trials: Iterator[TrialRecord]) -> Generator[TrialRecord, None, None]:
+    """The same; when this is closed, so is an executor's generator."""
+    yield from trials
+
+
+def _remove_needless_checkpoints(directory: RunDirectory, record: TrialRecord) -> None:
+    """Remove a completed trial's; one that did not complete may be tried again."""
+    if record.status == "completed":
+        remove_checkpoints(directory.trial_directory(record.model.name, record.seed))
 
 
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
@@ -187,47 +206,3 @@ def _protocol(config: RunConfig, dataset: Dataset, precision: str) -> Protocol:
 
 def _size(wanted: int | None, available: int) -> int:
     return available if wanted is None else min(wanted, available)
-
-
-def _earlier_records(
-    directory: RunDirectory, specs: Sequence[TrialSpec], warn: Warn
-) -> list[TrialRecord]:
-    records = []
-    for spec in specs:
-        try:
-            record = directory.read_record(spec.model, spec.seed)
-        except UnreadableError as error:
-            warn(f"the record of {spec.model}, seed {spec.seed} is trained again: {error}")
-            continue
-        if not record or record.status == "interrupted" or record.protocol != spec.protocol.hash:
-            continue
-        records.append(record)
-    return records
-
-
-def _refuse_other_devices(directory: RunDirectory, specs: Sequence[TrialSpec], fresh: bool) -> None:
-    """Raise BenchmarkError if the run would show results of two kinds of device in one table."""
-    replaced = {(spec.model, spec.seed) for spec in specs} if fresh else set()
-    device = specs[0].device
-    for record in directory.read_records(specs[0].protocol.hash)[0]:
-        if (record.model.name, record.seed) in replaced:
-            continue
-        if _device_type(record.device) != _device_type(device):
-            raise BenchmarkError(
-                f"{directory.path} has results of {record.device}, and this run is for "
-                f"{device}: their times cannot be compared; give another --out"
-            )
-
-
-def _device_type(device: str) -> str:
-    return device.partition(":")[0]
-
-
-def _reuse_line(records: Sequence[TrialRecord], pending: int) -> str:
-    completed = sum(record.status == "completed" for record in records)
-    failed = len(records) - completed
-    failed_text = f", {failed} failed" if failed else ""
-    return (
-        f"{completed} of {len(records) + pending} trials completed earlier{failed_text}, "
-        f"{pending} to train (--fresh trains all again)"
-    )

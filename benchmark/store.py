@@ -129,7 +129,15 @@ class RunDirectory:
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD_FILE).unlink(missing_ok=True)
-            for left_by_a_kill in folder.glob(".*.tmp"):
+
+    def temporary_files(self) -> list[Path]:
+        """What is being written, or was half written when a kill came."""
+        return [*self.path.glob(".*.tmp"), *self.path.glob("trials/*/seed-*/.*.tmp")]
+
+    def remove_temporary_files(self) -> None:
+        """Remove what kills have left; only for who holds the directory's lock."""
+        with _disk_faults(self.path):
+            for left_by_a_kill in self.temporary_files():
                 left_by_a_kill.unlink()
 
     def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:

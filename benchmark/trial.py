@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
 from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError, one_line
-from benchmark.findings import Findings, make_record
+from benchmark.findings import Findings, lost_record, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
-from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
 from benchmark.training.checkpoint import Checkpoints, NotPlainError, fingerprint
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
@@ -41,14 +41,19 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     Raises StoreError where the disk refuses, and CheckpointError where the trial cannot go on as
     it began: the run's trouble, not the model's.
     """
+    spec = _placed(spec)
     device = torch.device(spec.device)
     account = TimeAccount(device)
     with account.charge("setup"):
         findings = Findings(account, PeakMemory(device))
+        if spec.shares_device:
+            findings.warnings.append(
+                f"{spec.device} was shared with other trials: its times are no timings"
+            )
         catalog = load_catalog(spec.plugins)
         observers = _Observers(catalog, spec, findings.warnings)
     with account.charge("reporting"):
-        report(TrialEvent(spec))
+        report(TrialEvent(spec=spec))
     error: BaseException | None = None
     try:
         with tuned(device, spec.protocol.precision):
@@ -63,6 +68,30 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     else:
         observers.tell("on_trial_error", error)
     return record.model_copy(update={"warnings": tuple(findings.warnings)})
+
+
+def _placed(spec: TrialSpec) -> TrialSpec:
+    """The trial with its GPU's number, where nobody has chosen one."""
+    if spec.device == "cuda":
+        return spec.on(f"cuda:{torch.cuda.current_device()}")
+    return spec
+
+
+def record_lost_trial(
+    spec: TrialSpec,
+    *,
+    status: Status,
+    reason: str,
+    epochs: Sequence[EpochRecord],
+    warnings: Sequence[str],
+    total_seconds: float,
+) -> TrialRecord:
+    """The record of a trial whose process can say nothing any more; for executors.
+
+    ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` how long it lived.
+    """
+    plugin = load_catalog(spec.plugins).models[spec.model].plugin
+    return lost_record(spec, plugin, status, reason, epochs, warnings, total_seconds)
 
 
 def trial_checkpoints(spec: TrialSpec, catalog: Catalog) -> Checkpoints:
@@ -83,13 +112,14 @@ def _train(
         _go_on(step, checkpoints, findings)
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
-        report(TrialEvent(spec, before=tuple(findings.epochs), warnings=tuple(findings.warnings)))
+        before, warnings = tuple(findings.epochs), tuple(findings.warnings)
+        report(TrialEvent(spec=spec, before=before, warnings=warnings))
     for epoch in _epochs(spec, step, test, findings):
         if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 _save(step, checkpoints, findings)
         with account.charge("reporting"):
-            report(TrialEvent(spec, epoch=epoch, warnings=tuple(findings.warnings)))
+            report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))
             observers.tell("on_epoch_end", epoch)
 
 
@@ -108,7 +138,8 @@ def _epochs(
             step, engine.take, test, seed=spec.seed, epochs=epochs, account=account
         ):
             # One that was begun before, by a process that was stopped, is no timing.
-            timed = epoch.epoch == 1 or epoch.epoch > left.start
+            is_whole = epoch.epoch == 1 or epoch.epoch > left.start
+            timed = is_whole and not spec.shares_device
             findings.epochs.append(epoch.model_copy(update={"timed": timed}))
             findings.evaluation = evaluation
             yield findings.epochs[-1]

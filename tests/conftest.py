@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import config
 from benchmark.catalog import load_catalog
 from benchmark.cli.main import execute
+from benchmark.strict_yaml import Document
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ def only_error(result: Result) -> str:
     return line
 
 
+with_defaults = config.with_defaults
+
+
+def inline_by_default(document: Document) -> Document:
+    """Have trials carried out in this process: tests need not wait for a start of PyTorch each."""
+    return with_defaults(document).replaced(
+        ("executor",), document.data.get("executor", "inline"), document.origin(("executor",))
+    )
+
+
 @pytest.fixture(autouse=True)
 def _empty_surroundings(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -41,6 +53,7 @@ def _empty_surroundings(
     data_directory = tmp_path_factory.getbasetemp() / "data"
     monkeypatch.setenv("BENCHMARK_DATA_DIR", str(data_directory))
     monkeypatch.delenv("BENCHMARK_PLUGINS", raising=False)
+    monkeypatch.setattr(config, "with_defaults", inline_by_default)
     load_catalog.cache_clear()
     yield
     load_catalog.cache_clear()

@@ -11,7 +11,10 @@ import pytest
 
 from tests.conftest import CommandLine
 
-COMMANDS = ("run", "list", "plugins", "show", "table", "data prepare", "data info", "env")
+COMMANDS = (
+    *("run", "list", "plugins", "show", "table", "env"),
+    *("runs", "runs clean", "data prepare", "data info"),
+)
 
 
 def test_help_imports_no_torch() -> None:

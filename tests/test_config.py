@@ -216,7 +216,7 @@ def test_a_short_config_has_the_documented_defaults() -> None:
     assert config.name == "x"
     assert config.batch_size == 128
     assert config.seeds == (0,)
-    assert (config.device, config.precision, config.executor.name) == ("auto", "auto", "inline")
+    assert (config.device, config.precision, config.executor.name) == ("auto", "auto", "local")
     assert config.recipe.options == {"learning_rate": 1e-3}
     assert config.train_images is None
 

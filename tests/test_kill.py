@@ -31,6 +31,7 @@ batch_size: 16
 seeds: 1
 precision: fp32
 device: cpu
+executor: inline
 """
 NOT_COMPARED = ("train_seconds", "eval_seconds", "timed")
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from benchmark.files import last_lines
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # How often a plain line tells of work that is not training, in seconds.
 PLAIN_INTERVAL = 5.0
+# How much of the log of a trial that did not complete is shown with ``-v``.
+LOG_LINES = 20
 
 
 class Display(Protocol):
@@ -91,10 +95,16 @@ TRAINING = "training"
 
 
 class TrainingDisplay:
-    """Turns a run's events into lines: all of an epoch's figures, and the time left for the run."""
+    """Turns a run's events into lines: all of an epoch's figures, and the time left for the run.
 
-    def __init__(self, display: Display, pending: Sequence[TrialSpec]) -> None:
+    If ``verbose``, also the end of the log of a trial that did not complete.
+    """
+
+    def __init__(
+        self, display: Display, pending: Sequence[TrialSpec], verbose: bool = False
+    ) -> None:
         self._display = display
+        self._verbose = verbose
         self._epochs_left = {(spec.model, spec.seed): spec.protocol.epochs for spec in pending}
         self._total = sum(self._epochs_left.values())
         self._seconds: dict[str, list[float]] = defaultdict(list)
@@ -118,6 +128,9 @@ class TrainingDisplay:
         if event.record is not None:
             self._epochs_left[spec.model, spec.seed] = 0
             self._remark(spec, remarks(event.record))
+            if self._verbose and event.record.status != "completed":
+                for line in last_lines(spec.log_file, LOG_LINES):
+                    self._display.say(f"    {line}")
         done = self._total - sum(self._epochs_left.values())
         self._display.advance(TRAINING, done, self._total)
 

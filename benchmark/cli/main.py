@@ -13,7 +13,7 @@ from benchmark.cli.session import Session, everywhere_options
 from benchmark.errors import BenchmarkError
 from benchmark.spelling import did_you_mean
 
-COMMANDS = ("run", "list", "plugins", "show", "table", "data", "env")
+COMMANDS = ("run", "list", "plugins", "show", "table", "runs", "data", "env")
 
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,11 @@ def _folder(context: click.Context, parameter: click.Parameter, value: str) -> P
 @click.option("--batch-size", type=int, metavar="N", help="Images a step.")
 @click.option("--device", metavar="auto|cpu|cuda[:I]|mps", help="Train on this device.")
 @click.option("--precision", metavar="auto|fp32|bf16|tf32", help="Compute in this precision.")
+@click.option("--executor", metavar="NAME", help="Have this executor carry the trials out.")
+@click.option("--jobs", type=int, metavar="N", help="Train N models at a time.")
+@click.option("--devices", metavar="A,B,...", help="Train on these, such as cuda:0,cuda:2.")
+@click.option("--share-device", is_flag=True, help="Let trials share a device; no timings then.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="End a trial after so long.")
 @click.option("--engine", metavar="auto|eager|graph", help="Take steps so; graph needs CUDA.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile models with torch.compile.")
 @click.option(
@@ -65,6 +71,12 @@ def _folder(context: click.Context, parameter: click.Parameter, value: str) -> P
     help="Where runs are kept, each in a folder of its own.",
 )
 @click.option("--fresh", is_flag=True, help="Train everything again, whatever is there already.")
+@click.option("--retry-failed", is_flag=True, help="Train those again that did not complete.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Go on with a run that a dead process on another machine has locked.",
+)
 @click.option("--strict", is_flag=True, help="Stop if any plugin fails to load.")
 @table_options
 @data_directory_option
@@ -76,6 +88,8 @@ def command(
     config: str,
     out: Path,
     fresh: bool,
+    retry_failed: bool,
+    take_over: bool,
     strict: bool,
     table: TableChoice,
     data_directory: Path | None,
@@ -97,22 +111,27 @@ def command(
     catalog = session.catalog(strict)
     resolved = load_config(document, catalog)
     view = table.view(catalog)
-    with open_display() as display:
+    with ExitStack() as opened, open_display() as display:
 
         def say(line: str) -> None:
             display.say(f"benchmark: {line}")
 
         with shown_by(display.advance):
-            run = runner.prepare(
-                resolved,
-                catalog,
-                data_directory=data_directory or default_data_directory(),
-                out=out,
-                plugins=session.plugins,
-                fresh=fresh,
-                warn=say,
+            run = opened.enter_context(
+                runner.prepare(
+                    resolved,
+                    catalog,
+                    data_directory=data_directory or default_data_directory(),
+                    out=out,
+                    plugins=session.plugins,
+                    fresh=fresh,
+                    retry_failed=retry_failed,
+                    take_over=take_over,
+                    warn=say,
+                )
             )
-        outcome = runner.carry_out(run, TrainingDisplay(display, run.pending).report)
+        pending = run.continuation.pending
+        outcome = runner.carry_out(run, TrainingDisplay(display, pending, session.verbose).report)
     _print_table(run, outcome, view)
     return _exit_code(outcome)
 
@@ -130,12 +149,23 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
         "precision": ("--precision", overrides["precision"]),
         "engine": ("--engine", overrides["engine"]),
         "compile": ("--compile", overrides["compiled"] or None),
+        "executor": ("--executor", overrides["executor"]),
     }
     for key, (flag, value) in flags.items():
         if value is not None:
             document = document.replaced((key,), value, flag)
     for key, value in parse_settings(overrides["settings"], "recipe.learning_rate=3e-4").items():
-        document = _set(document, key.split("."), value)
+        document = _set(document, key.split("."), value, f"--set {key}")
+    devices = overrides["devices"]
+    executor_flags = {
+        "jobs": ("--jobs", overrides["jobs"]),
+        "devices": ("--devices", devices and devices.split(",")),
+        "share_device": ("--share-device", overrides["share_device"] or None),
+        "timeout_seconds": ("--timeout", overrides["timeout"]),
+    }
+    for key, (flag, value) in executor_flags.items():
+        if value is not None:
+            document = _set(document, ["executor", key], value, flag)
     return document
 
 
@@ -148,7 +178,7 @@ def _parse_seeds(text: str | None) -> Any:
     return parts if "," in text else parts[0]
 
 
-def _set(document: Document, location: list[str], value: Any) -> Document:
+def _set(document: Document, location: list[str], value: Any, origin: str) -> Document:
     section = document.data.get(location[0])
     if len(location) > 1 and isinstance(section, str):
         # An entry given by its name alone has room for options from here on.
@@ -157,10 +187,9 @@ def _set(document: Document, location: list[str], value: Any) -> Document:
         )
     elif len(location) > 1 and isinstance(section, list):
         raise click.UsageError(
-            f"--set {'.'.join(location)}: the config lists several under {location[0]!r}; "
-            "choose one first (-d NAME)"
+            f"{origin}: the config lists several under {location[0]!r}; choose one first (-d NAME)"
         )
-    return document.replaced(tuple(location), value, f"--set {'.'.join(location)}")
+    return document.replaced(tuple(location), value, origin)
 
 
 def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:

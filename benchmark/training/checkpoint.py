@@ -80,7 +80,7 @@ class Checkpoints:
         told. Raises CheckpointError where the fingerprint differs, StoreError where the disk
         refuses.
         """
-        for file in self._files():
+        for file in checkpoint_files(self.folder):
             try:
                 before, payload = _read(file)
                 self._compare(file, before)
@@ -92,7 +92,7 @@ class Checkpoints:
 
     def check(self) -> None:
         """Raise CheckpointError if the training could not go on; reads all, changes nothing."""
-        for file in self._files():
+        for file in checkpoint_files(self.folder):
             try:
                 before, _ = _read(file)
             except DamagedError:
@@ -112,19 +112,16 @@ class Checkpoints:
                 "put it back as it was, or start over with --fresh"
             )
 
-    def _files(self) -> list[Path]:
-        return [file for file in (self.folder / NEWEST, self.folder / PREVIOUS) if file.exists()]
 
-
-def has_checkpoints(folder: Path) -> bool:
-    """Whether a trial's folder has any, sound or not."""
-    return any((folder / name).exists() for name in (NEWEST, PREVIOUS))
+def checkpoint_files(folder: Path) -> list[Path]:
+    """A trial's checkpoints, sound or not, the newest first."""
+    return [file for file in (folder / NEWEST, folder / PREVIOUS) if file.exists()]
 
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove a trial's checkpoints; raises OSError."""
-    for name in (NEWEST, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
+    for file in checkpoint_files(folder):
+        file.unlink()
 
 
 def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str]:

@@ -15,6 +15,8 @@ from benchmark.training.memory import keep_freed_memory
 def resolve_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device of this machine.
 
+    ``cuda`` stays without a number: which GPU it is is for the executor to say.
+
     Raises DeviceError for one that it does not have.
     """
     if name == "auto":
@@ -36,7 +38,7 @@ def resolve_device(name: str) -> torch.device:
 
 def _best_device() -> str:
     if torch.cuda.is_available():
-        return "cuda:0"
+        return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
@@ -51,7 +53,7 @@ def _cuda_device(device: torch.device) -> torch.device:
         raise DeviceError(
             f"--device {device}: there are only {count} GPUs, cuda:0 to cuda:{count - 1}"
         )
-    return torch.device("cuda", index)
+    return device
 
 
 @contextmanager

@@ -39,16 +39,19 @@ def contend(workload: Workload, turns: Turns) -> None:
             raise KeyboardInterrupt
 
     with tempfile.TemporaryDirectory() as folder:
-        run = prepare(
+        prepared = prepare(
             load_config(_document(workload), catalog),
             catalog,
             data_directory=Path(folder),
             out=Path(folder),
             plugins=(PLUGIN,),
             fresh=True,
+            retry_failed=False,
+            take_over=False,
             warn=print,
         )
-        record = run_trial(run.pending[0], report)
+        with prepared as run:
+            record = run_trial(run.continuation.pending[0], report)
     if record.status not in ("completed", "interrupted"):
         raise RuntimeError(f"the trial {record.status}: {record.reason}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import Callback, hookimpl
@@ -21,7 +20,7 @@ class TrialLog(Callback):
 
     def __init__(self, trial: TrialSpec) -> None:
         self._trial = trial
-        self._file = Path(trial.directory) / "log.txt"
+        self._file = trial.log_file
 
     def on_trial_start(self, model: nn.Module) -> None:
         """Note what is trained and how."""

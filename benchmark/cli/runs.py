@@ -1,0 +1,112 @@
+"""``benchmark runs``: what runs there are, and what of them nobody needs any more."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmark.cli.session import data_directory_option, everywhere_options
+
+if TYPE_CHECKING:
+    from benchmark.housekeeping import Leftovers
+
+_out_option = click.option(
+    "--out",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the runs are kept.",
+)
+
+
+@click.group("runs", invoke_without_command=True, epilog="Example: benchmark runs clean")
+@_out_option
+@everywhere_options
+@click.pass_context
+def command(context: click.Context, out: Path) -> None:
+    """List the runs: state, trials that completed, age, size.
+
+    A run is complete, failed (every trial ended, some did not complete), unfinished, in use by a
+    process, or unreadable.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    # Imported here: --help must not wait for it.
+    from benchmark.housekeeping import find_runs
+    from benchmark.report.text_table import lay_out
+
+    runs = find_runs(out)
+    if not runs:
+        click.echo(f"benchmark: there are no runs in {out}", err=True)
+        return
+    rows = [
+        (
+            run.path.name,
+            run.state,
+            f"{run.completed} of {run.trials}",
+            age(time.time() - run.changed),
+            size(run.size_bytes),
+        )
+        for run in runs
+    ]
+    headers = ("run", "state", "trials", "age", "size")
+    click.echo(lay_out(rows, headers, right=[2, 3, 4]))
+
+
+@command.command(
+    "clean",
+    short_help="Remove what nobody needs, after asking.",
+    epilog="Example: benchmark runs clean --yes",
+)
+@_out_option
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@data_directory_option
+@everywhere_options
+def clean(out: Path, yes: bool, data_directory: Path | None) -> None:
+    """Remove checkpoints of trials that did not complete, and decoded data sets; asks first.
+
+    Records, histories and logs are kept, and so is all of a run that a process is at work on.
+    """
+    # Imported here: --help must not wait for it.
+    from benchmark.housekeeping import decoded_data_sets, unfinished_work
+    from benchmark.image_cache import default_data_directory
+
+    data_directory = data_directory or default_data_directory()
+    _offer(
+        unfinished_work(out),
+        f"unfinished work in {out}: its trials would begin anew",
+        yes,
+    )
+    _offer(
+        decoded_data_sets(data_directory),
+        f"decoded data sets in {data_directory}: they are decoded again when needed",
+        yes,
+    )
+
+
+def _offer(leftovers: Leftovers, what: str, yes: bool) -> None:
+    if not leftovers.paths:
+        return
+    click.echo(f"{size(leftovers.size_bytes)} of {what}.")
+    if yes or click.confirm("Remove them?"):
+        leftovers.remove()
+
+
+def age(seconds: float) -> str:
+    """Write a time that has passed for people: ``3 d``, ``5 h``, ``12 min``, ``now``."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "now"
+
+
+def size(size_bytes: float) -> str:
+    """Write a size for people: ``12 KiB``, ``3 MiB``, ``1.5 GiB``."""
+    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size_bytes >= length:
+            return f"{size_bytes / length:.3g} {unit}"
+    return f"{size_bytes} B"

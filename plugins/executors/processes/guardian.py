@@ -1,0 +1,67 @@
+"""Sees to it that no worker outlives the process that started it, however that one dies.
+
+A small process reads from a pipe which groups of processes to guard. The pipe ends when its only
+writer is gone, also by SIGKILL; then the guardian kills every group that it guards. A worker could
+not do that itself: a model that never returns to Python would keep it from noticing, and of the
+processes that a model has started nobody else would think.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from benchmark.errors import BenchmarkError
+
+from . import guard
+
+
+class Guardian:
+    """The guardian's process, as its employer sees it; groups are named by their leader's number.
+
+    Raises BenchmarkError if it was killed.
+    """
+
+    def __init__(self) -> None:
+        # In a session of its own: what kills the employer's group, or Ctrl-C, is not for it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+
+    def guard(self, group: int) -> None:
+        """Have a group killed if the employer dies."""
+        self._tell(f"+{group}")
+
+    def dismiss(self, group: int) -> None:
+        """Leave a group alone that has ended."""
+        self._tell(f"-{group}")
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise BenchmarkError(
+                "the process that guards the trials' processes was killed; "
+                "the same command again goes on"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # With the pipe's end it kills what is still guarded, and goes.
+        with suppress(BrokenPipeError):
+            self._process.communicate()

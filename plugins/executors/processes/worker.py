@@ -1,0 +1,108 @@
+"""What runs in a worker's process: one trial, ordered on standard input, told of on a pipe.
+
+The order is a line of JSON, an ``Order``. Each message is a line too: its type's name, and its
+content as JSON. It is a ``TrialEvent``, the last of which has the record; a ``Fault``, which is the
+run's and not the trial's; or ``Alive``, every few seconds. Nothing is pickled, so nothing that a
+plugin makes has to be; and what a plugin prints goes elsewhere.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from benchmark.errors import CheckpointError, StoreError
+from benchmark.records import TrialEvent, TrialSpec
+
+# Has a worker print where each of its threads is, even if one never lets the others run.
+SHOW_STACKS = signal.SIGUSR1
+# Where memory runs out, Linux ends the process with the highest score first.
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+_HIGHEST_OOM_SCORE = "1000"
+
+
+class Order(BaseModel):
+    """What a worker is to do; ``memory_bytes`` is the most it may take, None for any."""
+
+    spec: TrialSpec
+    alive_every_seconds: float
+    memory_bytes: int | None
+
+
+class Fault(BaseModel):
+    """An error that ends the run: its kind's name, and its text."""
+
+    kind: str
+    text: str
+
+
+class Alive(BaseModel):
+    """A sign of life."""
+
+
+class Channel:
+    """The worker's end of the pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        # What the plugins start must not hold the pipe open.
+        os.set_inheritable(descriptor, False)
+        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+        self._lock = threading.Lock()
+
+    def send(self, message: TrialEvent | Fault | Alive) -> None:
+        """Send a message, whole, whatever other threads send."""
+        kind, content = type(message).__name__, message.model_dump_json(by_alias=True)
+        with self._lock:
+            self._pipe.write(f"{kind} {content}\n".encode())
+
+    def keep_alive(self, every_seconds: float) -> None:
+        """Send a sign of life every so often, from a thread of its own."""
+
+        def live() -> None:
+            # The parent is gone: the guardian will see to the rest.
+            with suppress(BrokenPipeError):
+                while True:
+                    time.sleep(every_seconds)
+                    self.send(Alive())
+
+        threading.Thread(target=live, name="signs of life", daemon=True).start()
+
+
+def main() -> None:
+    """Carry the order out; the pipe's number is the only argument."""
+    channel = Channel(int(sys.argv[1]))
+    line = sys.stdin.readline()
+    if not line:
+        # The parent died before it could order anything.
+        return
+    order = Order.model_validate_json(line)
+    _set_up_process(order.memory_bytes)
+    channel.keep_alive(order.alive_every_seconds)
+    # Imported here: it imports torch, and may take longer than a parent waits for a sign of life.
+    from benchmark.trial import run_trial
+
+    try:
+        record = run_trial(order.spec, channel.send)
+    except (StoreError, CheckpointError) as error:
+        channel.send(Fault(kind=type(error).__name__, text=str(error)))
+    else:
+        channel.send(TrialEvent(spec=order.spec, record=record))
+
+
+def _set_up_process(memory_bytes: int | None) -> None:
+    faulthandler.enable()
+    faulthandler.register(SHOW_STACKS)
+    with suppress(OSError):
+        _OOM_SCORE.write_text(_HIGHEST_OOM_SCORE)
+    if memory_bytes is not None:
+        # What a process allocates for itself; address space is also set aside and never used.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))

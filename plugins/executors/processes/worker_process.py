@@ -1,0 +1,231 @@
+"""A worker as its parent sees it: a process that is started, listened to, and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from benchmark.errors import CheckpointError, StoreError
+from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.trial import record_lost_trial
+
+from .captured_output import CapturedOutput
+from .guard import kill_group
+from .guardian import Guardian
+from .worker import SHOW_STACKS, Fault, Order
+
+# Has Python look for modules where the parent does, before anything of ours is imported.
+BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "from benchmark_plugins.executors.processes.worker import main; main()"
+)
+READ_BYTES = 2**16
+# For each silence that would be too long, so many signs of life.
+SIGNS_OF_LIFE = 4
+# How long a process may take to end when its record is there, when it is interrupted, and when it
+# was asked where its threads are.
+SECONDS_TO_END = 30.0
+SECONDS_TO_INTERRUPT = 10.0
+SECONDS_TO_SHOW_STACKS = 1.0
+
+FAULTS = {kind.__name__: kind for kind in (CheckpointError, StoreError)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may take: time in all, time without a sign of life, memory."""
+
+    timeout_seconds: float | None
+    silence_seconds: float
+    memory_bytes: int | None
+
+
+class WorkerProcess:
+    """A process of its own for one trial, in a group of its own with all that it starts.
+
+    ``report`` is called with what the trial says.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        limits: Limits,
+        guardian: Guardian,
+        report: Callable[[TrialEvent], None],
+    ) -> None:
+        self.spec = spec
+        self._limits = limits
+        self._report = report
+        self._started = self._last_sign = time.monotonic()
+        self._epochs: list[EpochRecord] = []
+        self._warnings: tuple[str, ...] = ()
+        self._record: TrialRecord | None = None
+        self._verdict: tuple[Status, str] | None = None
+        self._interrupted = False
+        self._kill_at: float | None = None
+        self._unfinished_line = b""
+        self._output = CapturedOutput(spec.log_file)
+        self._process, self._messages = _start(spec, limits, guardian)
+        assert self._process.stdout is not None
+        self.pipes: dict[IO[bytes], Callable[[bytes], None]] = {
+            self._messages: self._take_messages,
+            self._process.stdout: self._output.add,
+        }
+        for pipe in self.pipes:
+            os.set_blocking(pipe.fileno(), False)
+
+    @property
+    def group(self) -> int:
+        """The number of its group of processes."""
+        return self._process.pid
+
+    def read(self, pipe: IO[bytes]) -> bool:
+        """Take what there is to read from a pipe of its; False where that has ended.
+
+        Raises the trial's StoreError or CheckpointError.
+        """
+        content = os.read(pipe.fileno(), READ_BYTES)
+        if not content:
+            del self.pipes[pipe]
+            return False
+        self.pipes[pipe](content)
+        return True
+
+    def interrupt(self) -> None:
+        """Ask it to end as Ctrl-C would, and soon."""
+        self._interrupted = True
+        self._kill_at = time.monotonic() + SECONDS_TO_INTERRUPT
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
+
+    def enforce_limits(self) -> None:
+        """End it if it has had its time, or has been silent for too long."""
+        now = time.monotonic()
+        timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
+        if self._kill_at is not None:
+            if now >= self._kill_at:
+                kill_group(self.group)
+        elif timeout is not None and now - self._started > timeout:
+            self._end("timed_out", f"after {timeout:g} s, {self._place}")
+        elif now - self._last_sign > silence:
+            self._end("failed", f"no sign of life for {silence:g} s, {self._place}")
+
+    def has_ended(self, patience_seconds: float) -> bool:
+        """Whether the process is gone; if its pipes have ended it is waited for a little."""
+        if not self.pipes:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience_seconds)
+        return self._process.poll() is not None
+
+    def close(self) -> TrialRecord:
+        """Kill what is left of its group and say what became of the trial.
+
+        Raises the trial's StoreError or CheckpointError.
+        """
+        kill_group(self.group)
+        self._process.wait()
+        assert self._process.stdout is not None
+        with self._messages, self._process.stdout:
+            for pipe in [*self.pipes]:
+                # A process that has left its group may hold a pipe open, so none is waited for.
+                with suppress(BlockingIOError):
+                    while self.read(pipe):
+                        pass
+        self._output.close()
+        return self._final_record()
+
+    def _end(self, status: Status, reason: str) -> None:
+        self._verdict = (status, reason)
+        self._kill_at = time.monotonic() + SECONDS_TO_SHOW_STACKS
+        with suppress(ProcessLookupError):
+            self._process.send_signal(SHOW_STACKS)
+
+    def _take_messages(self, content: bytes) -> None:
+        self._last_sign = time.monotonic()
+        *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
+        for line in lines:
+            kind, _, message = line.partition(b" ")
+            if kind == b"TrialEvent":
+                self._take_event(TrialEvent.model_validate_json(message))
+            if kind == b"Fault":
+                fault = Fault.model_validate_json(message)
+                raise FAULTS[fault.kind](fault.text)
+
+    def _take_event(self, event: TrialEvent) -> None:
+        if event.record is not None:
+            self._record = event.record
+            self._kill_at = time.monotonic() + SECONDS_TO_END
+            return
+        self._warnings = event.warnings
+        self._epochs += [*event.before, *([event.epoch] if event.epoch else [])]
+        self._report(event)
+
+    def _final_record(self) -> TrialRecord:
+        record = self._record
+        if record is None:
+            status, reason = self._verdict or self._cause_of_death()
+            return record_lost_trial(
+                self.spec,
+                status=status,
+                reason=reason,
+                epochs=self._epochs,
+                warnings=self._warnings,
+                total_seconds=time.monotonic() - self._started,
+            )
+        if record.status == "interrupted" and not self._interrupted:
+            # Nobody pressed a key: it was the model, or whatever is beside it.
+            reason = f"KeyboardInterrupt, {record.reason}"
+            return record.model_copy(update={"status": "failed", "reason": reason})
+        return record
+
+    def _cause_of_death(self) -> tuple[Status, str]:
+        code = self._process.returncode
+        if self._interrupted:
+            return "interrupted", self._place
+        if code >= 0:
+            said = f": {self._output.last_line}" if self._output.last_line else ""
+            return "failed", f"its process ended with exit code {code}, {self._place}{said}"
+        name = signal.Signals(-code).name
+        hint = " (so does the system when memory runs out)" if name == "SIGKILL" else ""
+        return "failed", f"its process was ended by {name}{hint}, {self._place}"
+
+    @property
+    def _place(self) -> str:
+        return f"in epoch {len(self._epochs) + 1} of {self.spec.protocol.epochs}"
+
+
+def _start(
+    spec: TrialSpec, limits: Limits, guardian: Guardian
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start a worker and give it its order; returns it, and the end of the pipe to read."""
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        # -P: the current folder is no place to look for modules, unless the parent does.
+        [sys.executable, "-P", "-c", BOOTSTRAP, str(write_end)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[write_end],
+        # Its own session: Ctrl-C in the terminal is for the parent to pass on.
+        start_new_session=True,
+    )
+    os.close(write_end)
+    # Before it has its order it does nothing: so there is nothing that nobody guards.
+    guardian.guard(process.pid)
+    order = Order(
+        spec=spec,
+        alive_every_seconds=limits.silence_seconds / SIGNS_OF_LIFE,
+        memory_bytes=limits.memory_bytes,
+    )
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as orders:
+        orders.write(f"{json.dumps(sys.path)}\n{order.model_dump_json()}\n".encode())
+    return process, os.fdopen(read_end, "rb", buffering=0)

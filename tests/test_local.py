@@ -1,0 +1,313 @@
+"""A process for every trial: whatever a plugin does there costs its own row, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark_plugins.executors.processes import worker_process
+from benchmark_plugins.executors.processes.captured_output import CapturedOutput
+from tests import misbehaving
+from tests.conftest import CommandLine, Result, only_error
+
+EPOCHS = 3
+CONFIG = f"""
+name: local
+dataset: {{name: synthetic, train_images: 64, test_images: 20, size: 8}}
+models: [steady]
+epochs: {EPOCHS}
+batch_size: 16
+precision: fp32
+device: cpu
+executor: local
+"""
+Train = Callable[..., Result]
+
+
+def arguments(models: Sequence[str], *more: str) -> list[str]:
+    Path("local.yaml").write_text(CONFIG)
+    chosen = [part for model in models for part in ("-m", model)]
+    return ["run", "local.yaml", "-p", misbehaving.__file__, *chosen, *more]
+
+
+@pytest.fixture
+def train(benchmark: CommandLine) -> Train:
+    """Train models that misbehave, each in a process of its own."""
+
+    def run(*models: str, more: Sequence[str] = ()) -> Result:
+        return benchmark(*arguments(models, *more))
+
+    return run
+
+
+def folder(model: str, seed: int = 0, out: str = "runs") -> Path:
+    (run,) = Path(out).glob("local-*")
+    return run / "trials" / model / f"seed-{seed}"
+
+
+def record(model: str, seed: int = 0, out: str = "runs") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder(model, seed, out) / "trial.json").read_text())
+    return content
+
+
+def log(model: str) -> str:
+    return (folder(model) / "log.txt").read_text()
+
+
+def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
+    not_compared = ("train_seconds", "eval_seconds", "timed")
+    return [
+        {key: value for key, value in epoch.items() if key not in not_compared}
+        for epoch in found["epochs"]
+    ]
+
+
+FAILED = {
+    "raises": ("failed", r"RuntimeError: no such layer"),
+    "diverges": ("diverged", r"the loss is not finite in epoch 2, step 1 of 4"),
+    "runs_out_of_memory": ("failed", r"RuntimeError: .*can't allocate memory.*"),
+    "starts_threads": ("failed", r"RuntimeError: can't start new thread"),
+    "is_killed": (
+        "failed",
+        r"its process was ended by SIGKILL \(so does the system when memory runs out\), "
+        r"in epoch 2 of 3",
+    ),
+    "crashes": ("failed", r"its process was ended by SIGSEGV, in epoch 2 of 3"),
+    "exits": (
+        "failed",
+        r"its process ended with exit code 0, in epoch 2 of 3: the end is near",
+    ),
+    "interrupts": ("failed", r"KeyboardInterrupt, in epoch 2 of 3"),
+}
+UNHARMED = (
+    "leaves_its_mark",
+    "leaves_a_process",
+    "keeps_a_thread",
+    "prints",
+    "cannot_be_pickled",
+    "steady",
+)
+
+
+def test_whatever_a_model_does_to_its_process_costs_its_own_row(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "SECONDS_TO_END", 1.0)
+    result = train(*FAILED, *UNHARMED, more=("--set", "executor.memory_gib=6"))
+    assert result.code == 1
+    for model, (status, reason) in FAILED.items():
+        found = record(model)
+        assert found["status"] == status
+        assert re.fullmatch(reason, found["reason"]), found["reason"]
+        assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
+        assert re.search(rf"^{model} .* {status}$", result.out, re.M)
+        assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
+    for model in UNHARMED:
+        assert (record(model)["status"], record(model)["warnings"]) == ("completed", [])
+    assert figures(record("prints")) == figures(record("steady"))
+    assert figures(record("cannot_be_pickled")) == figures(record("steady"))
+    assert "Fatal Python error: Segmentation fault" in log("crashes")
+    assert "in act" in log("crashes")
+    assert_the_middle_is_left_out(log("prints"))
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def assert_the_middle_is_left_out(text: str) -> None:
+    lines = text.splitlines()
+    assert lines.count("000000000") == 100_000
+    assert f"{misbehaving.OUTPUT_MEGABYTES - 1:09d}" in lines
+    assert f"{misbehaving.OUTPUT_MEGABYTES - 3:09d}" not in lines
+    (missing,) = re.findall(r"^\[([\d,]+) bytes are left out here\]$", text, re.M)
+    printed = misbehaving.OUTPUT_MEGABYTES * 100_000 * len("000000000\n")
+    kept = sum(len(line) + 1 for line in lines if re.fullmatch(r"\d+", line))
+    assert abs(int(missing.replace(",", "")) + kept - printed) < 30
+    assert len(text) < printed / 2
+
+
+def test_verbose_shows_the_end_of_a_failed_trials_log(train: Train) -> None:
+    result = train("raises", more=("-v",))
+    shown = [line for line in result.err.splitlines() if line.startswith("    ")]
+    assert shown[-1] == "    and a second line"
+    assert shown[-2] == "    RuntimeError: no such layer"
+    assert [line.strip() for line in shown] == [
+        line.strip() for line in log("raises").splitlines()[-20:]
+    ]
+
+
+def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(output: CapturedOutput, part: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(CapturedOutput, "_write", refuse)
+    result = train("prints")
+    assert (result.code, result.out) == (2, "")
+    refusal = result.err.splitlines()[-1]
+    assert refusal.startswith("benchmark: error: ")
+    assert refusal.endswith("prints/seed-0/log.txt: cannot be written: No space left on device")
+
+
+def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> None:
+    train("steady", more=("--seeds", "2"))
+    train("steady", more=("--seeds", "2", "--executor", "inline", "--out", "inline"))
+    for seed in (0, 1):
+        local, inline = record("steady", seed), record("steady", seed, "inline")
+        assert figures(local) == figures(inline)
+        assert local["correct"] == inline["correct"]
+    told = json.loads((folder("steady") / "where.json").read_text())
+    assert told["process"] != os.getpid()
+    assert told["parent"] == os.getpid()
+    assert told["path"] == sys.path
+    assert json.loads((folder("steady", 0, "inline") / "where.json").read_text())["process"] == (
+        os.getpid()
+    )
+
+
+def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
+    limits = ("--timeout", "30", "--set", "executor.silence_seconds=10")
+    result = train("spins", "holds_the_lock", more=limits)
+    assert result.code == 1
+    spins, holds_the_lock = record("spins"), record("holds_the_lock")
+    assert (spins["status"], spins["reason"]) == ("timed_out", "after 30 s, in epoch 2 of 3")
+    assert (holds_the_lock["status"], holds_the_lock["reason"]) == (
+        "failed",
+        "no sign of life for 10 s, in epoch 2 of 3",
+    )
+    for model in ("spins", "holds_the_lock"):
+        assert re.search(r'File ".*misbehaving.py", line \d+ in act', log(model))
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def assert_are_gone(processes: str) -> None:
+    """Wait for the end of processes; a guardian needs a moment."""
+    for process in processes.split():
+        while Path(f"/proc/{process}").exists():
+            status = Path(f"/proc/{process}/status").read_text()
+            if "State:\tZ" in status:
+                break
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("whom", ["the parent", "its group"])
+def test_no_worker_outlives_its_parent(whom: str) -> None:
+    run = start(arguments(["spins"]))
+    wait_for_processes(run)
+    if whom == "the parent":
+        run.kill()
+    else:
+        os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where a shell started the tests in the background, they and their children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def wait_for_processes(run: subprocess.Popen[str]) -> None:
+    while not (misbehaving.PROCESSES.exists() and misbehaving.PROCESSES.read_text()):
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
+
+
+def test_ctrl_c_ends_the_trial_and_the_same_command_goes_on(train: Train) -> None:
+    run = start(arguments(["steady"], "--epochs", "100000"))
+    assert run.stderr is not None
+    next(line for line in run.stderr if re.search(r"steady .* epoch 2/100000", line))
+    # As a terminal does: to all of the group that is in its foreground.
+    os.killpg(run.pid, signal.SIGINT)
+    out, _ = run.communicate()
+    assert run.returncode == 130
+    assert re.search(r"^steady .* interrupted$", out, re.M)
+    found = record("steady")
+    assert found["status"] == "interrupted"
+    assert re.fullmatch(r"in epoch \d+ of 100000", found["reason"])
+    assert len(found["epochs"]) >= 2
+
+
+def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:
+    run = start(arguments(["spins"]))
+    wait_for_processes(run)
+    os.killpg(run.pid, signal.SIGINT)
+    run.communicate()
+    assert run.returncode == 130
+    assert (record("spins")["status"], record("spins")["reason"]) == (
+        "interrupted",
+        "in epoch 2 of 3",
+    )
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> None:
+    """The same figures as undisturbed; without --retry-failed it is left alone."""
+    train("steady", more=("--executor", "inline", "--out", "undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(misbehaving.KILLED_IN_EPOCH, "2")
+        assert train("steady").code == 1
+    assert record("steady")["reason"].startswith("its process was ended by SIGKILL")
+    unasked = train("steady")
+    assert unasked.code == 1
+    assert "0 of 1 trials completed earlier, 1 failed (--retry-failed tries again)" in unasked.err
+    retried = train("steady", more=("--retry-failed",))
+    assert "1 to train (1 from a checkpoint, 1 that failed before)" in retried.err
+    assert "steady, seed 0: goes on after epoch 2 of 3" in retried.err
+    assert (retried.code, record("steady")["status"]) == (0, "completed")
+    assert figures(record("steady")) == figures(record("steady", out="undisturbed"))
+    assert sorted(file.name for file in folder("steady").iterdir()) == [
+        "history.jsonl",
+        "log.txt",
+        "trial.json",
+        "where.json",
+    ]
+
+
+def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
+    train("steady", more=("--seeds", "2", "--out", "alone"))
+    shared = train("steady", more=("--seeds", "2", "--jobs", "2", "--share-device"))
+    assert shared.code == 0
+    warning = "cpu was shared with other trials: its times are no timings"
+    for seed in (0, 1):
+        found = record("steady", seed)
+        assert figures(found) == figures(record("steady", seed, "alone"))
+        assert found["warnings"] == [warning]
+        assert {epoch["timed"] for epoch in found["epochs"]} == {False}
+        assert found["timing"]["epoch_seconds"] is None
+        assert found["timing"]["first_epoch_seconds"] is None
+        assert f"steady, seed {seed}: {warning}" in shared.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--jobs", "2"), "2 trials at a time on cpu would share a device: .*--share-device"),
+        (("--devices", "cuda:0"), "'cuda:0' is not among .* carried out on: cpu"),
+        (("--devices", "cpu,cpu"), "executor.devices: a device is named twice"),
+        (("--jobs", "0"), "--jobs: .* greater than or equal to 1, got 0"),
+        (("--timeout", "-1"), "--timeout: .* greater than 0, got -1.0"),
+        (("--executor", "lokal"), "unknown executor 'lokal' - did you mean 'local'\\?"),
+        (("--executor", "inline", "--timeout", "5"), "--timeout: unknown key"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_one_line(
+    train: Train, flags: tuple[str, ...], complaint: str
+) -> None:
+    assert re.search(complaint, only_error(train("steady", more=flags)))
+    assert not Path("runs").exists()
