@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError, PluginError, one_line
 from benchmark.lock import DirectoryLock
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
-from benchmark.store import RunDescription, RunDirectory
+from benchmark.store import Machine, RunDescription, RunDirectory
 from benchmark.training.checkpoint import remove_checkpoints
 from benchmark.training.device import resolve_device
 from benchmark.training.engine import check_engine
@@ -97,7 +97,7 @@ def prepare(
         config=config,
         trials=tuple((spec.model, spec.seed) for spec in specs),
         protocol=protocol,
-        environment=describe_environment(),
+        environment=Machine(**describe_environment()),
     )
     with DirectoryLock(directory.path, take_over=take_over) as lock:
         # Held from here on, so that nobody changes what is looked at now.

@@ -31,6 +31,22 @@ HISTORY_FILE = "history.jsonl"
 CHECKSUM = "checksum"
 
 
+class _Gpu(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+
+class Machine(BaseModel):
+    """What the caption says of the machine; whatever else is known of it is kept along."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    processor: str | None = None
+    threads: int | None = None
+    gpus: tuple[_Gpu, ...] = ()
+
+
 class RunDescription(BaseModel):
     """What a run directory's ``run.json`` says.
 
@@ -43,7 +59,7 @@ class RunDescription(BaseModel):
     config: RunConfig
     trials: tuple[tuple[str, int], ...]
     protocol: Protocol
-    environment: dict[str, Any]
+    environment: Machine
 
 
 class UnreadableError(Exception):

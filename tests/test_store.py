@@ -152,9 +152,7 @@ def test_a_damaged_description_is_named_and_the_records_are_shown(
 
 
 def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
-    content = json.loads(record_file(run).read_text())
-    del content["checksum"]
-    run._write(record_file(run), {**content, "energy_joules": 3.5})
+    write_anew(record_file(run), run, energy_joules=3.5)
     records, complaints = run.read_records(None)
     assert (len(records), complaints) == (3, [])
 
@@ -170,12 +168,56 @@ def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
     ],
 )
 def test_records_are_validated(run: RunDirectory, change: dict[str, Any]) -> None:
-    content = json.loads(record_file(run).read_text())
-    del content["checksum"]
-    run._write(record_file(run), {**content, **change})
+    write_anew(record_file(run), run, **change)
     records, complaints = run.read_records(None)
     assert len(records) == 2
     assert next(iter(change)) in complaints[0]
+
+
+def write_anew(file: Path, run: RunDirectory, **change: Any) -> None:
+    """Change a file as somebody would who knows how the checksum is made."""
+    content = json.loads(file.read_text())
+    del content["checksum"]
+    run._write(file, {**content, **change})
+
+
+@pytest.mark.parametrize(
+    ("environment", "device", "caption"),
+    [
+        ({}, "cpu", "cpu, fp32"),
+        ({"processor": "a chip"}, "cpu", "cpu (a chip), fp32"),
+        ({"threads": 1}, "cpu", "cpu (1 thread), fp32"),
+        ({"gpus": [{"name": "a GPU", "memory": 1}]}, "cuda:0", "cuda:0 (a GPU), fp32"),
+        ({"gpus": [{"name": "a GPU"}]}, "cuda:7", "cuda:7, fp32"),
+        ({"gpus": []}, "cuda:x", "cuda:x, fp32"),
+    ],
+)
+def test_a_caption_says_what_is_known_of_the_machine(
+    benchmark: CommandLine,
+    run: RunDirectory,
+    environment: dict[str, Any],
+    device: str,
+    caption: str,
+) -> None:
+    write_anew(run.path / "run.json", run, environment=environment)
+    for file in run.path.rglob("trial.json"):
+        write_anew(file, run, device=device)
+    result = benchmark("table", str(run.path))
+    assert (result.code, result.err) == (0, "")
+    assert f"; {caption}." in " ".join(result.out.split())
+
+
+@pytest.mark.parametrize(
+    "environment", [None, [], {"gpus": 5}, {"gpus": [{}]}, {"threads": "many"}, {"processor": {}}]
+)
+def test_an_environment_that_makes_no_sense_is_named(
+    benchmark: CommandLine, run: RunDirectory, environment: Any
+) -> None:
+    write_anew(run.path / "run.json", run, environment=environment)
+    result = benchmark("table", str(run.path))
+    assert result.code == 0
+    assert "run.json is left out: environment" in result.err
+    assert "alpha" in result.out
 
 
 class FullDisk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.analysis.summary import ModelSummary
-from benchmark.store import RunDescription
+from benchmark.store import Machine, RunDescription
 
 
 def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
@@ -29,18 +29,22 @@ def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]
 
 
 def _devices(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
-    environment = description.environment
     used = {record.device for summary in summaries for record in summary.records}
-    names = []
-    for device in sorted(used):
-        if device.startswith("cuda"):
-            index = int(device.partition(":")[2] or 0)
-            names.append(f"{device} ({environment['gpus'][index]['name']})")
-        else:
-            threads = environment["threads"]
-            count = "1 thread" if threads == 1 else f"{threads} threads"
-            names.append(f"{device} ({environment['processor']}, {count})")
-    return ", ".join(names) or "no trial yet"
+    named = [_with_hardware(device, description.environment) for device in sorted(used)]
+    return ", ".join(named) or "no trial yet"
+
+
+def _with_hardware(device: str, machine: Machine) -> str:
+    """A device, and what it is as far as that is known."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        index = int(number) if number.isdecimal() else 0
+        facts: list[str | None] = [gpu.name for gpu in machine.gpus[index : index + 1]]
+    else:
+        threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
+        facts = [machine.processor, threads if machine.threads else None]
+    known = ", ".join(fact for fact in facts if fact)
+    return f"{device} ({known})" if known else device
 
 
 def _engines(summaries: Sequence[ModelSummary]) -> str:
