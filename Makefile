@@ -1,5 +1,6 @@
 # make run    a virtual environment, the pinned dependencies, the quickstart
 # make test   what the tests need, and the tests
+# make faults runs that are killed and starved 50 times, and end as if nothing had happened
 # make check  the linters, the type checker, the import contracts
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
@@ -19,13 +20,17 @@ INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-chec
 INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check docs perf perf-gpu perf-gpu-wheels clean
+.PHONY: run test faults check docs perf perf-gpu perf-gpu-wheels clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
 
 test: $(STAMPS)/test
 	$(BIN)/python -m pytest
+
+# What a run survives, at length: 50 kills and disk faults, some ten minutes.
+faults: $(STAMPS)/test
+	FAULTS=50 $(BIN)/python -m pytest tests/faults
 
 check: $(STAMPS)/development
 	$(BIN)/ruff format --check .
