@@ -30,7 +30,7 @@ from tests.conftest import CommandLine
 from tests.tiny import write_tiny_run
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 HOOKS = {
     name: function
     for name, function in vars(hookspecs).items()
@@ -349,6 +349,14 @@ def test_each_make_target_exists(page: str, line: str) -> None:
     for argument in arguments or []:
         variable, is_set, _ = argument.partition("=")
         assert variable in (variables if is_set else targets)
+
+
+def test_what_the_security_page_claims_is_tested() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(test_\w+)`", read("SECURITY.md"))
+    claims = rows(read("SECURITY.md"))
+    assert len(named) >= len(claims) > 0
+    for file, test in named:
+        assert re.search(rf"^( {{4}})?def {test}\(", read(file), re.MULTILINE), (file, test)
 
 
 def test_contributing_has_every_make_target() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +231,20 @@ def _sixteen_bit_png(root: Path) -> Path:
     return path
 
 
+def _enormous_png(root: Path) -> Path:
+    """A file of some bytes that says it is an image of 7 GB."""
+    path = root / "train" / "cat" / "9.png"
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunks = _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + _png_chunk(b"IEND", b""))
+    return path
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
 def _empty_class(root: Path) -> Path:
     (root / "train" / "fish").mkdir()
     _save(root / "test" / "fish" / "0.png", _noise(50))
@@ -306,6 +322,7 @@ def _folder_named_like_an_image(root: Path) -> Path:
         (_text_named_png, "not an image, or a damaged one"),
         (_empty_file, "not an image, or a damaged one"),
         (_sixteen_bit_png, "not 8-bit"),
+        (_enormous_png, "exceeds limit"),
         (_empty_class, "no images in this class"),
         (_class_of_texts, "no images in this class"),
         (_class_only_to_train_on, "test has no class 'fish'"),
