@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import StoreError
 from benchmark.image_cache import FOLDER as DECODED
-from benchmark.lock import is_held
+from benchmark.lock import DirectoryLock, is_held
 from benchmark.store import RUN_FILE, RunDirectory, UnreadableError
 from benchmark.training.checkpoint import checkpoint_files
 
@@ -33,48 +35,48 @@ class RunState:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class Leftovers:
-    """Files and folders that can be removed, and what they take."""
-
-    paths: tuple[Path, ...]
-    size_bytes: int
-
-    def remove(self) -> None:
-        """Remove them; raises StoreError where the disk refuses."""
-        for path in self.paths:
-            try:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            except OSError as error:
-                raise StoreError(f"{path}: cannot be removed: {error.strerror}") from error
-
-
 def find_runs(parent: Path) -> list[RunState]:
     """The runs in a folder, by name; none where there is no such folder."""
     return [_state(file.parent) for file in sorted(parent.glob(f"*/{RUN_FILE}"))]
 
 
-def unfinished_work(parent: Path) -> Leftovers:
-    """Checkpoints of trials that have not completed, and files left half written.
-
-    Runs that a process is at work on are left out.
-    """
-    paths: list[Path] = []
-    for file in sorted(parent.glob(f"*/{RUN_FILE}")):
-        run = file.parent
-        if not is_held(run):
-            paths += RunDirectory(run).temporary_files()
-            paths += _needless_checkpoints(RunDirectory(run))
-    return _leftovers(paths)
+def unfinished_work(run: Path) -> list[Path]:
+    """A run's checkpoints, of trials that have not completed, and what was left half written."""
+    checkpoints = [
+        file for folder in run.glob("trials/*/seed-*") for file in checkpoint_files(folder)
+    ]
+    return [*RunDirectory(run).temporary_files(), *checkpoints]
 
 
-def decoded_data_sets(data_directory: Path) -> Leftovers:
+def remove_unfinished_work(run: Path) -> None:
+    """Remove it; raises StoreError where a process is at work on the run, or the disk refuses."""
+    with DirectoryLock(run) as lock:
+        lock.acquire()
+        remove(unfinished_work(run))
+
+
+def decoded_data_sets(data_directory: Path) -> list[Path]:
     """The decoded data sets, which are decoded again when they are needed."""
-    return _leftovers(sorted((data_directory / DECODED).glob("*")))
+    # One that is being decoded has a name with a dot.
+    return sorted((data_directory / DECODED).glob("[!.]*"))
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files and folders; raises StoreError where the disk refuses."""
+    for path in paths:
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def size_bytes(paths: Iterable[Path]) -> int:
+    """What files and folders take on disk."""
+    return sum(status.st_size for path in paths for status in _files(path))
 
 
 def _state(path: Path) -> RunState:
-    files = [file for file in path.rglob("*") if file.is_file()]
+    files = [*_files(path)]
     directory = RunDirectory(path)
     state: State
     try:
@@ -91,8 +93,8 @@ def _state(path: Path) -> RunState:
         state="in use" if is_held(path) else state,
         completed=completed,
         trials=trials,
-        changed=max(file.stat().st_mtime for file in files),
-        size_bytes=_size(files),
+        changed=max((file.st_mtime for file in files), default=0.0),
+        size_bytes=sum(file.st_size for file in files),
     )
 
 
@@ -104,16 +106,9 @@ def _judge(statuses: Sequence[str], trials: int) -> State:
     return "failed"
 
 
-def _needless_checkpoints(directory: RunDirectory) -> Iterator[Path]:
-    for folder in directory.path.glob("trials/*/seed-*"):
-        yield from checkpoint_files(folder)
-
-
-def _leftovers(paths: Iterable[Path]) -> Leftovers:
-    found = tuple(paths)
-    files = [file for path in found for file in (path, *path.rglob("*")) if file.is_file()]
-    return Leftovers(found, _size(files))
-
-
-def _size(files: Iterable[Path]) -> int:
-    return sum(file.stat().st_size for file in files)
+def _files(path: Path) -> Iterator[os.stat_result]:
+    """What the system says of each file; a run at work makes some and removes them any time."""
+    for file in (path, *path.rglob("*")):
+        with suppress(FileNotFoundError):
+            if file.is_file():
+                yield file.stat()

@@ -12,6 +12,8 @@ import fcntl
 import json
 import os
 import socket
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +22,9 @@ from typing import Any, Self
 from benchmark.errors import StoreError
 
 LOCK_FILE = "lock"
+# Before it is said that somebody is at work.
+ATTEMPTS = 4
+PAUSE_SECONDS = 0.05
 
 
 class DirectoryLock:
@@ -43,38 +48,41 @@ class DirectoryLock:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = self._open()
+            self._descriptor = self._take()
         except OSError as error:
             raise StoreError(f"{self._file}: cannot be written: {error.strerror}") from error
+
+    def _take(self) -> int:
+        descriptor = self._open()
         try:
             self._check_holder(_read(descriptor))
             _write(descriptor, _this_process())
         except BaseException:
             os.close(descriptor)
             raise
-        self._descriptor = descriptor
+        return descriptor
 
     def _open(self) -> int:
         """Open the file and have the system lock it."""
+        patience = ATTEMPTS
         while True:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = _read(descriptor)
-                os.close(descriptor)
+            # Between opening and locking its holder may have removed it.
+            if _lock(descriptor) and _is_at(descriptor, self._file):
+                return descriptor
+            holder = _read(descriptor)
+            os.close(descriptor)
+            patience -= 1
+            if not patience:
                 raise StoreError(
                     f"{self._file.parent} is in use{_described(holder)}; wait for it to end, "
                     "or give another --out"
-                ) from error
-            # Between opening and locking its holder may have removed it.
-            if _is_at(descriptor, self._file):
-                return descriptor
-            os.close(descriptor)
+                )
+            # Somebody may only have asked whether it is held.
+            time.sleep(PAUSE_SECONDS)
 
     def _check_holder(self, holder: dict[str, Any]) -> None:
-        other = holder.get("host", socket.gethostname()) != socket.gethostname()
-        if other and not self._take_over:
+        if _is_elsewhere(holder) and not self._take_over:
             raise StoreError(
                 f"{self._file.parent} is in use{_described(holder)}, a machine of which this one "
                 "cannot tell whether it still works on it; if it does not, give --take-over"
@@ -89,26 +97,39 @@ class DirectoryLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._descriptor is not None:
-            # Removed while it is still locked: nobody else can have written to it.
-            self._file.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._descriptor is None:
+            return
+        # While it is still locked: nobody else can have written to it. Where it cannot be removed
+        # it says of a dead process that it was here.
+        with suppress(OSError):
+            self._file.unlink()
+        os.close(self._descriptor)
+        self._descriptor = None
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is at work on a folder, as far as this machine can tell."""
+    """Whether a process is at work on a folder, or may be, on another machine."""
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _lock(descriptor) or _is_elsewhere(_read(descriptor))
     finally:
         os.close(descriptor)
-    return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Have the system lock an open file; False if somebody else has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_elsewhere(holder: dict[str, Any]) -> bool:
+    return bool(holder) and holder["host"] != socket.gethostname()
 
 
 def _this_process() -> dict[str, Any]:

@@ -138,9 +138,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
                 _remove_needless_checkpoints(directory, record)
                 records.append(record)
                 report(TrialEvent(spec=specs[record.key], record=record))
-                interrupted = record.status == "interrupted"
-                if interrupted:
-                    break
+                interrupted |= record.status == "interrupted"
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(records), interrupted)

@@ -199,7 +199,7 @@ def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> 
     findings.engine, findings.engine_reason = saved["engine"], saved["engine_reason"]
     findings.resumed = saved["resumed"] + 1
     # In place: the observers add to the same list.
-    findings.warnings[:0] = saved["warnings"]
+    findings.warnings[:] = dict.fromkeys([*saved["warnings"], *findings.warnings])
 
 
 def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:

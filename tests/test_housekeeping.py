@@ -14,7 +14,7 @@ import pytest
 from benchmark.catalog import load_catalog
 from benchmark.cli.runs import age, size
 from benchmark.lock import DirectoryLock
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, only_error
 from tests.tiny import write_tiny_run
 
 
@@ -101,7 +101,7 @@ def test_cleaning_asks_and_keeps_what_was_not_agreed_to(
     with answered("n", monkeypatch):
         result = benchmark("runs", "clean")
     assert result.code == 0
-    assert "3 MiB of unfinished work in runs: its trials would begin anew." in result.out
+    assert f"3 MiB of unfinished work in {run}: its trials would begin anew." in result.out
     assert re.search(r"KiB of decoded data sets in \S+: they are decoded again", result.out)
     assert all((folder / name).exists() for name in LEFT)
     assert any((Path(os.environ["BENCHMARK_DATA_DIR"]) / "decoded").iterdir())
@@ -123,6 +123,45 @@ def test_cleaning_removes_leftovers_and_no_results(
     assert benchmark(*write_tiny_run(Path())).code == 0
 
 
+def test_the_folder_may_be_named_before_the_word_clean(benchmark: CommandLine, run: Path) -> None:
+    folder = leave_work_unfinished(run)
+    assert benchmark("runs", "--out", "elsewhere", "clean", "--yes").code == 0
+    assert all((folder / name).exists() for name in LEFT)
+    assert benchmark("runs", "--out", "runs", "clean", "--yes").code == 0
+    assert not any((folder / name).exists() for name in LEFT)
+
+
+def test_a_run_that_begins_while_the_question_is_asked_is_left_alone(
+    benchmark: CommandLine, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = leave_work_unfinished(run)
+    with DirectoryLock(run) as lock:
+
+        def agree(prompt: str = "") -> str:
+            lock.acquire()
+            return "y"
+
+        monkeypatch.setattr("click.termui.visible_prompt_func", agree)
+        refused = benchmark("runs", "clean")
+    assert refused.code == 2
+    assert f"benchmark: error: {run} is in use by process" in refused.err
+    assert all((folder / name).exists() for name in LEFT)
+
+
+def test_a_data_set_that_is_being_decoded_is_left_alone(
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", "data")
+    begun = Path("data/decoded/.photos.tmp")
+    begun.mkdir(parents=True)
+    assert benchmark("runs", "clean", "--yes").code == 0
+    assert begun.is_dir()
+
+
+def test_an_empty_folder_name_is_refused(benchmark: CommandLine) -> None:
+    assert "--out: should be a folder" in only_error(benchmark("runs", "clean", "--out", ""))
+
+
 def test_a_run_in_use_is_left_alone(benchmark: CommandLine, run: Path) -> None:
     folder = leave_work_unfinished(run)
     with DirectoryLock(run) as lock:
@@ -141,7 +180,15 @@ def test_an_age_is_written_in_its_largest_unit(seconds: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (5 * 2**19, "2.5 MiB"), (2**31, "2 GiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (5 * 2**19, "2.5 MiB"),
+        (1010 * 2**20, "1010 MiB"),
+        (2**31, "2 GiB"),
+        (2**50, "1024 TiB"),
+    ],
 )
 def test_a_size_is_written_for_people(count: int, text: str) -> None:
     assert size(count) == text

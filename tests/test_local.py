@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from benchmark.records import TrialSpec
+from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
 from tests import misbehaving
@@ -189,13 +192,19 @@ def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
 
 
 def assert_are_gone(processes: str) -> None:
-    """Wait for the end of processes; a guardian needs a moment."""
-    for process in processes.split():
-        while Path(f"/proc/{process}").exists():
-            status = Path(f"/proc/{process}/status").read_text()
-            if "State:\tZ" in status:
-                break
-            time.sleep(0.05)
+    """Processes end soon; a guardian needs a moment, and a busy machine a long one."""
+    patience = time.monotonic() + 60
+    while left := [process for process in processes.split() if is_alive(process)]:
+        assert time.monotonic() < patience, left
+        time.sleep(0.05)
+
+
+def is_alive(process: str) -> bool:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "State:\tZ" not in status
 
 
 @pytest.mark.parametrize("whom", ["the parent", "its group"])
@@ -228,19 +237,76 @@ def wait_for_processes(run: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_ends_the_trial_and_the_same_command_goes_on(train: Train) -> None:
-    run = start(arguments(["steady"], "--epochs", "100000"))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs: int) -> None:
+    several = ("--seeds", "3", "--jobs", str(jobs), "--share-device")
+    run = start(arguments(["steady"], "--epochs", "100000", *several))
     assert run.stderr is not None
-    next(line for line in run.stderr if re.search(r"steady .* epoch 2/100000", line))
+    wanted = {str(seed) for seed in range(jobs)}
+    for line in run.stderr:
+        found = re.search(r"steady seed (\d)  epoch 2/100000", line)
+        wanted -= {found[1]} if found else set()
+        if not wanted:
+            break
     # As a terminal does: to all of the group that is in its foreground.
     os.killpg(run.pid, signal.SIGINT)
-    out, _ = run.communicate()
+    out, said = run.communicate()
     assert run.returncode == 130
     assert re.search(r"^steady .* interrupted$", out, re.M)
-    found = record("steady")
-    assert found["status"] == "interrupted"
-    assert re.fullmatch(r"in epoch \d+ of 100000", found["reason"])
-    assert len(found["epochs"]) >= 2
+    assert f"{3 - jobs} of 3 trials are not trained yet" in said
+    for seed in range(jobs):
+        found_record = record("steady", seed)
+        assert found_record["status"] == "interrupted"
+        assert re.fullmatch(r"in epoch \d+ of 100000", found_record["reason"])
+    done = len(record("steady")["epochs"])
+    again = start(arguments(["steady"], "--epochs", "100000", "--seeds", "1"))
+    assert again.stderr is not None
+    first = next(line for line in again.stderr if "goes on after epoch" in line)
+    assert f"steady, seed 0: goes on after epoch {done} of 100000" in first
+    again.kill()
+    again.communicate()
+
+
+def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
+    """When no worker is there to tell of it."""
+    seen = []
+
+    def interrupt(crew: Crew, spec: TrialSpec, place: Place) -> None:
+        seen.append(spec.key)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Crew, "start", interrupt)
+        result = train("steady", more=("--seeds", "2"))
+    assert (result.code, seen) == (130, [("steady", 0)])
+    assert "2 of 2 trials are not trained yet: the same command goes on" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "expected"),
+    [
+        ({}, "cpu", [("cpu", False)]),
+        ({}, "cuda", [("cuda:0", False), ("cuda:1", False), ("cuda:2", False)]),
+        ({}, "cuda:1", [("cuda:1", False)]),
+        ({"jobs": 2}, "cuda", [("cuda:0", False), ("cuda:1", False)]),
+        ({"devices": ("cuda:2", "cuda:0")}, "cuda", [("cuda:2", False), ("cuda:0", False)]),
+        (
+            {"jobs": 4, "share_device": True},
+            "cuda",
+            [("cuda:0", True), ("cuda:1", False), ("cuda:2", False), ("cuda:0", True)],
+        ),
+        ({"jobs": 2, "share_device": True}, "cpu", [("cpu", True), ("cpu", True)]),
+    ],
+)
+def test_trials_are_placed_on_three_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    device: str,
+    expected: list[tuple[str, bool]],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    places = _places(LocalOptions(**options), device)
+    assert [(place.device, place.shared) for place in places] == expected
 
 
 def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:

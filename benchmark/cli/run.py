@@ -12,6 +12,7 @@ from benchmark.cli.session import (
     Session,
     data_directory_option,
     everywhere_options,
+    named_folder,
     parse_settings,
     warn,
 )
@@ -20,14 +21,6 @@ from benchmark.cli.table import TableChoice, TableView, table_options
 if TYPE_CHECKING:
     from benchmark.runner import Outcome, Run
     from benchmark.strict_yaml import Document
-
-
-def _folder(context: click.Context, parameter: click.Parameter, value: str) -> Path:
-    del context, parameter
-    # A script's empty variable must not scatter runs over the current folder.
-    if not value:
-        raise click.UsageError("--out: should be a folder")
-    return Path(value)
 
 
 @click.command(
@@ -66,7 +59,7 @@ def _folder(context: click.Context, parameter: click.Parameter, value: str) -> P
     "--out",
     default="runs",
     show_default=True,
-    callback=_folder,
+    callback=named_folder,
     metavar="DIR",
     help="Where runs are kept, each in a folder of its own.",
 )

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.session import data_directory_option, everywhere_options
-
-if TYPE_CHECKING:
-    from benchmark.housekeeping import Leftovers
-
-_out_option = click.option(
-    "--out",
-    default="runs",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the runs are kept.",
-)
+from benchmark.cli.session import data_directory_option, everywhere_options, named_folder
 
 
 @click.group("runs", invoke_without_command=True, epilog="Example: benchmark runs clean")
-@_out_option
+@click.option(
+    "--out",
+    default="runs",
+    show_default=True,
+    callback=named_folder,
+    metavar="DIR",
+    help="Where the runs are kept.",
+)
 @everywhere_options
 @click.pass_context
 def command(context: click.Context, out: Path) -> None:
@@ -62,38 +57,46 @@ def command(context: click.Context, out: Path) -> None:
     short_help="Remove what nobody needs, after asking.",
     epilog="Example: benchmark runs clean --yes",
 )
-@_out_option
+@click.option(
+    "--out",
+    callback=named_folder,
+    metavar="DIR",
+    help="Where the runs are kept  [default: that of the command before, or runs]",
+)
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @data_directory_option
 @everywhere_options
-def clean(out: Path, yes: bool, data_directory: Path | None) -> None:
+@click.pass_context
+def clean(context: click.Context, out: Path | None, yes: bool, data_directory: Path | None) -> None:
     """Remove checkpoints of trials that did not complete, and decoded data sets; asks first.
 
     Records, histories and logs are kept, and so is all of a run that a process is at work on.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.housekeeping import decoded_data_sets, unfinished_work
+    from benchmark import housekeeping
     from benchmark.image_cache import default_data_directory
 
+    assert context.parent is not None
+    out = out or context.parent.params["out"]
+    for run in housekeeping.find_runs(out):
+        unfinished = housekeeping.unfinished_work(run.path)
+        what = f"unfinished work in {run.path}: its trials would begin anew"
+        if run.state != "in use" and _agreed(unfinished, what, yes):
+            housekeeping.remove_unfinished_work(run.path)
     data_directory = data_directory or default_data_directory()
-    _offer(
-        unfinished_work(out),
-        f"unfinished work in {out}: its trials would begin anew",
-        yes,
-    )
-    _offer(
-        decoded_data_sets(data_directory),
-        f"decoded data sets in {data_directory}: they are decoded again when needed",
-        yes,
-    )
+    decoded = housekeeping.decoded_data_sets(data_directory)
+    what = f"decoded data sets in {data_directory}: they are decoded again when needed"
+    if _agreed(decoded, what, yes):
+        housekeeping.remove(decoded)
 
 
-def _offer(leftovers: Leftovers, what: str, yes: bool) -> None:
-    if not leftovers.paths:
-        return
-    click.echo(f"{size(leftovers.size_bytes)} of {what}.")
-    if yes or click.confirm("Remove them?"):
-        leftovers.remove()
+def _agreed(leftovers: Sequence[Path], what: str, yes: bool) -> bool:
+    from benchmark.housekeeping import size_bytes
+
+    if not leftovers:
+        return False
+    click.echo(f"{size(size_bytes(leftovers))} of {what}.")
+    return yes or click.confirm("Remove them?")
 
 
 def age(seconds: float) -> str:
@@ -106,7 +109,8 @@ def age(seconds: float) -> str:
 
 def size(size_bytes: float) -> str:
     """Write a size for people: ``12 KiB``, ``3 MiB``, ``1.5 GiB``."""
-    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+    for unit, length in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if size_bytes >= length:
-            return f"{size_bytes / length:.3g} {unit}"
+            count = size_bytes / length
+            return f"{count:.0f} {unit}" if count >= 100 else f"{count:.3g} {unit}"
     return f"{size_bytes} B"

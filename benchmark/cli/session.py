@@ -99,6 +99,17 @@ def data_directory_option(function: Function) -> Function:
     )(function)
 
 
+def named_folder(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Path | None:
+    """Read ``--out``; raises click.UsageError for an empty text."""
+    del context, parameter
+    # A script's empty variable must not mean the current folder.
+    if value == "":
+        raise click.UsageError("--out: should be a folder")
+    return None if value is None else Path(value)
+
+
 def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:
     """Parse KEY=VALUE pairs; raises click.UsageError and ConfigError."""
     from benchmark.strict_yaml import parse_value

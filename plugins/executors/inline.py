@@ -15,9 +15,12 @@ class InlineExecutor:
     def run(
         self, specs: Sequence[TrialSpec], report: Callable[[TrialEvent], None]
     ) -> Iterator[TrialRecord]:
-        """Yield each trial's record as it ends."""
+        """Yield each trial's record as it ends; one that is interrupted is the last."""
         for spec in specs:
-            yield run_trial(spec, report)
+            record = run_trial(spec, report)
+            yield record
+            if record.status == "interrupted":
+                return
 
 
 def create(options: Options) -> InlineExecutor:

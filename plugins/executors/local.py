@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -91,6 +92,7 @@ class LocalExecutor:
                 crew.interrupt()
                 while crew.workers:
                     yield from (record for _, record in crew.ended())
+                raise
 
 
 class Crew:
@@ -113,15 +115,15 @@ class Crew:
         for pipe in worker.pipes:
             self._selector.register(pipe, selectors.EVENT_READ, partial(worker.read, pipe))
 
-    def ended(self) -> Iterator[tuple[Place, TrialRecord]]:
-        """Listen for a while, then give the places and records of the workers that have ended."""
+    def ended(self) -> list[tuple[Place, TrialRecord]]:
+        """Listen for a while; the places and records of the workers that have ended by then."""
         for key, _ in self._selector.select(POLL_SECONDS):
             if not key.data():
                 self._selector.unregister(key.fileobj)
-        for worker, place in [*self.workers.items()]:
+        for worker in self.workers:
             worker.enforce_limits()
-            if worker.has_ended(POLL_SECONDS):
-                yield place, self._close(worker)
+        gone = [worker for worker in self.workers if worker.has_ended(POLL_SECONDS)]
+        return [(self.workers[worker], self._close(worker)) for worker in gone]
 
     def interrupt(self) -> None:
         """Have all workers end, as by Ctrl-C."""
@@ -129,11 +131,14 @@ class Crew:
             worker.interrupt()
 
     def _close(self, worker: WorkerProcess) -> TrialRecord:
-        del self.workers[worker]
         for pipe in worker.pipes:
             self._selector.unregister(pipe)
-        self._guardian.dismiss(worker.group)
-        return worker.close()
+        try:
+            return worker.close()
+        finally:
+            # Not before its end: until then somebody has to guard it.
+            self._guardian.dismiss(worker.group)
+            del self.workers[worker]
 
     def __enter__(self) -> Self:
         return self
@@ -144,9 +149,11 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in [*self.workers]:
-            self._close(worker)
-        self._selector.close()
+        with ExitStack() as closing:
+            closing.callback(self._selector.close)
+            for worker in self.workers:
+                worker.kill()
+                closing.callback(self._close, worker)
 
 
 def _places(options: LocalOptions, device: str) -> list[Place]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ def disturb(kind: str, out: str, chance: random.Random) -> bool:
     if kind != "parent":
         victims += workers(process.pid)
     for victim in victims if process.poll() is None else []:
-        os.kill(victim, signal.SIGKILL)
+        # A worker may end in between.
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
     process.communicate()
     return process.returncode != 0
 

@@ -9,6 +9,7 @@ from benchmark.errors import StoreError
 # A worker that prints without end must fill neither the disk nor the memory.
 LARGEST_BEGINNING_BYTES = 4 * 2**20
 LARGEST_END_BYTES = 64 * 2**10
+LONGEST_LINE = 200
 
 
 class CapturedOutput:
@@ -39,9 +40,10 @@ class CapturedOutput:
 
     @property
     def last_line(self) -> str:
-        """The last line that is not blank, if there is one."""
-        lines = self._end.decode("utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        """The last line that is not blank, if there is one, shortened to what people read."""
+        lines = self._end.decode("utf-8", errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return "".join(filter(str.isprintable, last))[:LONGEST_LINE]
 
     def _append(self, part: bytes) -> None:
         if not part:

@@ -20,10 +20,7 @@ from . import guard
 
 
 class Guardian:
-    """The guardian's process, as its employer sees it; groups are named by their leader's number.
-
-    Raises BenchmarkError if it was killed.
-    """
+    """The guardian's process, as its employer sees it; a group's number is its leader's."""
 
     def __init__(self) -> None:
         # In a session of its own: what kills the employer's group, or Ctrl-C, is not for it.
@@ -35,23 +32,25 @@ class Guardian:
         )
 
     def guard(self, group: int) -> None:
-        """Have a group killed if the employer dies."""
-        self._tell(f"+{group}")
-
-    def dismiss(self, group: int) -> None:
-        """Leave a group alone that has ended."""
-        self._tell(f"-{group}")
-
-    def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None
+        """Have a group killed if the employer dies; raises BenchmarkError if the guardian did."""
         try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            self._tell(f"+{group}")
         except BrokenPipeError as error:
             raise BenchmarkError(
                 "the process that guards the trials' processes was killed; "
                 "the same command again goes on"
             ) from error
+
+    def dismiss(self, group: int) -> None:
+        """Leave a group alone that has ended."""
+        # A guardian that was killed guards nobody.
+        with suppress(BrokenPipeError):
+            self._tell(f"-{group}")
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
     def __enter__(self) -> Self:
         return self

@@ -53,9 +53,10 @@ class Channel:
     """The worker's end of the pipe."""
 
     def __init__(self, descriptor: int) -> None:
-        # What the plugins start must not hold the pipe open.
+        # Programs that plugins start have no business with it; what they fork has it all the same.
         os.set_inheritable(descriptor, False)
-        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+        # Buffered: a signal may cut a write to the pipe itself short.
+        self._pipe = os.fdopen(descriptor, "wb")
         self._lock = threading.Lock()
 
     def send(self, message: TrialEvent | Fault | Alive) -> None:
@@ -63,6 +64,7 @@ class Channel:
         kind, content = type(message).__name__, message.model_dump_json(by_alias=True)
         with self._lock:
             self._pipe.write(f"{kind} {content}\n".encode())
+            self._pipe.flush()
 
     def keep_alive(self, every_seconds: float) -> None:
         """Send a sign of life every so often, from a thread of its own."""
@@ -80,7 +82,7 @@ class Channel:
 def main() -> None:
     """Carry the order out; the pipe's number is the only argument."""
     channel = Channel(int(sys.argv[1]))
-    line = sys.stdin.readline()
+    line = sys.stdin.buffer.readline()
     if not line:
         # The parent died before it could order anything.
         return

@@ -13,18 +13,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from benchmark.errors import CheckpointError, StoreError
+from pydantic import BaseModel
+
+from benchmark.errors import BenchmarkError, CheckpointError, StoreError
 from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
 from benchmark.trial import record_lost_trial
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
-from .worker import SHOW_STACKS, Fault, Order
+from .worker import SHOW_STACKS, Alive, Fault, Order
 
 # Has Python look for modules where the parent does, before anything of ours is imported.
 BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from benchmark_plugins.executors.processes.worker import main; main()"
 )
 READ_BYTES = 2**16
@@ -36,7 +38,15 @@ SECONDS_TO_END = 30.0
 SECONDS_TO_INTERRUPT = 10.0
 SECONDS_TO_SHOW_STACKS = 1.0
 
+# Far more than a pipe holds, in parts of READ_BYTES.
+MOST_READS_AT_THE_END = 100
+
+MESSAGES: dict[bytes, type[BaseModel]] = {
+    kind.__name__.encode(): kind for kind in (TrialEvent, Fault, Alive)
+}
 FAULTS = {kind.__name__: kind for kind in (CheckpointError, StoreError)}
+# Those for real-time use have no names.
+SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class WorkerProcess:
         """
         content = os.read(pipe.fileno(), READ_BYTES)
         if not content:
-            del self.pipes[pipe]
+            self.pipes.pop(pipe)
             return False
         self.pipes[pipe](content)
         return True
@@ -112,11 +122,15 @@ class WorkerProcess:
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
         if self._kill_at is not None:
             if now >= self._kill_at:
-                kill_group(self.group)
+                self.kill()
         elif timeout is not None and now - self._started > timeout:
             self._end("timed_out", f"after {timeout:g} s, {self._place}")
         elif now - self._last_sign > silence:
             self._end("failed", f"no sign of life for {silence:g} s, {self._place}")
+
+    def kill(self) -> None:
+        """End it and all of its group, now."""
+        kill_group(self.group)
 
     def has_ended(self, patience_seconds: float) -> bool:
         """Whether the process is gone; if its pipes have ended it is waited for a little."""
@@ -130,17 +144,21 @@ class WorkerProcess:
 
         Raises the trial's StoreError or CheckpointError.
         """
-        kill_group(self.group)
+        self.kill()
         self._process.wait()
         assert self._process.stdout is not None
         with self._messages, self._process.stdout:
             for pipe in [*self.pipes]:
-                # A process that has left its group may hold a pipe open, so none is waited for.
-                with suppress(BlockingIOError):
-                    while self.read(pipe):
-                        pass
+                self._drain(pipe)
         self._output.close()
         return self._final_record()
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        """Take what is left in a pipe; no more, as a process that left the group may hold it."""
+        with suppress(BlockingIOError):
+            for _ in range(MOST_READS_AT_THE_END):
+                if not self.read(pipe):
+                    return
 
     def _end(self, status: Status, reason: str) -> None:
         self._verdict = (status, reason)
@@ -153,11 +171,15 @@ class WorkerProcess:
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
-            if kind == b"TrialEvent":
-                self._take_event(TrialEvent.model_validate_json(message))
-            if kind == b"Fault":
-                fault = Fault.model_validate_json(message)
-                raise FAULTS[fault.kind](fault.text)
+            try:
+                understood = MESSAGES[kind].model_validate_json(message)
+            except (KeyError, ValueError):
+                self._end("failed", f"its messages make no sense, {self._place}")
+                return
+            if isinstance(understood, TrialEvent):
+                self._take_event(understood)
+            if isinstance(understood, Fault):
+                raise FAULTS[understood.kind](understood.text)
 
     def _take_event(self, event: TrialEvent) -> None:
         if event.record is not None:
@@ -184,6 +206,9 @@ class WorkerProcess:
             # Nobody pressed a key: it was the model, or whatever is beside it.
             reason = f"KeyboardInterrupt, {record.reason}"
             return record.model_copy(update={"status": "failed", "reason": reason})
+        if record.status == "failed" and self._interrupted:
+            # It may have made another exception of it.
+            return record.model_copy(update={"status": "interrupted"})
         return record
 
     def _cause_of_death(self) -> tuple[Status, str]:
@@ -193,7 +218,7 @@ class WorkerProcess:
         if code >= 0:
             said = f": {self._output.last_line}" if self._output.last_line else ""
             return "failed", f"its process ended with exit code {code}, {self._place}{said}"
-        name = signal.Signals(-code).name
+        name = SIGNALS.get(-code, f"signal {-code}")
         hint = " (so does the system when memory runs out)" if name == "SIGKILL" else ""
         return "failed", f"its process was ended by {name}{hint}, {self._place}"
 
@@ -205,19 +230,31 @@ class WorkerProcess:
 def _start(
     spec: TrialSpec, limits: Limits, guardian: Guardian
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """Start a worker and give it its order; returns it, and the end of the pipe to read."""
+    """Start a worker and give it its order; returns it, and the end of the pipe to read.
+
+    Raises BenchmarkError where no process can be started.
+    """
     read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        # -P: the current folder is no place to look for modules, unless the parent does.
-        [sys.executable, "-P", "-c", BOOTSTRAP, str(write_end)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pass_fds=[write_end],
-        # Its own session: Ctrl-C in the terminal is for the parent to pass on.
-        start_new_session=True,
-    )
-    os.close(write_end)
+    messages = os.fdopen(read_end, "rb", buffering=0)
+    try:
+        process = subprocess.Popen(
+            # -P: the current folder is no place to look for modules, unless the parent does.
+            [sys.executable, "-P", "-c", BOOTSTRAP, str(write_end)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[write_end],
+            # Its own session: Ctrl-C in the terminal is for the parent to pass on.
+            start_new_session=True,
+        )
+    except OSError as error:
+        messages.close()
+        raise BenchmarkError(
+            f"no process can be started for {spec.model}, seed {spec.seed}: {error.strerror}; "
+            "the same command again goes on"
+        ) from error
+    finally:
+        os.close(write_end)
     # Before it has its order it does nothing: so there is nothing that nobody guards.
     guardian.guard(process.pid)
     order = Order(
@@ -228,4 +265,4 @@ def _start(
     assert process.stdin is not None
     with suppress(BrokenPipeError), process.stdin as orders:
         orders.write(f"{json.dumps(sys.path)}\n{order.model_dump_json()}\n".encode())
-    return process, os.fdopen(read_end, "rb", buffering=0)
+    return process, messages
