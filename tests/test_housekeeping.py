@@ -18,6 +18,12 @@ from tests.conftest import CommandLine, only_error
 from tests.tiny import write_tiny_run
 
 
+@pytest.fixture(autouse=True)
+def _own_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is removed here must not be what other tests have cached."""
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", "data")
+
+
 @pytest.fixture
 def run(benchmark: CommandLine, tmp_path: Path) -> Path:
     """A complete run of four trials."""
@@ -104,13 +110,10 @@ def test_cleaning_asks_and_keeps_what_was_not_agreed_to(
     assert f"3 MiB of unfinished work in {run}: its trials would begin anew." in result.out
     assert re.search(r"KiB of decoded data sets in \S+: they are decoded again", result.out)
     assert all((folder / name).exists() for name in LEFT)
-    assert any((Path(os.environ["BENCHMARK_DATA_DIR"]) / "decoded").iterdir())
+    assert any(Path("data/decoded").iterdir())
 
 
-def test_cleaning_removes_leftovers_and_no_results(
-    benchmark: CommandLine, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BENCHMARK_DATA_DIR", "data")
+def test_cleaning_removes_leftovers_and_no_results(benchmark: CommandLine, run: Path) -> None:
     assert benchmark(*write_tiny_run(Path()), "--out", "other").code == 0
     folder = leave_work_unfinished(run)
     results = records()
@@ -148,10 +151,7 @@ def test_a_run_that_begins_while_the_question_is_asked_is_left_alone(
     assert all((folder / name).exists() for name in LEFT)
 
 
-def test_a_data_set_that_is_being_decoded_is_left_alone(
-    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BENCHMARK_DATA_DIR", "data")
+def test_a_data_set_that_is_being_decoded_is_left_alone(benchmark: CommandLine) -> None:
     begun = Path("data/decoded/.photos.tmp")
     begun.mkdir(parents=True)
     assert benchmark("runs", "clean", "--yes").code == 0
