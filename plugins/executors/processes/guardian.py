@@ -11,7 +11,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from benchmark.errors import BenchmarkError
@@ -55,12 +54,7 @@ class Guardian:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         # With the pipe's end it kills what is still guarded, and goes.
         with suppress(BrokenPipeError):
             self._process.communicate()
