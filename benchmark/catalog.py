@@ -119,6 +119,11 @@ class Catalog:
         return self.manager.plugins
 
     @property
+    def identities(self) -> dict[str, str]:
+        """What each plugin is that was not blocked, by name; a worker should have the same."""
+        return {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
+
+    @property
     def complaints(self) -> list[str]:
         """A line for every plugin that failed and for every name that two plugins offer."""
         failed = [plugin.complaint for plugin in self.plugins if plugin.failure]
@@ -169,7 +174,7 @@ def _checked(entry: Any, wanted: type[Any]) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def load_catalog(selection: tuple[str, ...] = ()) -> Catalog:
-    """Find and load the plugins, once a process for each selection (what came after ``-p``).
+    """Find and load the plugins, once a process for each selection (``selected_plugins``).
 
     Raises PluginError for a selection that names something that does not exist.
     """

@@ -48,9 +48,12 @@ def continue_run(
     *,
     fresh: bool,
     retry_failed: bool,
+    is_remote: bool,
     warn: Warn,
 ) -> Continuation:
     """Find out what there is of the trials, and say so through ``warn``; changes nothing.
+
+    If the run ``is_remote``, other machines will say whether they can go on where it stopped.
 
     Raises CheckpointError for a trial that cannot go on as it began, and BenchmarkError for a run
     whose other results are of another kind of device.
@@ -63,7 +66,7 @@ def continue_run(
     done = {record.key for record in kept}
     pending = tuple(spec for spec in specs if spec.key not in done)
     retried = frozenset({record.key for record in earlier} - done)
-    resumed = _resumable(pending, retried, catalog, warn)
+    resumed = _resumable(pending, retried, catalog, is_remote, warn)
     continuation = Continuation(tuple(kept), pending, resumed, retried)
     if earlier or resumed:
         warn(str(continuation))
@@ -105,7 +108,11 @@ def _device_type(device: str) -> str:
 
 
 def _resumable(
-    pending: Sequence[TrialSpec], retried: Set[TrialKey], catalog: Catalog, warn: Warn
+    pending: Sequence[TrialSpec],
+    retried: Set[TrialKey],
+    catalog: Catalog,
+    is_remote: bool,
+    warn: Warn,
 ) -> frozenset[TrialKey]:
     """Those of the pending trials that go on from a checkpoint.
 
@@ -115,7 +122,7 @@ def _resumable(
     resumed = set()
     for spec in pending:
         try:
-            trial_checkpoints(spec, catalog).check()
+            trial_checkpoints(spec, catalog).check(elsewhere=is_remote)
         except CheckpointError:
             if spec.key not in retried:
                 raise

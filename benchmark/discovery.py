@@ -36,8 +36,21 @@ class Candidate:
     load: Callable[[], ModuleType]
 
 
+def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
+    """What the environment and then ``-p`` select, each once; files as absolute paths.
+
+    So it means the same in another process, in another folder, and in another environment.
+    """
+    return tuple(dict.fromkeys(map(_absolute, [*_in_environment(), *arguments])))
+
+
+def _in_environment() -> list[str]:
+    items = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
+    return [item.strip() for item in items if item.strip()]
+
+
 def find_candidates(selection: Sequence[str]) -> list[Candidate]:
-    """Find every plugin, as ``selection`` (what came after ``-p``) and the environment ask.
+    """Find every plugin, as ``selection`` asks, which is what ``selected_plugins`` returns.
 
     The blocked are among them, marked so, and those that share a name, marked as failed. Raises
     PluginError for a selected file or module that does not exist, and for a block of a plugin
@@ -45,23 +58,25 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
     """
     candidates = [*_installed_candidates()]
     blocks = []
-    for item, origin in _selected_items(selection).items():
+    for item in selection:
         if item.startswith(BLOCK):
-            blocks.append((item.removeprefix(BLOCK), origin))
+            blocks.append((item.removeprefix(BLOCK), _origin(item)))
         else:
-            candidates.append(_selected_candidate(item, origin))
+            candidates.append(_selected_candidate(item, _origin(item)))
     _block(candidates, blocks)
     _refuse_shared_names(candidates)
     return candidates
 
 
-def _selected_items(selection: Sequence[str]) -> dict[str, str]:
-    """What is selected, each item once, and how messages say where it was."""
-    in_environment = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
-    items = {item.strip(): f"{ENVIRONMENT_VARIABLE}: {item.strip()}" for item in in_environment}
-    items.pop("", None)
-    items |= {item: f"-p {item}" for item in selection}
-    return {str(Path(i).absolute()) if _is_file(i) else i: origin for i, origin in items.items()}
+def _origin(item: str) -> str:
+    """How messages say where an item was selected."""
+    if item in map(_absolute, _in_environment()):
+        return f"{ENVIRONMENT_VARIABLE}: {item}"
+    return f"-p {item}"
+
+
+def _absolute(item: str) -> str:
+    return str(Path(item).absolute()) if item.endswith(".py") else item
 
 
 def _is_file(item: str) -> bool:

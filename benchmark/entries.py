@@ -205,11 +205,16 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """A place to carry trials out: ``create(options)`` returns an Executor."""
+    """A place to carry trials out: ``create(options)`` returns an Executor.
+
+    A ``remote`` one does so on other machines: what devices there are, and whether a checkpoint
+    made there can go on, is not for this machine to say.
+    """
 
     create: Callable[[Any], Executor]
     summary: str = ""
     options: type[Options] = Options
+    remote: bool = False
 
 
 class Callback:

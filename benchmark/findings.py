@@ -9,10 +9,9 @@ from typing import Any
 
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, one_line
-from benchmark.plugin import Plugin
 from benchmark.records import (
     EpochRecord,
-    ModelRecord,
+    Machine,
     ParameterCount,
     Status,
     Timing,
@@ -41,16 +40,14 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def make_record(
-    spec: TrialSpec, plugin: Plugin, findings: Findings, error: BaseException | None
-) -> TrialRecord:
-    """The record of a trial of ``plugin``'s model that ended, with ``error`` or without."""
+def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None) -> TrialRecord:
+    """The record of a trial that ended, with ``error`` or without."""
     # First: the trial is over, and to describe the environment takes a while.
     timing = _timing(findings.epochs, findings.account)
     status, reason = _status(spec, findings, error)
     correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
     return TrialRecord(
-        **_asked_for(spec, plugin),
+        **_asked_for(spec),
         status=status,
         reason=reason,
         engine=findings.engine,
@@ -65,18 +62,21 @@ def make_record(
     )
 
 
-def lost_record(
+def record_lost_trial(
     spec: TrialSpec,
-    plugin: Plugin,
+    *,
     status: Status,
     reason: str,
     epochs: Sequence[EpochRecord],
     warnings: Sequence[str],
     total_seconds: float,
 ) -> TrialRecord:
-    """The record of a trial whose process ended, or was ended, without one."""
+    """The record of a trial whose process can say nothing any more; for executors.
+
+    ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` how long it lived.
+    """
     return TrialRecord(
-        **_asked_for(spec, plugin),
+        **_asked_for(spec),
         status=status,
         reason=reason,
         params=None,
@@ -89,17 +89,12 @@ def lost_record(
     )
 
 
-def _asked_for(spec: TrialSpec, plugin: Plugin) -> dict[str, Any]:
+def _asked_for(spec: TrialSpec) -> dict[str, Any]:
     """What a record says of its trial whatever becomes of it."""
     protocol = spec.protocol
     return {
         "seed": spec.seed,
-        "model": ModelRecord(
-            name=spec.model,
-            plugin=plugin.name,
-            distribution=plugin.distribution,
-            version=plugin.version,
-        ),
+        "model": spec.origin,
         "dataset": protocol.dataset,
         "recipe": {"name": protocol.recipe.name, **protocol.recipe.options},
         "protocol": protocol.hash,
@@ -108,7 +103,7 @@ def _asked_for(spec: TrialSpec, plugin: Plugin) -> dict[str, Any]:
         "device": spec.device,
         "precision": protocol.precision,
         "compiled": spec.compile,
-        "environment": describe_environment(),
+        "environment": Machine(**describe_environment()),
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
@@ -62,8 +65,30 @@ class Plugin:
         return f"{self.name} ({self.distribution} {self.version})"
 
     @property
+    def identity(self) -> str:
+        """The label, and what tells this state of the plugin from another."""
+        return f"{self.label}, {'failed' if self.failure else self._source}"
+
+    @functools.cached_property
+    def _source(self) -> str:
+        """A digest of its package's files as they were when this was first asked for."""
+        assert self.module is not None
+        digest = hashlib.sha256()
+        for file in _source_files(self.module):
+            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        return f"source {digest.hexdigest()[:8]}"
+
+    @property
     def complaint(self) -> str:
         """The line that says why a failed plugin is left out."""
         assert self.failure is not None
         where = f"{self.failure.hook}: " if self.failure.hook else ""
         return f"plugin {self.label} is left out: {where}{self.failure.cause}"
+
+
+def _source_files(module: ModuleType) -> list[Path]:
+    """The files of a module's package, or its own where it lies in none."""
+    if module.__file__ is None:
+        return []
+    file = Path(module.__file__)
+    return sorted(file.parent.rglob("*.py")) if module.__package__ else [file]

@@ -57,16 +57,26 @@ class Protocol(_Record):
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
 
+class ModelRecord(_Record):
+    """The model of a trial and where it comes from."""
+
+    name: str
+    plugin: str
+    distribution: str | None
+    version: str | None
+
+
 class TrialSpec(_Record):
     """One model to be trained once with one seed, and all that is needed to do it anywhere.
 
     ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
-    log in it, for people; ``plugins`` is what came after ``-p``, so that a worker has the plugins
-    its parent had. ``device`` may leave open which GPU (``cuda``); a trial that ``shares_device``
-    with others is no timing.
+    log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
+    its parent had, and ``identities`` is what those were, by name. ``device`` may leave open which
+    GPU (``cuda``); a trial that ``shares_device`` with others is no timing.
     """
 
     model: str
+    origin: ModelRecord
     seed: int = Field(ge=0)
     protocol: Protocol
     dataset: Selection
@@ -78,6 +88,7 @@ class TrialSpec(_Record):
     data_directory: Path
     directory: Path
     plugins: tuple[str, ...] = ()
+    identities: dict[str, str]
 
     @property
     def key(self) -> TrialKey:
@@ -92,15 +103,6 @@ class TrialSpec(_Record):
     def log_file(self) -> Path:
         """What the trial's log and whatever its process printed are written to."""
         return self.directory / "log.txt"
-
-
-class ModelRecord(_Record):
-    """The model of a trial and where it comes from."""
-
-    name: str
-    plugin: str
-    distribution: str | None
-    version: str | None
 
 
 class ParameterCount(_Record):
@@ -157,6 +159,22 @@ class Timing(_Record):
     total_seconds: float
 
 
+class _Gpu(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+
+class Machine(BaseModel):
+    """What the caption says of the machine; whatever else is known of it is kept along."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    processor: str | None = None
+    threads: int | None = None
+    gpus: tuple[_Gpu, ...] = ()
+
+
 class TrialRecord(_Record):
     """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?
 
@@ -188,7 +206,7 @@ class TrialRecord(_Record):
     peak_memory_bytes: int | None
     correct: str | None
     warnings: tuple[str, ...] = ()
-    environment: dict[str, Any]
+    environment: Machine
 
     @property
     def key(self) -> TrialKey:

@@ -7,17 +7,25 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.catalog import Catalog
+from benchmark.catalog import Catalog, Offer
 from benchmark.config import RunConfig, validate_options
 from benchmark.continuation import Continuation, Warn, continue_run
 from benchmark.datasets import Dataset, first_available
-from benchmark.entries import Executor
+from benchmark.entries import Executor, ModelEntry
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, PluginError, one_line
 from benchmark.lock import DirectoryLock
 from benchmark.plugin import PLUGIN_FAULTS
-from benchmark.records import DatasetRecord, Protocol, TrialEvent, TrialRecord, TrialSpec
-from benchmark.store import Machine, RunDescription, RunDirectory
+from benchmark.records import (
+    DatasetRecord,
+    Machine,
+    ModelRecord,
+    Protocol,
+    TrialEvent,
+    TrialRecord,
+    TrialSpec,
+)
+from benchmark.store import RunDescription, RunDirectory
 from benchmark.training.checkpoint import remove_checkpoints
 from benchmark.training.device import resolve_device
 from benchmark.training.engine import check_engine
@@ -61,7 +69,7 @@ def prepare(
 ) -> Iterator[Run]:
     """Load the data set and lay the trials out; within the context the run is this process's own.
 
-    ``plugins`` is what came after ``-p``; ``fresh`` leaves earlier records out of account,
+    ``plugins`` is what was selected; ``fresh`` leaves earlier records out of account,
     ``retry_failed`` those of trials that did not complete. Where another process is at work on the
     run this is refused, but with ``take_over`` not if it is on another machine. Writes nothing but
     the data set's cache and the lock.
@@ -69,16 +77,20 @@ def prepare(
     Raises DeviceError, DatasetError, StoreError, CheckpointError for a trial that cannot go on as
     it began, and BenchmarkError for a batch larger than the training set.
     """
-    device = resolve_device(config.device)
+    is_remote = catalog.executors[config.executor.name].entry.remote
+    device = resolve_device(config.device, remote=is_remote)
     check_engine(config.engine, device.type)
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
     protocol = _protocol(config, dataset, precision)
     directory = RunDirectory.of(out, config.name, protocol)
+    identities = catalog.identities
+    origins = {model: _origin(catalog.models[model]) for model in config.models}
     # Seed by seed, so that a drift of the machine's speed hits all models alike.
     specs = tuple(
         TrialSpec(
             model=model,
+            origin=origins[model],
             seed=seed,
             protocol=protocol,
             dataset=dataset.selection,
@@ -89,6 +101,7 @@ def prepare(
             data_directory=data_directory.absolute(),
             directory=directory.trial_directory(model, seed).absolute(),
             plugins=plugins,
+            identities=identities,
         )
         for seed in config.seeds
         for model in config.models
@@ -104,7 +117,13 @@ def prepare(
         if directory.path.exists():
             lock.acquire()
         continuation = continue_run(
-            directory, specs, catalog, fresh=fresh, retry_failed=retry_failed, warn=warn
+            directory,
+            specs,
+            catalog,
+            fresh=fresh,
+            retry_failed=retry_failed,
+            is_remote=is_remote,
+            warn=warn,
         )
         executor = _create_executor(config, catalog)
         yield Run(description, directory, lock, executor, continuation)
@@ -165,6 +184,16 @@ def _remove_needless_checkpoints(directory: RunDirectory, record: TrialRecord) -
     """Remove a completed trial's; one that did not complete may be tried again."""
     if record.status == "completed":
         remove_checkpoints(directory.trial_directory(record.model.name, record.seed))
+
+
+def _origin(offer: Offer[ModelEntry]) -> ModelRecord:
+    plugin = offer.plugin
+    return ModelRecord(
+        name=offer.entry.name,
+        plugin=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+    )
 
 
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:

@@ -23,28 +23,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
 from benchmark.files import write_atomically
-from benchmark.records import SCHEMA, EpochRecord, Protocol, TrialRecord, canonical_json
+from benchmark.records import (
+    SCHEMA,
+    EpochRecord,
+    Machine,
+    Protocol,
+    TrialRecord,
+    canonical_json,
+)
 
 RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
 HISTORY_FILE = "history.jsonl"
 CHECKSUM = "checksum"
-
-
-class _Gpu(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str
-
-
-class Machine(BaseModel):
-    """What the caption says of the machine; whatever else is known of it is kept along."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    processor: str | None = None
-    threads: int | None = None
-    gpus: tuple[_Gpu, ...] = ()
 
 
 class RunDescription(BaseModel):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,17 @@ from benchmark.complexity import count_macs, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
 from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
-from benchmark.errors import BenchmarkError, CheckpointError, StoreError, one_line
-from benchmark.findings import Findings, lost_record, make_record
+from benchmark.errors import (
+    BenchmarkError,
+    CheckpointError,
+    PluginError,
+    StoreError,
+    one_line,
+)
+from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
-from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
 from benchmark.training.checkpoint import Checkpoints, NotPlainError, fingerprint
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
@@ -44,25 +51,26 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     spec = _placed(spec)
     device = torch.device(spec.device)
     account = TimeAccount(device)
-    with account.charge("setup"):
-        findings = Findings(account, PeakMemory(device))
-        if spec.shares_device:
-            findings.warnings.append(
-                f"{spec.device} was shared with other trials: its times are no timings"
-            )
-        catalog = load_catalog(spec.plugins)
-        observers = _Observers(catalog, spec, findings.warnings)
+    findings = Findings(account, PeakMemory(device))
+    if spec.shares_device:
+        findings.warnings.append(
+            f"{spec.device} was shared with other trials: its times are no timings"
+        )
+    observers = _Observers(findings.warnings)
     with account.charge("reporting"):
         report(TrialEvent(spec=spec))
     error: BaseException | None = None
     try:
+        with account.charge("setup"):
+            catalog = _load_same_plugins(spec)
+            observers.join(catalog, spec)
         with tuned(device, spec.protocol.precision):
             _train(spec, catalog, findings, observers, report)
     except (StoreError, CheckpointError):
         raise
     except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
         error = caught
-    record = make_record(spec, catalog.models[spec.model].plugin, findings, error)
+    record = make_record(spec, findings, error)
     if error is None:
         observers.tell("on_trial_end", record)
     else:
@@ -70,28 +78,32 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     return record.model_copy(update={"warnings": tuple(findings.warnings)})
 
 
+def _load_same_plugins(spec: TrialSpec) -> Catalog:
+    """The plugins that the run began with, here; raises PluginError where they are others."""
+    catalog = load_catalog(spec.plugins)
+    wanted, here = spec.identities, catalog.identities
+    differences = [
+        _difference(name, wanted.get(name), here.get(name))
+        for name in dict.fromkeys([*wanted, *here])
+        if wanted.get(name) != here.get(name)
+    ]
+    if differences:
+        where = f"{socket.gethostname()} has not the plugins that the run began with"
+        raise PluginError(f"{where}: {'; '.join(differences)}")
+    return catalog
+
+
+def _difference(name: str, wanted: str | None, here: str | None) -> str:
+    if wanted is None:
+        return f"{here} is not wanted"
+    return f"{wanted} is {here or 'missing'}"
+
+
 def _placed(spec: TrialSpec) -> TrialSpec:
     """The trial with its GPU's number, where nobody has chosen one."""
     if spec.device == "cuda":
         return spec.on(f"cuda:{torch.cuda.current_device()}")
     return spec
-
-
-def record_lost_trial(
-    spec: TrialSpec,
-    *,
-    status: Status,
-    reason: str,
-    epochs: Sequence[EpochRecord],
-    warnings: Sequence[str],
-    total_seconds: float,
-) -> TrialRecord:
-    """The record of a trial whose process can say nothing any more; for executors.
-
-    ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` how long it lived.
-    """
-    plugin = load_catalog(spec.plugins).models[spec.model].plugin
-    return lost_record(spec, plugin, status, reason, epochs, warnings, total_seconds)
 
 
 def trial_checkpoints(spec: TrialSpec, catalog: Catalog) -> Checkpoints:
@@ -267,9 +279,13 @@ def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimizat
 class _Observers:
     """A trial's callbacks. One that raises is dropped with a warning; the trial goes on."""
 
-    def __init__(self, catalog: Catalog, spec: TrialSpec, warnings: list[str]) -> None:
+    def __init__(self, warnings: list[str]) -> None:
         self._warnings = warnings
-        self._callbacks: list[Callback] = catalog.callbacks(spec, warnings.append)
+        self._callbacks: list[Callback] = []
+
+    def join(self, catalog: Catalog, spec: TrialSpec) -> None:
+        """Have those of the plugins told from now on."""
+        self._callbacks = catalog.callbacks(spec, self._warnings.append)
 
     def tell(self, event: str, argument: Any) -> None:
         for callback in [*self._callbacks]:

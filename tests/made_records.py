@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from benchmark.analysis.summary import ModelSummary
@@ -14,6 +15,7 @@ from benchmark.records import (
     Selection,
     Timing,
     TrialRecord,
+    TrialSpec,
     pack_bits,
 )
 
@@ -88,3 +90,17 @@ def failed_record(model: str = "alpha", seed: int = 0, status: str = "failed") -
 def make_summary(model: str, *accuracies: float, planned: int | None = None) -> ModelSummary:
     records = tuple(make_record(model, seed, value) for seed, value in enumerate(accuracies))
     return ModelSummary(model, records, planned or len(records))
+
+
+def make_spec(model: str = "alpha", seed: int = 0) -> TrialSpec:
+    return TrialSpec(
+        model=model,
+        origin=ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        seed=seed,
+        protocol=PROTOCOL,
+        dataset=Selection(name="synthetic"),
+        device="cpu",
+        data_directory=Path("data"),
+        directory=Path("runs") / model / f"seed-{seed}",
+        identities={},
+    )

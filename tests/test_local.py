@@ -176,6 +176,47 @@ def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> No
     )
 
 
+EDITS_ITSELF = """
+from pathlib import Path
+from torch import nn
+from benchmark import ModelEntry, hookimpl
+
+def build(input_shape, num_classes):
+    with Path(__file__).open("a") as file:
+        file.write("# edited\\n")
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
+
+@hookimpl
+def benchmark_models():
+    yield ModelEntry("edits_itself", build)
+"""
+BREAKS_ITSELF = EDITS_ITSELF.replace('open("a")', 'open("w")')
+HAS_CHANGED = (
+    r"\S+ has not the plugins that the run began with: "
+    r"theirs \(no distribution\), source (\w+) is theirs \(no distribution\), "
+)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (EDITS_ITSELF, rf"{HAS_CHANGED}source (?!\1)\w+"),
+        (BREAKS_ITSELF, rf"{HAS_CHANGED}failed"),
+    ],
+)
+def test_a_plugin_that_is_edited_during_a_run_is_found(
+    benchmark: CommandLine, plugin: str, reason: str
+) -> None:
+    Path("theirs.py").write_text(plugin)
+    Path("local.yaml").write_text(CONFIG.replace("[steady]", "[edits_itself]"))
+    result = benchmark("run", "local.yaml", "-p", "theirs.py", "--seeds", "2")
+    assert result.code == 1
+    assert record("edits_itself", 0)["status"] == "completed"
+    refused = record("edits_itself", 1)
+    assert (refused["status"], refused["epochs"]) == ("failed", [])
+    assert re.fullmatch(reason, refused["reason"])
+
+
 def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
     limits = ("--timeout", "30", "--set", "executor.silence_seconds=10")
     result = train("spins", "holds_the_lock", more=limits)
@@ -259,12 +300,14 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs:
         assert found_record["status"] == "interrupted"
         assert re.fullmatch(r"in epoch \d+ of 100000", found_record["reason"])
     done = len(record("steady")["epochs"])
-    again = start(arguments(["steady"], "--epochs", "100000", "--seeds", "1"))
-    assert again.stderr is not None
-    first = next(line for line in again.stderr if "goes on after epoch" in line)
-    assert f"steady, seed 0: goes on after epoch {done} of 100000" in first
-    again.kill()
-    again.communicate()
+    with start(arguments(["steady"], "--epochs", "100000", "--seeds", "1")) as again:
+        assert again.stderr is not None
+        first = next(line for line in again.stderr if "goes on after epoch" in line)
+        again.kill()
+    found = re.search(r"steady, seed 0: goes on after epoch (\d+) of 100000", first)
+    assert found
+    # Ctrl-C may have come after an epoch had ended and before it was saved.
+    assert int(found[1]) in (done - 1, done)
 
 
 def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:

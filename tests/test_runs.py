@@ -322,7 +322,7 @@ def test_results_of_another_device_are_not_mixed_in(
 ) -> None:
     benchmark(*tiny)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "resolve_device", lambda name: torch.device("meta"))
+        patch.setattr(runner, "resolve_device", lambda name, remote: torch.device("meta"))
         result = benchmark(*tiny)
         other = benchmark(*tiny, "-m", "twin", "--seeds", "7,8")
         fresh = benchmark(*tiny, "-m", "twin", "--fresh")

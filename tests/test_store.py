@@ -199,12 +199,21 @@ def test_a_caption_says_what_is_known_of_the_machine(
     device: str,
     caption: str,
 ) -> None:
-    write_anew(run.path / "run.json", run, environment=environment)
     for file in run.path.rglob("trial.json"):
-        write_anew(file, run, device=device)
+        write_anew(file, run, device=device, environment=environment)
     result = benchmark("table", str(run.path))
     assert (result.code, result.err) == (0, "")
     assert f"; {caption}." in " ".join(result.out.split())
+
+
+def test_a_caption_names_every_machine_on_which_a_trial_completed(
+    benchmark: CommandLine, run: RunDirectory
+) -> None:
+    for number, file in enumerate(sorted(run.path.rglob("trial.json"))):
+        write_anew(file, run, environment={"processor": f"chip {number}"})
+    shown = " ".join(benchmark("table", str(run.path)).out.split())
+    # The third did not complete.
+    assert "; cpu (chip 0), cpu (chip 1), fp32." in shown
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ class Session:
 
     @property
     def plugins(self) -> tuple[str, ...]:
-        """What came after ``-p``, files as absolute paths, so that it means the same elsewhere."""
-        return tuple(str(Path(p).absolute()) if p.endswith(".py") else p for p in self.selection)
+        """What ``BENCHMARK_PLUGINS`` and ``-p`` select, as it means the same elsewhere."""
+        from benchmark.discovery import selected_plugins
+
+        return selected_plugins(self.selection)
 
     def catalog(self, strict: bool = False) -> Catalog:
         """Load the plugins, with a line on stderr for each that failed.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.analysis.summary import ModelSummary
-from benchmark.store import Machine, RunDescription
+from benchmark.records import Machine
+from benchmark.store import RunDescription
 
 
 def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
@@ -19,7 +20,7 @@ def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]
         f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
-        f"recipe {recipe}; {_devices(description, summaries)}, {protocol.precision}"
+        f"recipe {recipe}; {_devices(summaries)}, {protocol.precision}"
         f"{_engines(summaries)}.",
         _figures(summaries),
     ]
@@ -28,10 +29,12 @@ def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]
     return "\n".join(lines)
 
 
-def _devices(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
-    used = {record.device for summary in summaries for record in summary.records}
-    named = [_with_hardware(device, description.environment) for device in sorted(used)]
-    return ", ".join(named) or "no trial yet"
+def _devices(summaries: Sequence[ModelSummary]) -> str:
+    """What the trials were carried out on; of those that did not complete only if none did."""
+    completed = [record for summary in summaries for record in summary.completed]
+    records = completed or [record for summary in summaries for record in summary.records]
+    named = {_with_hardware(record.device, record.environment) for record in records}
+    return ", ".join(sorted(named)) or "no trial yet"
 
 
 def _with_hardware(device: str, machine: Machine) -> str:

@@ -12,10 +12,9 @@ import io
 import json
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -29,6 +28,8 @@ from benchmark.records import TrialSpec
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
+# What a machine has no part in, of all that a fingerprint holds.
+_OF_THE_TRAINING = ("model", "recipe", "seed", "protocol", "precision", "engine", "compile")
 # What torch.load reads without running code; subclasses it refuses.
 _PLAIN = (type(None), bool, int, float, str, torch.Tensor, torch.nn.Parameter)
 
@@ -90,20 +91,25 @@ class Checkpoints:
                 file.unlink()
         return None
 
-    def check(self) -> None:
-        """Raise CheckpointError if the training could not go on; reads all, changes nothing."""
+    def check(self, *, elsewhere: bool = False) -> None:
+        """Raise CheckpointError if the training could not go on; reads all, changes nothing.
+
+        ``elsewhere`` leaves out whether it could on this machine.
+        """
         for file in checkpoint_files(self.folder):
             try:
                 before, _ = _read(file)
             except DamagedError:
                 continue
-            self._compare(file, before)
+            self._compare(file, before, _OF_THE_TRAINING if elsewhere else None)
             return
 
-    def _compare(self, file: Path, before: Mapping[str, str]) -> None:
+    def _compare(
+        self, file: Path, before: Mapping[str, str], names: Sequence[str] | None = None
+    ) -> None:
         changed = [
             f"{name} was {before.get(name)}, is {self.fingerprint.get(name)}"
-            for name in dict.fromkeys([*before, *self.fingerprint])
+            for name in names or dict.fromkeys([*before, *self.fingerprint])
             if before.get(name) != self.fingerprint.get(name)
         ]
         if changed:
@@ -128,8 +134,8 @@ def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str
     """What must be the same for a training to go on bit for bit, by the names users know."""
     device = torch.device(spec.device)
     return {
-        "model": f"{spec.model} of {_source(model)}",
-        "recipe": f"{spec.protocol.recipe.name} of {_source(recipe)}",
+        "model": f"{spec.model} of {model.identity}",
+        "recipe": f"{spec.protocol.recipe.name} of {recipe.identity}",
         "seed": str(spec.seed),
         "protocol": spec.protocol.hash,
         "precision": spec.protocol.precision,
@@ -139,23 +145,6 @@ def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str
         "threads": str(torch.get_num_threads()),
         **versions(),
     }
-
-
-def _source(plugin: Plugin) -> str:
-    """A plugin, and a digest of its package's files: their author may have edited them since."""
-    assert plugin.module is not None
-    digest = hashlib.sha256()
-    for file in _source_files(plugin.module):
-        digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return f"{plugin.label}, source {digest.hexdigest()[:8]}"
-
-
-def _source_files(module: ModuleType) -> list[Path]:
-    """The files of a module's package, or its own where it lies in none."""
-    if module.__file__ is None:
-        return []
-    file = Path(module.__file__)
-    return sorted(file.parent.rglob("*.py")) if module.__package__ else [file]
 
 
 def _device_name(device: torch.device) -> str:

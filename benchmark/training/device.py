@@ -12,12 +12,13 @@ from benchmark.errors import DeviceError
 from benchmark.training.memory import keep_freed_memory
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, *, remote: bool = False) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device of this machine.
 
-    ``cuda`` stays without a number: which GPU it is is for the executor to say.
+    ``cuda`` stays without a number: which GPU it is is for the executor to say. For ``remote``
+    trials it is not looked for here.
 
-    Raises DeviceError for one that it does not have.
+    Raises DeviceError for one that this machine does not have.
     """
     if name == "auto":
         return torch.device(_best_device())
@@ -27,6 +28,8 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(
             f"unknown device {name!r}; use auto, cpu, cuda, cuda:0 (the GPU's number) or mps"
         ) from error
+    if remote and name == "cuda":
+        return device
     if device.type == "cuda":
         return _cuda_device(device)
     if device.type == "mps" and not torch.backends.mps.is_available():

@@ -37,7 +37,10 @@ def _computes_bf16(device: torch.device) -> bool:
 
 
 def _is_ampere(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _AMPERE
+    if device.type != "cuda":
+        return False
+    # One of another machine cannot be asked; it is taken for no older.
+    return not torch.cuda.is_available() or torch.cuda.get_device_capability(device) >= _AMPERE
 
 
 def _cpu_flags() -> set[str]:

@@ -10,18 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO
 
 from pydantic import BaseModel
 
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
+from benchmark.findings import record_lost_trial
 from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
-from benchmark.trial import record_lost_trial
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
+from .limits import LimitOptions
 from .worker import SHOW_STACKS, Alive, Fault, Order
 
 # Has Python look for modules where the parent does, before anything of ours is imported.
@@ -49,15 +49,6 @@ FAULTS = {kind.__name__: kind for kind in (CheckpointError, StoreError)}
 SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a worker may take: time in all, time without a sign of life, memory."""
-
-    timeout_seconds: float | None
-    silence_seconds: float
-    memory_bytes: int | None
-
-
 class WorkerProcess:
     """A process of its own for one trial, in a group of its own with all that it starts.
 
@@ -67,7 +58,7 @@ class WorkerProcess:
     def __init__(
         self,
         spec: TrialSpec,
-        limits: Limits,
+        limits: LimitOptions,
         guardian: Guardian,
         report: Callable[[TrialEvent], None],
     ) -> None:
@@ -228,7 +219,7 @@ class WorkerProcess:
 
 
 def _start(
-    spec: TrialSpec, limits: Limits, guardian: Guardian
+    spec: TrialSpec, limits: LimitOptions, guardian: Guardian
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start a worker and give it its order; returns it, and the end of the pipe to read.
 

@@ -1,0 +1,24 @@
+"""What a trial's process may take."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from benchmark import Options
+
+
+class LimitOptions(Options):
+    """Options of every executor that carries trials out in processes of their own.
+
+    A trial is ended after ``timeout_seconds``, and if its process gives no sign of life for
+    ``silence_seconds``. Its process may allocate ``memory_gib`` GiB (enforced on Linux).
+    """
+
+    timeout_seconds: float | None = Field(default=None, gt=0)
+    silence_seconds: float = Field(default=300.0, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What a process may allocate, None for any."""
+        return None if self.memory_gib is None else int(self.memory_gib * 2**30)
