@@ -13,7 +13,7 @@ from benchmark.catalog import Offer, Shelf
 from benchmark.config import validate_options
 from benchmark.entries import DatasetEntry, ImageSplits
 from benchmark.errors import BenchmarkError, DatasetError, DatasetUnavailableError, one_line
-from benchmark.image_cache import cache_folder, read_cache, take_away, write_cache
+from benchmark.image_cache import cache_folder, prepared_by_one, read_cache, take_away, write_cache
 from benchmark.image_splits import fault_in, fingerprint, kind_of
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import Selection
@@ -66,16 +66,31 @@ def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_director
     cache = cache_folder(data_directory, selection.name, identity)
     cached = read_cache(cache)
     if cached is None:
-        # What cannot be read is taken away before the long work, not after it: by then another
-        # process may have put a sound cache there.
-        take_away(cache)
-        splits = _load_checked(offer, data_directory, options)
-        write_cache(cache, splits, identity)
-        cached = read_cache(cache)
-        if cached is None:
-            # A file system that maps nothing into memory, say: what was loaded is as good.
-            return Dataset(selection, splits, fingerprint(splits), None)
-    return Dataset(selection, cached[0], cached[1], cache)
+        with prepared_by_one(cache):
+            # Another process may have prepared it while this one waited.
+            cached = read_cache(cache)
+            if cached is None:
+                return _prepare(cache, offer, selection, data_directory, identity)
+    return Dataset(selection, *cached, cache)
+
+
+def _prepare(
+    cache: Path,
+    offer: Offer[DatasetEntry],
+    selection: Selection,
+    data_directory: Path,
+    identity: str,
+) -> Dataset:
+    # What cannot be read is taken away before the long work: nobody should find it meanwhile.
+    take_away(cache)
+    options = validate_options(offer.entry.options, selection.options)
+    splits = _load_checked(offer, data_directory, options)
+    write_cache(cache, splits, identity)
+    cached = read_cache(cache)
+    if cached is None:
+        # A file system that maps nothing into memory, say: what was loaded is as good.
+        return Dataset(selection, splits, fingerprint(splits), None)
+    return Dataset(selection, *cached, cache)
 
 
 def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> str | None:

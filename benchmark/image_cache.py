@@ -8,6 +8,7 @@ and its fingerprint is checked whenever it is read.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -41,6 +42,24 @@ def cache_folder(data_directory: Path, name: str, identity: str) -> Path:
     """Where the images of the data set ``name`` are cached that were read from ``identity``."""
     key = hashlib.sha256(f"{SCHEMA}\0{identity}".encode("utf-8", "surrogateescape")).hexdigest()
     return data_directory / FOLDER / f"{name}-{key[:16]}"
+
+
+@contextlib.contextmanager
+def prepared_by_one(cache: Path) -> Iterator[None]:
+    """Wait for other processes of this machine that are preparing the same cache.
+
+    The lock only spares work, since a cache is written whole or not at all: so a machine on which
+    it cannot be had goes on without.
+    """
+    key = hashlib.sha256(os.fsencode(cache.absolute())).hexdigest()
+    file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            held.callback(file.unlink, missing_ok=True)
+        yield
 
 
 def write_cache(cache: Path, splits: ImageSplits, identity: str) -> None:

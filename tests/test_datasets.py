@@ -267,6 +267,8 @@ def test_file_system_that_maps_nothing_into_memory(
     assert _load_small(data_directory).cache is None
 
 
+START_SECONDS = 4
+
 WAITING_PLUGIN = """
 import socket
 import numpy
@@ -296,17 +298,24 @@ def meeting(tmp_path: Path) -> Iterator[socket.socket]:
         yield meeting
 
 
-def _start_waiting() -> subprocess.Popen[str]:
+def _start_waiting(machine: str = "one") -> subprocess.Popen[str]:
+    """Start a process; those on one machine have their folder for temporary files in common."""
     command = [sys.executable, "-m", "benchmark", *PREPARE_WAITING]
+    temporary = Path(machine).absolute()
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def _start_two(meeting: socket.socket) -> list[tuple[subprocess.Popen[str], socket.socket]]:
-    """Start two processes, and return when both are loading, each with what lets it go on."""
+    """Start processes on two machines that share their files; returns when both are loading.
+
+    Each comes with what lets it go on.
+    """
     pairs = []
-    for _ in range(2):
-        process = _start_waiting()
+    for machine in ("one", "other"):
+        process = _start_waiting(machine)
         pairs.append((process, meeting.accept()[0]))
     return pairs
 
@@ -327,7 +336,7 @@ def _only_cache(data_directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_two_processes_may_write_at_once(
+def test_two_machines_may_write_at_once(
     data_directory: Path, meeting: socket.socket, damaged: bool
 ) -> None:
     if damaged:
@@ -356,6 +365,26 @@ def test_who_comes_second_leaves_the_first_s_cache(
     _let_go(let_second_go)
     assert _outcome(second) == expected
     assert _only_cache(data_directory).stat().st_ino == written
+
+
+def test_of_two_processes_on_a_machine_one_loads_and_the_other_waits(
+    data_directory: Path, meeting: socket.socket
+) -> None:
+    one = _start_waiting()
+    connection = meeting.accept()[0]
+    other = _start_waiting()
+    # Long enough for it to be loading, too, if nothing kept it from that.
+    with pytest.raises(subprocess.TimeoutExpired):
+        other.wait(START_SECONDS)
+    _let_go(connection)
+    expected = _outcome(one)
+    assert expected[0] == 0
+    assert _outcome(other) == expected
+    assert sorted(_content(_only_cache(data_directory))) == sorted(FILES)
+    meeting.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        meeting.accept()
+    assert not [*Path("one").iterdir()]
 
 
 # What other people's plugins load.
