@@ -17,7 +17,7 @@ from benchmark.files import last_lines
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+    from benchmark.records import EpochRecord, TrialEvent, TrialKey, TrialRecord, TrialSpec
 
 # How often a plain line tells of work that is not training, in seconds.
 PLAIN_INTERVAL = 5.0
@@ -105,9 +105,10 @@ class TrainingDisplay:
     ) -> None:
         self._display = display
         self._verbose = verbose
-        self._epochs_left = {(spec.model, spec.seed): spec.protocol.epochs for spec in pending}
+        self._epochs_left = {spec.key: spec.protocol.epochs for spec in pending}
         self._total = sum(self._epochs_left.values())
         self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._at_work: set[TrialKey] = set()
         self._remarks: set[str] = set()
         if self._total:
             self._display.advance(TRAINING, 0, self._total)
@@ -115,6 +116,7 @@ class TrainingDisplay:
     def report(self, event: TrialEvent) -> None:
         """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""
         spec = event.spec
+        self._at_work.add(spec.key)
         self._remark(spec, event.warnings)
         if event.before:
             self._count(spec, event.before)
@@ -126,7 +128,8 @@ class TrainingDisplay:
             self._count(spec, [event.epoch])
             self._display.say(epoch_line(spec, event.epoch, self.seconds_left()))
         if event.record is not None:
-            self._epochs_left[spec.model, spec.seed] = 0
+            self._at_work.remove(spec.key)
+            self._epochs_left[spec.key] = 0
             self._remark(spec, remarks(event.record))
             if self._verbose and event.record.status != "completed":
                 for line in last_lines(spec.log_file, LOG_LINES):
@@ -143,16 +146,20 @@ class TrainingDisplay:
                 self._display.say(line)
 
     def _count(self, spec: TrialSpec, epochs: Sequence[EpochRecord]) -> None:
-        self._epochs_left[spec.model, spec.seed] = spec.protocol.epochs - epochs[-1].epoch
+        self._epochs_left[spec.key] = spec.protocol.epochs - epochs[-1].epoch
         self._seconds[spec.model] += [epoch.train_seconds + epoch.eval_seconds for epoch in epochs]
 
     def seconds_left(self) -> float:
-        """Each model's median epoch times its epochs left; other models' where it has had none."""
+        """Each model's median epoch times its epochs left, shared among the trials at work.
+
+        A model that has had no epoch is taken to be as fast as the others.
+        """
         medians = {model: statistics.median(seconds) for model, seconds in self._seconds.items()}
         overall = statistics.median(medians.values())
-        return sum(
+        left = sum(
             medians.get(model, overall) * epochs for (model, _), epochs in self._epochs_left.items()
         )
+        return left / len(self._at_work)
 
 
 def remarks(record: TrialRecord) -> list[str]:
