@@ -1,0 +1,117 @@
+"""What runs on a node of the cluster: one trial, in a process of its own as on any machine.
+
+Ray's process only looks after that one, so a model that crashes is a failed trial and not a lost
+task, and whatever limits a trial has are kept in the same way everywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from pydantic import BaseModel
+
+from benchmark.errors import CheckpointError
+from benchmark.records import TrialEvent, TrialSpec
+
+from ..processes.crew import Crew, Place
+from ..processes.guardian import Guardian
+from .folders import Changes, WatchedFolder, apply
+from .options import RayOptions
+
+
+class TrialOrder(BaseModel):
+    """What a node is to do. Which GPU ``cuda`` is, Ray has decided when it arrives."""
+
+    spec: TrialSpec
+    options: RayOptions
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """The files that an order needs, of which the node may have none.
+
+    ``folder`` is what is in the trial's folder, ``plugins`` the content of plugins' files.
+    """
+
+    folder: Changes
+    plugins: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a node sends as it happens: an event as JSON, and what has changed in the folder."""
+
+    event: str
+    changes: Changes
+
+
+def carry_out(order: str, luggage: Luggage) -> Iterator[Parcel]:
+    """Train a trial on this node; the last parcel has its record."""
+    wanted = TrialOrder.model_validate_json(order)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        spec = _settled(wanted.spec, luggage, Path(folder))
+        try:
+            yield from _train(spec, wanted.options, warning=None)
+        except CheckpointError as error:
+            # It began on a machine of another kind.
+            where, what = socket.gethostname(), str(error).replace(f"{spec.directory}/", "")
+            _empty(spec.directory)
+            yield from _train(spec, wanted.options, warning=f"begun anew on {where}: {what}")
+
+
+def _settled(spec: TrialSpec, luggage: Luggage, folder: Path) -> TrialSpec:
+    """The trial with places of this node in it, and the files there."""
+    directory = folder / "trial"
+    directory.mkdir()
+    apply(luggage.folder, directory)
+    plugins = [*spec.plugins]
+    for number, (path, content) in enumerate(luggage.plugins.items()):
+        file = folder / str(number) / Path(path).name
+        file.parent.mkdir()
+        file.write_bytes(content)
+        plugins[plugins.index(path)] = str(file)
+    return spec.model_copy(update={"directory": directory, "plugins": tuple(plugins)})
+
+
+def _empty(directory: Path) -> None:
+    shutil.rmtree(directory)
+    directory.mkdir()
+
+
+def _train(spec: TrialSpec, options: RayOptions, warning: str | None) -> Iterator[Parcel]:
+    watched = WatchedFolder(spec.directory)
+    # What was brought is known to whom it came from.
+    watched.changes()
+    events: deque[TrialEvent] = deque()
+    with Guardian() as guardian, Crew(options, guardian, events.append) as crew:
+        crew.start(spec, _place(spec, options))
+        while crew.workers:
+            for _, record in crew.ended():
+                warnings = (*record.warnings, *([warning] if warning else []))
+                record = record.model_copy(update={"warnings": warnings})
+                events.append(TrialEvent(spec=spec, record=record))
+            while events:
+                event = events.popleft().model_dump_json(by_alias=True)
+                yield Parcel(event, watched.changes())
+
+
+def _place(spec: TrialSpec, options: RayOptions) -> Place:
+    """The device that is the trial's here, and whether there is room for another beside it."""
+    if spec.device == "cuda":
+        # Ray shows its process no other GPU.
+        return Place("cuda:0", shared=options.gpus_for(spec.device) < 1)
+    return Place(spec.device, shared=options.num_cpus < _cores_of_this_node())
+
+
+def _cores_of_this_node() -> float:
+    here = ray.get_runtime_context().get_node_id()
+    (node,) = (node for node in ray.nodes() if node["NodeID"] == here)
+    cores: float = node["Resources"]["CPU"]
+    return cores

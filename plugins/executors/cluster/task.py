@@ -1,0 +1,118 @@
+"""A trial on the cluster: ordered, listened to, and ordered again where it was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import ray
+from ray import ObjectRefGenerator
+from ray.exceptions import RayTaskError
+
+from benchmark.errors import BenchmarkError
+from benchmark.findings import record_lost_trial
+from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+
+from .folders import WatchedFolder, apply
+from .node import Luggage, Parcel, TrialOrder, carry_out
+from .options import RayOptions
+from .request import Request
+
+# It is not for Ray to try again: only from here can a trial go on where it stopped. Its processes
+# are kept: what a trial does to its own process, it does not do to them.
+_CARRY_OUT = ray.remote(max_retries=0, max_calls=0)(carry_out)
+
+
+class Task:
+    """One trial. What it sends is put where it belongs, and ``report`` is called with its events.
+
+    ``plugins`` is the content of the plugins' files that were selected.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        options: RayOptions,
+        plugins: Mapping[str, bytes],
+        report: Callable[[TrialEvent], None],
+    ) -> None:
+        self._spec = spec
+        self._options = options
+        self._plugins = plugins
+        self._report = report
+        self._epochs: list[EpochRecord] = []
+        self._warnings: tuple[str, ...] = ()
+        self._losses: list[str] = []
+        self._started: float | None = None
+
+    def order(self, request: Request) -> ObjectRefGenerator:
+        """Have it carried out on some node, from where it has come to; returns what it sends."""
+        spec = self._spec
+        order = TrialOrder(spec=spec, options=self._options)
+        luggage = Luggage(WatchedFolder(spec.directory).changes(), self._plugins)
+        placed = _CARRY_OUT.options(
+            name=f"{spec.model}, seed {spec.seed}",
+            num_cpus=request.num_cpus,
+            num_gpus=request.num_gpus,
+            memory=request.memory or None,
+            # Trials on one node disturb each other more than any distance does.
+            scheduling_strategy="SPREAD",
+        )
+        return placed.remote(order.model_dump_json(), luggage)
+
+    def take(self, parcel: Parcel) -> TrialRecord | None:
+        """Unpack what a node sent; returns the trial's record once it is there."""
+        apply(parcel.changes, self._spec.directory)
+        event = TrialEvent.model_validate_json(parcel.event)
+        if event.record is not None:
+            warnings = (*event.record.warnings, *self._remarks)
+            return event.record.model_copy(update={"warnings": warnings})
+        self._started = self._started or time.monotonic()
+        self._epochs = [*self._epochs, event.epoch] if event.epoch else [*event.before]
+        self._warnings = (*event.warnings, *self._remarks)
+        self._report(event.model_copy(update={"spec": self._spec, "warnings": self._warnings}))
+        return None
+
+    def lose(self, error: Exception) -> TrialRecord | None:
+        """Note that the task has ended without a record; returns one if this was once too often.
+
+        Raises an error that is a bug of ours.
+        """
+        if isinstance(error, RayTaskError) and not isinstance(error, BenchmarkError):
+            raise error
+        self._losses.append(f"{_cause(error)}, {self._place}")
+        if len(self._losses) <= self._options.max_retries:
+            return None
+        return self._lost_record("failed", f"{self._remarks[0]}, and not again")
+
+    def interrupted(self) -> TrialRecord | None:
+        """The record of a trial that is interrupted; None if it has not begun."""
+        return self._lost_record("interrupted", self._place) if self._started else None
+
+    def _lost_record(self, status: Status, reason: str) -> TrialRecord:
+        return record_lost_trial(
+            self._spec,
+            status=status,
+            reason=reason,
+            epochs=self._epochs,
+            warnings=self._warnings,
+            total_seconds=time.monotonic() - (self._started or time.monotonic()),
+        )
+
+    @property
+    def _place(self) -> str:
+        return f"in epoch {len(self._epochs) + 1} of {self._spec.protocol.epochs}"
+
+    @property
+    def _remarks(self) -> tuple[str, ...]:
+        if not self._losses:
+            return ()
+        times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
+        return (f"its task was lost {times} and ordered again: {'; '.join(self._losses)}",)
+
+
+def _cause(error: Exception) -> str:
+    """Why a task ended without a record: the error's own text is several lines long."""
+    if isinstance(error, BenchmarkError):
+        return str(error)
+    return type(error).__name__

@@ -1,0 +1,97 @@
+"""A plugin whose trials write down, in one file for all, when which of them did what.
+
+It imports nothing of the tests: on a node there is no more of it than this file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark import Callback, ModelEntry, hookimpl
+from benchmark.records import EpochRecord, TrialSpec
+
+NOTES = "notes.jsonl"
+PAUSE_SECONDS = 0.4
+
+
+class Steady(nn.Module):
+    """Works, and draws from the generator."""
+
+    def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(math.prod(input_shape), num_classes)
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.dense(self.dropout(pixels.flatten(1)))
+
+
+class Crashes(Steady):
+    """Takes its process with it."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        ctypes.string_at(0)
+        return super().forward(pixels)
+
+
+@hookimpl
+def benchmark_models() -> Iterator[ModelEntry]:
+    yield ModelEntry("steady", Steady)
+    yield ModelEntry("slow", Steady)
+    yield ModelEntry("crashes", Crashes)
+
+
+@hookimpl
+def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
+    yield Notes(trial)
+
+
+class Notes(Callback):
+    """Notes a trial's start, its epochs and its end."""
+
+    def __init__(self, trial: TrialSpec) -> None:
+        self.trial = trial
+
+    def note(self, event: str, **more: Any) -> None:
+        line = {
+            "event": event,
+            "model": self.trial.model,
+            "seed": self.trial.seed,
+            "time": time.time(),
+            "process": os.getpid(),
+            "parent": os.getppid(),
+            "threads": torch.get_num_threads(),
+            **more,
+        }
+        # Short enough to be written at once.
+        with (self.trial.data_directory / NOTES).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def on_trial_start(self, model: torch.nn.Module) -> None:
+        self.note("start")
+
+    def on_epoch_end(self, epoch: EpochRecord) -> None:
+        self.note("epoch", epoch=epoch.epoch)
+        if self.trial.model == "slow":
+            time.sleep(PAUSE_SECONDS)
+
+    def on_trial_end(self, record: Any) -> None:
+        self.note("end")
+        (self.trial.directory / "mine").mkdir()
+        (self.trial.directory / "mine" / "note.txt").write_text("from far away")
+
+
+def read_notes(data_directory: Path) -> list[dict[str, Any]]:
+    """What has been written down so far."""
+    file = data_directory / NOTES
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -1,0 +1,394 @@
+"""Runs on a cluster: three nodes of Ray on this machine, with a GPU each that is only pretended."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import observed
+from tests.conftest import CommandLine, only_error
+
+pytest.importorskip("ray")
+
+EPOCHS = 4
+PATIENCE_SECONDS = 30
+CONFIG = f"""
+name: far
+dataset: {{name: synthetic, train_images: 64, test_images: 20, size: 8}}
+models: [steady]
+epochs: {EPOCHS}
+batch_size: 16
+precision: fp32
+device: cpu
+"""
+ON_GPUS = ("--set", "executor.num_gpus=1")
+
+
+class Cluster:
+    """The nodes' side: its address, and the process of each node's raylet, the head's first."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.address = ""
+        self.raylets: list[int] = []
+        self._listen()
+
+    def tell(self, command: str) -> None:
+        """Add a node (``add {}``, with what it has) or kill one (``kill 2``)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        self._listen()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        state = json.loads(self._process.stdout.readline())
+        self.address, self.raylets = state["address"], state["raylets"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes, each with two cores and a GPU, that let in who has their token."""
+    log = tmp_path_factory.mktemp("cluster") / "log.txt"
+    with pytest.MonkeyPatch.context() as environment, log.open("w") as errors:
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.setenv("RAY_AUTH_TOKEN", "a token of the tests")
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster_process"],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process:
+            yield Cluster(process)
+
+
+@dataclass
+class Driver:
+    """The command line in a process of its own, for a cluster."""
+
+    address: str
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        Path("far.yaml").write_text(CONFIG)
+        run = ("run", "far.yaml", "-p", observed.__file__)
+        on_cluster = ("--executor", "ray", "--set", f"executor.address={self.address}")
+        return subprocess.Popen(
+            [sys.executable, "-m", "benchmark", *run, *on_cluster, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, said = process.communicate()
+        return process.returncode, out, said
+
+
+@pytest.fixture
+def driver(cluster: Cluster) -> Driver:
+    """The command line, for the three nodes."""
+    return Driver(cluster.address)
+
+
+@pytest.fixture(autouse=True)
+def data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place of the test's own, where its trials write down what they do."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", str(folder))
+    return folder
+
+
+def folder(model: str, seed: int = 0, out: str = "runs") -> Path:
+    (run,) = Path(out).glob("far-*")
+    return run / "trials" / model / f"seed-{seed}"
+
+
+def record(model: str, seed: int = 0, out: str = "runs") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder(model, seed, out) / "trial.json").read_text())
+    return content
+
+
+def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
+    not_compared = ("train_seconds", "eval_seconds", "timed")
+    return [
+        {key: value for key, value in epoch.items() if key not in not_compared}
+        for epoch in found["epochs"]
+    ]
+
+
+def assert_equal_local(benchmark: CommandLine, model: str, seeds: int) -> None:
+    """Train the same on this machine, with as many threads, and compare."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OMP_NUM_THREADS", "1")
+        trials = ("-m", model, "--seeds", str(seeds), "--executor", "local", "--out", "local")
+        assert benchmark("run", "far.yaml", "-p", observed.__file__, *trials).code == 0
+    for seed in range(seeds):
+        far, here = record(model, seed), record(model, seed, "local")
+        assert far["status"] == here["status"] == "completed"
+        assert figures(far) == figures(here)
+        assert far["correct"] == here["correct"]
+
+
+def most_at_a_time(notes: Sequence[dict[str, Any]]) -> int:
+    """How many trials ran at the same time."""
+    changes = [(note["time"], {"start": 1, "end": -1}.get(note["event"], 0)) for note in notes]
+    at_work = most = 0
+    for _, change in sorted(changes):
+        at_work += change
+        most = max(most, at_work)
+    return most
+
+
+def test_trials_take_no_more_than_there_is_and_have_the_figures_they_have_here(
+    cluster: Cluster, driver: Driver, benchmark: CommandLine, data_directory: Path
+) -> None:
+    trials = 6
+    code, out, said = driver.run(*ON_GPUS, "--seeds", str(trials))
+    assert code == 0, said
+    assert re.search(r"^steady .* 6/6 ok$", out, re.M)
+    notes = observed.read_notes(data_directory)
+    assert Counter(note["event"] for note in notes) == {
+        "start": trials,
+        "epoch": trials * EPOCHS,
+        "end": trials,
+    }
+    assert {note["threads"] for note in notes} == {1}
+    assert 1 < most_at_a_time(notes) <= len(cluster.raylets)
+    assert_equal_local(benchmark, "steady", trials)
+    for seed in range(trials):
+        assert sorted(str(file.relative_to(folder("steady", seed))) for file in files(seed)) == [
+            "history.jsonl",
+            "log.txt",
+            "mine/note.txt",
+            "trial.json",
+        ]
+
+
+def files(seed: int) -> list[Path]:
+    return [path for path in folder("steady", seed).rglob("*") if path.is_file()]
+
+
+def wait_for_epoch(data_directory: Path, epoch: int, trials: int) -> list[dict[str, Any]]:
+    """Wait until so many trials have come so far; returns what each noted of it."""
+    while True:
+        notes = [note for note in observed.read_notes(data_directory) if note.get("epoch") == epoch]
+        if len(notes) >= trials:
+            return notes
+        time.sleep(0.05)
+
+
+def parent_of(process: int) -> int:
+    """The number of a process's parent."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("victim", ["node", "task"])
+def test_what_is_killed_is_ordered_again_and_costs_an_epoch_at_most(
+    cluster: Cluster,
+    driver: Driver,
+    benchmark: CommandLine,
+    data_directory: Path,
+    victim: str,
+) -> None:
+    run = driver.start(*ON_GPUS, "-m", "slow", "--seeds", "3")
+    raylets = {
+        parent_of(note["parent"]): note for note in wait_for_epoch(data_directory, 2, trials=3)
+    }
+    # Not the head: without it there is no cluster.
+    number = next(i for i, raylet in enumerate(cluster.raylets) if i and raylet in raylets)
+    killed = raylets[cluster.raylets[number]]
+    if victim == "node":
+        cluster.tell(f"kill {number}")
+        cluster.tell("add {}")
+    else:
+        os.kill(killed["parent"], signal.SIGKILL)
+    out, said = run.communicate()
+    assert run.returncode == 0, said
+    assert re.search(r"^slow .* 3/3 ok$", out, re.M)
+    for seed in range(3):
+        notes = [note for note in observed.read_notes(data_directory) if note["seed"] == seed]
+        epochs = [note["epoch"] for note in notes if note["event"] == "epoch"]
+        assert len(epochs) - EPOCHS in ({0, 1} if seed == killed["seed"] else {0})
+        assert record("slow", seed)["resumed"] == int(seed == killed["seed"])
+    *_, warning = record("slow", killed["seed"])["warnings"]
+    cause = {"node": "NodeDiedError", "task": "WorkerCrashedError"}[victim]
+    assert re.fullmatch(
+        rf"its task was lost once and ordered again: {cause}, in epoch \d of 4", warning
+    )
+    assert f"slow, seed {killed['seed']}: {warning}" in said
+    assert_equal_local(benchmark, "slow", 3)
+
+
+def assert_are_gone(processes: Sequence[int]) -> None:
+    """Processes end soon; a busy machine may need a while."""
+    left = set(processes)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while left and time.monotonic() < until:
+        left = {process for process in left if Path(f"/proc/{process}").exists()}
+        time.sleep(0.1)
+    assert not left
+
+
+def test_a_driver_that_is_killed_is_started_again_and_goes_on(
+    driver: Driver, benchmark: CommandLine, data_directory: Path
+) -> None:
+    run = driver.start(*ON_GPUS, "-m", "slow")
+    (note,) = wait_for_epoch(data_directory, 2, trials=1)
+    run.kill()
+    run.communicate()
+    assert_are_gone([note["process"]])
+    code, _, said = driver.run(*ON_GPUS, "-m", "slow")
+    assert code == 0, said
+    assert re.search(r"benchmark: slow, seed 0: goes on after epoch [23] of 4", said)
+    epochs = [note for note in observed.read_notes(data_directory) if note["event"] == "epoch"]
+    assert len(epochs) - EPOCHS in {0, 1}
+    assert_equal_local(benchmark, "slow", 1)
+
+
+def test_ctrl_c_ends_the_trials_and_on_another_kind_of_machine_they_begin_anew(
+    driver: Driver, data_directory: Path
+) -> None:
+    run = driver.start("-m", "slow", "--seeds", "2")
+    notes = wait_for_epoch(data_directory, 2, trials=2)
+    run.send_signal(signal.SIGINT)
+    out, said = run.communicate()
+    assert run.returncode == 130, said
+    assert re.search(r"^slow .* interrupted$", out, re.M)
+    assert_are_gone([note["process"] for note in notes])
+    for seed in range(2):
+        assert record("slow", seed)["status"] == "interrupted"
+        assert re.fullmatch(r"in epoch \d of 4", record("slow", seed)["reason"])
+    code, _, said = driver.run("-m", "slow", "--seeds", "2", "--set", "executor.num_cpus=2")
+    assert code == 0, said
+    for seed in range(2):
+        found = record("slow", seed)
+        assert (found["status"], found["resumed"]) == ("completed", 0)
+        *_, warning = found["warnings"]
+        assert re.fullmatch(
+            r"begun anew on \S+: checkpoint.pt: the training cannot go on as it began: "
+            r"threads was 1, is 2; put it back as it was, or start over with --fresh",
+            warning,
+        )
+    assert {note["threads"] for note in observed.read_notes(data_directory)} == {1, 2}
+
+
+def test_a_model_that_crashes_is_a_row_and_no_lost_task(driver: Driver) -> None:
+    code, out, said = driver.run("-m", "crashes", "-v")
+    assert code == 1
+    assert re.search(r"^crashes .* failed$", out, re.M)
+    found = record("crashes")
+    assert found["reason"] == "its process was ended by SIGSEGV, in epoch 1 of 4"
+    assert "Fatal Python error: Segmentation fault" in (folder("crashes") / "log.txt").read_text()
+    assert re.search(r'^      File ".*/observed.py", line \d+ in forward$', said, re.M)
+
+
+def test_a_node_with_another_version_of_a_plugin_refuses_its_trials(
+    cluster: Cluster, driver: Driver, tmp_path: Path
+) -> None:
+    for version in ("1.2", "1.3"):
+        install(tmp_path / version, version)
+    # The only node that has room for three.
+    here = {"num_cpus": 3, "env_vars": {"PYTHONPATH": str(tmp_path / "1.2")}}
+    cluster.tell(f"add {json.dumps(here)}")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(tmp_path / "1.3"))
+        code, out, _ = driver.run("--set", "executor.num_cpus=3", "--set", "executor.max_retries=0")
+    cluster.tell(f"kill {len(cluster.raylets) - 1}")
+    assert code == 1
+    assert re.search(r"^steady .* failed$", out, re.M)
+    assert re.fullmatch(
+        r"\S+ has not the plugins that the run began with: theirs \(theirs 1\.3\), source \w+ is "
+        r"theirs \(theirs 1\.2\), source \w+",
+        record("steady")["reason"],
+    )
+
+
+PLUGIN = """
+import benchmark
+
+@benchmark.hookimpl
+def benchmark_models():
+    return []
+"""
+
+
+def install(site: Path, version: str) -> None:
+    """Install a distribution with a plugin into a folder."""
+    information = site / f"theirs-{version}.dist-info"
+    information.mkdir(parents=True)
+    metadata = f"Metadata-Version: 2.1\nName: theirs\nVersion: {version}\n"
+    (information / "METADATA").write_text(metadata)
+    (information / "entry_points.txt").write_text("[benchmark]\ntheirs = theirs\n")
+    (site / "theirs.py").write_text(f"# {version}\n{PLUGIN}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("address=ray://127.0.0.1:10001", "is for Ray's client, which cannot send"),
+        ("address=127.0.0.1:1", r"nothing answers at 127.0.0.1:1 \(Connection.*give HOST:PORT"),
+        ("address=somewhere:far", r"nothing answers at somewhere:far \(ValueError: .*"),
+        ("num_gpus=2", "executor.num_gpus: .* less than or equal to 1, got 2"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_one_line(
+    benchmark: CommandLine, setting: str, complaint: str
+) -> None:
+    Path("far.yaml").write_text(CONFIG)
+    chosen = ("--executor", "ray", "--set", f"executor.{setting}")
+    refused = benchmark("run", "far.yaml", "-p", observed.__file__, *chosen)
+    assert re.search(complaint, only_error(refused))
+    assert not Path("runs").exists()
+
+
+def test_a_driver_without_the_token_is_refused(driver: Driver) -> None:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_TOKEN", "another token")
+        code, out, said = driver.run()
+    assert (code, out) == (2, "")
+    # Before it Ray says, as often as it tries, that it was refused.
+    *tries, line = said.splitlines()
+    assert all("Authentication token is missing or incorrect" in one for one in tries)
+    assert re.match(r"benchmark: error: no cluster can be had at \S+: \w+: .*token", line)
+    assert not Path("runs").exists()
+
+
+def test_without_ray_it_is_told_what_to_install(
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    Path("far.yaml").write_text(CONFIG)
+    refused = benchmark("run", "far.yaml", "-m", "separable_cnn", "--executor", "ray")
+    assert "the executor 'ray' needs Ray: pip install 'benchmark[ray]'" in only_error(refused)
+
+
+def test_a_request_that_no_node_can_meet_is_refused_before_the_first_trial(
+    driver: Driver, data_directory: Path
+) -> None:
+    code, out, said = driver.run("--set", "executor.num_cpus=3")
+    assert (code, out) == (2, "")
+    assert re.search(
+        r"^benchmark: error: no node of the cluster has room for a trial of 3 CPUs, 0 GPUs: they "
+        r"have 2 CPUs, 1 GPUs, .* GiB; ask for less with executor.num_cpus, .*$",
+        said.splitlines()[-1],
+    )
+    assert not observed.read_notes(data_directory)
+    assert not Path("runs").exists()
