@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from benchmark.catalog import Catalog
 from benchmark.errors import BenchmarkError, CheckpointError
-from benchmark.records import TrialKey, TrialRecord, TrialSpec
+from benchmark.records import Status, TrialKey, TrialSpec
 from benchmark.store import RunDirectory, UnreadableError
 from benchmark.training.checkpoint import checkpoint_files
 from benchmark.trial import trial_checkpoints
@@ -17,20 +17,20 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Continuation:
-    """Which of a run's trials stand, and which are to be trained.
+    """Which of a run's trials stand, and with what status, and which are to be trained.
 
     Of the ``pending`` some are ``resumed`` from a checkpoint, and some ``retried`` though they
     failed before.
     """
 
-    kept: tuple[TrialRecord, ...]
+    kept: Mapping[TrialKey, Status]
     pending: tuple[TrialSpec, ...]
     resumed: frozenset[TrialKey]
     retried: frozenset[TrialKey]
 
     def __str__(self) -> str:
         """What becomes of the trials, in numbers."""
-        completed = sum(record.status == "completed" for record in self.kept)
+        completed = [*self.kept.values()].count("completed")
         failed = len(self.kept) - completed
         parts = [f"{completed} of {len(self.kept) + len(self.pending)} trials completed earlier"]
         if failed:
@@ -60,23 +60,22 @@ def continue_run(
     """
     _refuse_other_devices(directory, specs, fresh)
     if fresh:
-        return Continuation((), tuple(specs), frozenset(), frozenset())
-    earlier = _earlier_records(directory, specs, warn)
-    kept = [record for record in earlier if record.status == "completed" or not retry_failed]
-    done = {record.key for record in kept}
-    pending = tuple(spec for spec in specs if spec.key not in done)
-    retried = frozenset({record.key for record in earlier} - done)
+        return Continuation({}, tuple(specs), frozenset(), frozenset())
+    earlier = _earlier_statuses(directory, specs, warn)
+    kept = {key: earlier[key] for key in earlier if earlier[key] == "completed" or not retry_failed}
+    pending = tuple(spec for spec in specs if spec.key not in kept)
+    retried = frozenset(earlier.keys() - kept.keys())
     resumed = _resumable(pending, retried, catalog, is_remote, warn)
-    continuation = Continuation(tuple(kept), pending, resumed, retried)
+    continuation = Continuation(kept, pending, resumed, retried)
     if earlier or resumed:
         warn(str(continuation))
     return continuation
 
 
-def _earlier_records(
+def _earlier_statuses(
     directory: RunDirectory, specs: Sequence[TrialSpec], warn: Warn
-) -> list[TrialRecord]:
-    records = []
+) -> dict[TrialKey, Status]:
+    statuses: dict[TrialKey, Status] = {}
     for spec in specs:
         try:
             record = directory.read_record(spec.model, spec.seed)
@@ -85,15 +84,15 @@ def _earlier_records(
             continue
         if not record or record.status == "interrupted" or record.protocol != spec.protocol.hash:
             continue
-        records.append(record)
-    return records
+        statuses[spec.key] = record.status
+    return statuses
 
 
 def _refuse_other_devices(directory: RunDirectory, specs: Sequence[TrialSpec], fresh: bool) -> None:
     """Raise BenchmarkError if the run would show results of two kinds of device in one table."""
     replaced = {spec.key for spec in specs} if fresh else set()
     device = specs[0].device
-    for record in directory.read_records(specs[0].protocol.hash)[0]:
+    for record in directory.read_records(specs[0].protocol.hash, complain=lambda line: None):
         if record.key in replaced:
             continue
         if _device_type(record.device) != _device_type(device):

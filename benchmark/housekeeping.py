@@ -84,7 +84,8 @@ def _state(path: Path) -> RunState:
     except UnreadableError:
         trials, completed, state = 0, 0, "unreadable"
     else:
-        records, _ = directory.read_records(description.protocol.hash)
+        # What cannot be read counts as not there.
+        records = directory.read_records(description.protocol.hash, complain=lambda line: None)
         statuses = [record.status for record in records]
         trials, completed = len(description.trials), statuses.count("completed")
         state = _judge(statuses, trials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,9 @@ from benchmark.records import (
     Machine,
     ModelRecord,
     Protocol,
+    Status,
     TrialEvent,
+    TrialKey,
     TrialRecord,
     TrialSpec,
 )
@@ -48,9 +50,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The records of a run's trials, earlier ones among them, and whether it was interrupted."""
+    """What became of a run's trials, earlier ones among them, and whether it was interrupted."""
 
-    records: tuple[TrialRecord, ...]
+    statuses: Mapping[TrialKey, Status]
     interrupted: bool
 
 
@@ -148,19 +150,19 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     run.lock.acquire()
     _lay_out(run)
     specs = {spec.key: spec for spec in pending}
-    records = [*run.continuation.kept]
+    statuses = dict(run.continuation.kept)
     interrupted = False
     try:
         with closing(_until_closed(trials)) as ended:
             for record in ended:
                 directory.write_record(record)
-                _remove_needless_checkpoints(directory, record)
-                records.append(record)
+                _remove_needless_checkpoints(directory, record.key, record.status)
+                statuses[record.key] = record.status
                 report(TrialEvent(spec=specs[record.key], record=record))
                 interrupted |= record.status == "interrupted"
     except KeyboardInterrupt:
         interrupted = True
-    return Outcome(tuple(records), interrupted)
+    return Outcome(statuses, interrupted)
 
 
 def _lay_out(run: Run) -> None:
@@ -170,9 +172,9 @@ def _lay_out(run: Run) -> None:
     for spec in run.continuation.pending:
         goes_on = spec.key in run.continuation.resumed
         run.directory.start_trial(spec.model, spec.seed, keep=goes_on)
-    for record in run.continuation.kept:
+    for key, status in run.continuation.kept.items():
         # Left by a kill between writing the record and removing them.
-        _remove_needless_checkpoints(run.directory, record)
+        _remove_needless_checkpoints(run.directory, key, status)
 
 
 def _until_closed(trials: Iterator[TrialRecord]) -> Generator[TrialRecord, None, None]:
@@ -180,10 +182,10 @@ def _until_closed(trials: Iterator[TrialRecord]) -> Generator[TrialRecord, None,
     yield from trials
 
 
-def _remove_needless_checkpoints(directory: RunDirectory, record: TrialRecord) -> None:
+def _remove_needless_checkpoints(directory: RunDirectory, key: TrialKey, status: Status) -> None:
     """Remove a completed trial's; one that did not complete may be tried again."""
-    if record.status == "completed":
-        remove_checkpoints(directory.trial_directory(record.model.name, record.seed))
+    if status == "completed":
+        remove_checkpoints(directory.trial_directory(*key))
 
 
 def _origin(offer: Offer[ModelEntry]) -> ModelRecord:

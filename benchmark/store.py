@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
 HISTORY_FILE = "history.jsonl"
 CHECKSUM = "checksum"
+SEAL = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')
 
 
 class RunDescription(BaseModel):
@@ -76,7 +78,11 @@ class RunDirectory:
         """Write what is run, adding to the trials that earlier commands asked for."""
         trials = dict.fromkeys([*self._earlier_trials(), *description.trials])
         content = description.model_copy(update={"trials": tuple(trials)}).model_dump(mode="json")
-        self._write(self.path / RUN_FILE, {"schema": SCHEMA, **content})
+        checked = {"schema": SCHEMA, **content}
+        checked[CHECKSUM] = _checksum(checked)
+        # For people, too.
+        text = json.dumps(checked, indent=1, allow_nan=False) + "\n"
+        self._write(self.path / RUN_FILE, text.encode("utf-8"))
 
     def _earlier_trials(self) -> tuple[tuple[str, int], ...]:
         try:
@@ -96,37 +102,45 @@ class RunDirectory:
         if not file.is_file():
             raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
         try:
-            return RunDescription.model_validate_json(json.dumps(_read(file)))
+            return RunDescription.model_validate_json(json.dumps(_checked(_read(file))))
         except ValidationError as error:
             raise UnreadableError(_first_fault(error)) from error
 
     def write_record(self, record: TrialRecord) -> None:
         """Write a trial's record; a crash leaves the old one or the new one."""
         folder = self.trial_directory(record.model.name, record.seed)
-        self._write(folder / RECORD_FILE, record.model_dump(mode="json", by_alias=True))
+        sealed = _sealed(record.model_dump(mode="json", by_alias=True))
+        self._write(folder / RECORD_FILE, sealed)
 
     def read_record(self, model: str, seed: int) -> TrialRecord | None:
         """Read one record, None where there is none; raises UnreadableError."""
         file = self.trial_directory(model, seed) / RECORD_FILE
         return self._record(file) if file.exists() else None
 
-    def read_records(self, protocol: str | None) -> tuple[list[TrialRecord], list[str]]:
+    def read_records(
+        self, protocol: str | None, complain: Callable[[str], None], models: Iterable[str] = ()
+    ) -> Iterator[TrialRecord]:
         """Read the records made under the protocol of that hash (None: under the first record's).
 
-        Those that cannot be read are named, each in a line, and left out.
+        They come one at a time, model by model, ``models`` first and the others by name. Those
+        that cannot be read are left out, and ``complain`` is told of each in a line.
         """
-        records: list[TrialRecord] = []
-        complaints = []
-        for file in sorted(self.path.glob(f"trials/*/seed-*/{RECORD_FILE}"), key=_model_and_seed):
-            try:
-                record = self._record(file)
-                protocol = protocol or record.protocol
-                if record.protocol != protocol:
-                    raise UnreadableError("it was made under another protocol")
-                records.append(record)
-            except UnreadableError as error:
-                complaints.append(f"{file} is left out: {error}")
-        return records, complaints
+        for folder in self._model_folders(models):
+            for file in sorted(folder.glob(f"seed-*/{RECORD_FILE}"), key=_seed):
+                try:
+                    record = self._record(file)
+                    protocol = protocol or record.protocol
+                    if record.protocol != protocol:
+                        raise UnreadableError("it was made under another protocol")
+                except UnreadableError as error:
+                    complain(f"{file} is left out: {error}")
+                else:
+                    yield record
+
+    def _model_folders(self, models: Iterable[str]) -> list[Path]:
+        places = {model: place for place, model in enumerate(dict.fromkeys(models))}
+        folders = sorted(self.path.glob("trials/*"))
+        return sorted(folders, key=lambda folder: places.get(folder.name, len(places)))
 
     def start_trial(self, model: str, seed: int, *, keep: bool) -> None:
         """Make a trial's folder, empty of an earlier attempt unless that one is to go on."""
@@ -161,9 +175,13 @@ class RunDirectory:
             lines.write(epoch.model_dump_json() + "\n")
 
     def _record(self, file: Path) -> TrialRecord:
+        data = _read(file)
+        if not _is_sealed(data):
+            _checked(data)
         try:
-            record = TrialRecord.model_validate_json(json.dumps(_read(file)))
+            record = TrialRecord.model_validate_json(data)
         except ValidationError as error:
+            _checked(data)
             raise UnreadableError(_first_fault(error)) from error
         if self.trial_directory(record.model.name, record.seed) != file.parent:
             raise UnreadableError(
@@ -171,12 +189,10 @@ class RunDirectory:
             )
         return record
 
-    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
-        checked = {**content, CHECKSUM: _checksum(content)}
-        text = json.dumps(checked, indent=1, allow_nan=False) + "\n"
+    def _write(self, file: Path, data: bytes) -> None:
         with _disk_faults(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, text.encode("utf-8"))
+            write_atomically(file, data)
 
 
 @contextmanager
@@ -187,11 +203,17 @@ def _disk_faults(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> bytes:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return file.read_bytes()
     except OSError as error:
         raise UnreadableError(f"it cannot be read: {error.strerror}") from error
+
+
+def _checked(data: bytes) -> dict[str, Any]:
+    """What a file says; raises UnreadableError where it is not as it was written."""
+    try:
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise UnreadableError("it is cut short or damaged: not JSON") from error
     if not isinstance(content, dict):
@@ -210,9 +232,32 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def _model_and_seed(file: Path) -> tuple[str, int]:
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    """The content in the form that its checksum is of, and that checksum before it.
+
+    Whoever reads it can compare without writing it all again: a table of thousands of trials
+    would take three times as long.
+    """
+    canonical = canonical_json(content)
+    return b'{"%s":"%s",%s\n' % (
+        CHECKSUM.encode(),
+        hashlib.sha256(canonical).hexdigest().encode(),
+        canonical.removeprefix(b"{"),
+    )
+
+
+def _is_sealed(data: bytes) -> bool:
+    """Whether a file is in that form, and as it was written."""
+    found = SEAL.match(data)
+    if found is None:
+        return False
+    canonical = b"{" + data[found.end() :].removesuffix(b"\n")
+    return hashlib.sha256(canonical).hexdigest().encode() == found[1]
+
+
+def _seed(file: Path) -> int:
     seed = file.parent.name.removeprefix("seed-")
-    return file.parent.parent.name, int(seed) if seed.isdecimal() else -1
+    return int(seed) if seed.isdecimal() else -1
 
 
 def _first_fault(error: ValidationError) -> str:

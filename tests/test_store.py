@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import files
+from benchmark import files, store
 from benchmark.catalog import load_catalog
 from benchmark.config import find_document, load_config
 from benchmark.errors import StoreError
@@ -72,7 +72,8 @@ def test_the_layout_is_the_documented_one(run: RunDirectory) -> None:
 
 
 def test_what_is_written_is_read(run: RunDirectory) -> None:
-    records, complaints = run.read_records(PROTOCOL.hash)
+    complaints: list[str] = []
+    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
     assert records == [make_record("alpha", 0), make_record("alpha", 1), failed_record("beta", 0)]
     assert complaints == []
     assert run.read_description().protocol == PROTOCOL
@@ -83,11 +84,11 @@ def cut_short(text: str) -> str:
 
 
 def newer(text: str) -> str:
-    return text.replace('"schema": 1', '"schema": 2')
+    return text.replace('"schema":1', '"schema":2')
 
 
 def better(text: str) -> str:
-    return text.replace('"test_accuracy": 0.5', '"test_accuracy": 0.9')
+    return text.replace('"test_accuracy":0.5', '"test_accuracy":0.9')
 
 
 def of_another_trial(text: str) -> str:
@@ -117,6 +118,56 @@ def test_a_damaged_record_is_named_and_the_rest_is_shown(
     assert [row["seeds"] for row in json.loads(result.out)] == [[1], []]
 
 
+def test_the_layout_of_a_record_does_not_matter(run: RunDirectory) -> None:
+    for file in run.path.rglob("trial.json"):
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps(dict(reversed(content.items())), indent=4))
+    complaints: list[str] = []
+    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
+    assert records == [make_record("alpha", 0), make_record("alpha", 1), failed_record("beta", 0)]
+    assert not complaints
+
+
+def test_a_record_that_a_newer_version_wrote_is_named(run: RunDirectory) -> None:
+    content = json.loads(record_file(run).read_text())
+    del content["checksum"]
+    record_file(run).write_bytes(store._sealed({**content, "schema": 2}))
+    complaints: list[str] = []
+    assert len([*run.read_records(None, complaints.append)]) == 2
+    assert "it was written by a newer version (schema 2, this one reads up to 1)" in complaints[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_flipped_byte_of_a_record_goes_unnoticed(data: st.DataObject) -> None:
+    record = make_record("alpha", 0)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder))
+        run.write_record(record)
+        content = bytearray(record_file(run).read_bytes())
+        position = data.draw(st.integers(0, len(content) - 1))
+        content[position] ^= data.draw(st.integers(1, 255))
+        record_file(run).write_bytes(content)
+        complaints: list[str] = []
+        found = [*run.read_records(PROTOCOL.hash, complaints.append)]
+        # One space is as good as another.
+        assert (
+            found == [record] if json_of(bytes(content)) == json_of(sealed(record)) else complaints
+        )
+        assert len(found) + len(complaints) == 1
+
+
+def sealed(record: TrialRecord) -> bytes:
+    return store._sealed(record.model_dump(mode="json", by_alias=True))
+
+
+def json_of(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
 def test_bytes_that_are_no_text_are_named(benchmark: CommandLine, run: RunDirectory) -> None:
     record_file(run).write_bytes(b"\xff\xfe\x00")
     assert "not JSON" in benchmark("table", str(run.path)).err
@@ -124,14 +175,16 @@ def test_bytes_that_are_no_text_are_named(benchmark: CommandLine, run: RunDirect
 
 def test_a_record_moved_to_another_trials_place_is_named(run: RunDirectory) -> None:
     record_file(run, "alpha", 1).write_bytes(record_file(run, "alpha", 0).read_bytes())
-    _, complaints = run.read_records(None)
+    complaints: list[str] = []
+    assert [*run.read_records(None, complaints.append)]
     assert len(complaints) == 1
     assert "it is the record of another trial (alpha, seed 0)" in complaints[0]
 
 
 def test_a_record_of_another_protocol_is_named(run: RunDirectory) -> None:
     run.write_record(make_record("alpha", 7, protocol="0" * 64))
-    records, complaints = run.read_records(PROTOCOL.hash)
+    complaints: list[str] = []
+    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
     assert len(records) == 3
     assert complaints[0].endswith("it was made under another protocol")
 
@@ -153,7 +206,8 @@ def test_a_damaged_description_is_named_and_the_records_are_shown(
 
 def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
     write_anew(record_file(run), run, energy_joules=3.5)
-    records, complaints = run.read_records(None)
+    complaints: list[str] = []
+    records = [*run.read_records(None, complaints.append)]
     assert (len(records), complaints) == (3, [])
 
 
@@ -169,7 +223,8 @@ def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
 )
 def test_records_are_validated(run: RunDirectory, change: dict[str, Any]) -> None:
     write_anew(record_file(run), run, **change)
-    records, complaints = run.read_records(None)
+    complaints: list[str] = []
+    records = [*run.read_records(None, complaints.append)]
     assert len(records) == 2
     assert next(iter(change)) in complaints[0]
 
@@ -178,7 +233,9 @@ def write_anew(file: Path, run: RunDirectory, **change: Any) -> None:
     """Change a file as somebody would who knows how the checksum is made."""
     content = json.loads(file.read_text())
     del content["checksum"]
-    run._write(file, {**content, **change})
+    content |= change
+    text = json.dumps({**content, "checksum": store._checksum(content)})
+    file.write_text(text)
 
 
 @pytest.mark.parametrize(

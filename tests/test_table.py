@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from benchmark import Column
 from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.catalog import load_catalog
 from benchmark.config import find_document, load_config
-from benchmark.report.caption import write_caption
-from benchmark.report.table import render, sort_summaries
+from benchmark.report import table
+from benchmark.report.caption import Coverage, write_caption
 from benchmark.store import RunDescription
 from tests.made_records import PROTOCOL, failed_record, make_record, make_summary
 
@@ -29,6 +30,16 @@ JSON_KEYS = [
 def columns() -> list[Column]:
     """Every standard column."""
     return [offer.entry for offer in load_catalog().columns]
+
+
+def render(
+    summaries: Iterable[ModelSummary], columns: list[Column], format: str, caption: str = ""
+) -> str:
+    """Work out the table, all of whose columns are sound, and write it."""
+    warnings: list[str] = []
+    text = table.render(table.tabulate(summaries, columns, warnings.append), format, caption)
+    assert not warnings
+    return text
 
 
 def shown(columns: list[Column]) -> list[Column]:
@@ -84,7 +95,7 @@ def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> Non
 
 def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
     records = [make_record("alpha", 0), make_record("alpha", 1), failed_record("alpha", 2)]
-    summary = summarize(records, [("alpha", seed) for seed in range(3)])[0]
+    (summary,) = summarize(records, [("alpha", seed) for seed in range(3)])
     status = [named(columns, "status"), named(columns, "test_accuracy")]
     assert "2/3 ok" in render([summary], status, "simple")
     assert json.loads(render([summary], status, "json"))[0]["status"] == "failed"
@@ -164,8 +175,8 @@ def test_sorting_puts_the_best_first_and_the_unknown_last(
         make_summary("beta", 0.9),
         make_summary("gamma", 0.7),
     ]
-    ordered = sort_summaries(summaries, named(columns, column))
-    assert [summary.model for summary in ordered] == order
+    ordered = table.tabulate(summaries, columns, print).sorted_by(named(columns, column))
+    assert [row["model"].value for row in ordered.rows] == order
 
 
 @pytest.mark.parametrize(
@@ -216,5 +227,7 @@ def test_the_caption_names_the_precision_and_an_engine_that_is_not_plain(
         protocol=PROTOCOL.model_copy(update={"precision": "bf16"}),
         environment={"processor": "P", "threads": 2},
     )
-    text = write_caption(description, [ModelSummary("alpha", records, len(records))])
+    coverage = Coverage()
+    assert [*coverage.noting([ModelSummary("alpha", records, len(records))])]
+    text = write_caption(description, coverage)
     assert text.splitlines()[0].endswith(caption)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -65,20 +66,21 @@ class ModelSummary:
 
 def summarize(
     records: Iterable[TrialRecord], trials: Sequence[tuple[str, int]] = ()
-) -> list[ModelSummary]:
-    """Group records by model, in the order in which models first stand among ``trials``.
+) -> Iterator[ModelSummary]:
+    """Sum records up model by model, holding no more than one model's at a time.
 
-    ``trials`` are the (model, seed) that there should be.
+    ``trials`` are the (model, seed) that there should be. The records are to come model by model,
+    and the models in the order in which they first stand among ``trials``; a model of which there
+    is none has a summary all the same.
     """
-    by_model: dict[str, list[TrialRecord]] = {model: [] for model, _ in trials}
-    for record in records:
-        by_model.setdefault(record.model.name, []).append(record)
     planned = Counter(model for model, _ in trials)
-    return [
-        ModelSummary(
-            model,
-            tuple(sorted(found, key=lambda record: record.seed)),
-            max(planned[model], len(found)),
-        )
-        for model, found in by_model.items()
-    ]
+    waiting = deque(planned)
+    for model, group in itertools.groupby(records, key=lambda record: record.model.name):
+        while model in waiting:
+            following = waiting.popleft()
+            if following == model:
+                break
+            yield ModelSummary(following, (), planned[following])
+        found = tuple(sorted(group, key=lambda record: record.seed))
+        yield ModelSummary(model, found, max(planned[model], len(found)))
+    yield from (ModelSummary(model, (), planned[model]) for model in waiting)

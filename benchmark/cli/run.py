@@ -186,19 +186,19 @@ def _set(document: Document, location: list[str], value: Any, origin: str) -> Do
 
 
 def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
-    from benchmark.analysis.summary import summarize
-    from benchmark.report.caption import write_caption
-
-    trials = run.description.trials
-    summaries = summarize(outcome.records, trials)
-    view.print(summaries, write_caption(run.description, summaries))
-    missing = len(trials) - len(outcome.records)
+    description, directory = run.description, run.directory
+    trials = set(description.trials)
+    models = [model for model, _ in description.trials]
+    # From the disk: a run may have more trials than there is memory for.
+    records = directory.read_records(description.protocol.hash, warn, models)
+    view.print((record for record in records if record.key in trials), description)
+    missing = len(trials) - len(outcome.statuses)
     if missing:
         warn(f"{missing} of {len(trials)} trials are not trained yet: the same command goes on")
-    warn(f"records are in {run.directory.path}")
+    warn(f"records are in {directory.path}")
 
 
 def _exit_code(outcome: Outcome) -> int:
     if outcome.interrupted:
         return 130
-    return int(any(record.status != "completed" for record in outcome.records))
+    return int(any(status != "completed" for status in outcome.statuses.values()))

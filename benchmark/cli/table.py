@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,10 @@ from benchmark.errors import StoreError
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
-    from benchmark.analysis.summary import ModelSummary
     from benchmark.catalog import Catalog
     from benchmark.entries import Column
+    from benchmark.records import TrialRecord
+    from benchmark.store import RunDescription
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,27 @@ class TableView:
     columns: tuple[Column, ...]
     sort: Column | None
 
-    def print(self, summaries: Sequence[ModelSummary], caption: str) -> None:
-        """Print the table on stdout."""
-        from benchmark.report.table import DEFAULT_WIDTH, render, sort_summaries, sound_columns
+    def print(self, records: Iterable[TrialRecord], description: RunDescription | None) -> None:
+        """Print the table of records on stdout, with a caption if it is known what was run.
 
-        columns = sound_columns(self.columns, summaries, warn)
-        if self.sort is not None and sound_columns([self.sort], summaries, warn):
-            summaries = sort_summaries(summaries, self.sort)
+        They are to come model by model, in the order of the trials in ``description``.
+        """
+        from benchmark.analysis.summary import summarize
+        from benchmark.report.caption import Coverage, write_caption
+        from benchmark.report.table import DEFAULT_WIDTH, render, tabulate
+
+        coverage = Coverage()
+        summaries = coverage.noting(summarize(records, description.trials if description else ()))
+        table = tabulate(summaries, filter(None, [*self.columns, self.sort]), warn)
+        if self.sort is not None and self.sort in table.columns:
+            table = table.sorted_by(self.sort)
+        table = table.with_columns(self.columns)
+        caption = write_caption(description, coverage) if description else ""
         width = DEFAULT_WIDTH
         # None where it was closed before the start.
         if sys.stdout is not None and sys.stdout.isatty():
             width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
-        text = render(summaries, columns, self.format, caption, width)
+        text = render(table, self.format, caption, width)
         try:
             click.echo(text)
         except BrokenPipeError:
@@ -123,8 +133,6 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     Records that cannot be read are named on stderr; the others are shown.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.analysis.summary import summarize
-    from benchmark.report.caption import write_caption
     from benchmark.store import RunDirectory, UnreadableError
 
     directory = RunDirectory(run)
@@ -134,11 +142,7 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
         warn(f"{run / 'run.json'} is left out: {error}")
         description = None
     view = table.view(session.catalog())
-    records, complaints = directory.read_records(description.protocol.hash if description else None)
-    for complaint in complaints:
-        warn(complaint)
-    if description is None:
-        view.print(summarize(records), caption="")
-        return
-    summaries = summarize(records, description.trials)
-    view.print(summaries, write_caption(description, summaries))
+    protocol, models = None, []
+    if description is not None:
+        protocol, models = description.protocol.hash, [model for model, _ in description.trials]
+    view.print(directory.read_records(protocol, warn, models), description)

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from benchmark.analysis.summary import ModelSummary
 from benchmark.records import Machine
 from benchmark.store import RunDescription
 
 
-def write_caption(description: RunDescription, summaries: Sequence[ModelSummary]) -> str:
+@dataclass
+class Coverage:
+    """What a caption says of the trials, gathered model by model."""
+
+    completed: list[int] = field(default_factory=list)
+    devices: set[str] = field(default_factory=set)
+    engines: set[str] = field(default_factory=set)
+    devices_of_others: set[str] = field(default_factory=set)
+
+    def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
+        """The same summaries; each is noted as it passes."""
+        for summary in summaries:
+            self._note(summary)
+            yield summary
+
+    def _note(self, summary: ModelSummary) -> None:
+        if summary.completed:
+            self.completed.append(len(summary.completed))
+        for record in summary.records:
+            device = _with_hardware(record.device, record.environment)
+            if record.status != "completed":
+                self.devices_of_others.add(device)
+                continue
+            self.devices.add(device)
+            self.engines.add(f"{record.engine}, compiled" if record.compiled else record.engine)
+
+
+def write_caption(description: RunDescription, coverage: Coverage) -> str:
     """Name what was trained on what and how, and say what the figures stand for."""
     config, protocol = description.config, description.protocol
     dataset = protocol.dataset
     options = protocol.recipe.options.items()
     recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
     epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
+    # What did not complete says nothing of a machine, unless there is nothing else.
+    devices = ", ".join(sorted(coverage.devices or coverage.devices_of_others)) or "no trial yet"
     lines = [
         f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
-        f"recipe {recipe}; {_devices(summaries)}, {protocol.precision}"
-        f"{_engines(summaries)}.",
-        _figures(summaries),
+        f"recipe {recipe}; {devices}, {protocol.precision}{_engines(coverage)}.",
+        _figures(coverage),
     ]
     if config.note:
         lines.append(config.note)
     return "\n".join(lines)
-
-
-def _devices(summaries: Sequence[ModelSummary]) -> str:
-    """What the trials were carried out on; of those that did not complete only if none did."""
-    completed = [record for summary in summaries for record in summary.completed]
-    records = completed or [record for summary in summaries for record in summary.records]
-    named = {_with_hardware(record.device, record.environment) for record in records}
-    return ", ".join(sorted(named)) or "no trial yet"
 
 
 def _with_hardware(device: str, machine: Machine) -> str:
@@ -50,16 +71,14 @@ def _with_hardware(device: str, machine: Machine) -> str:
     return f"{device} ({known})" if known else device
 
 
-def _engines(summaries: Sequence[ModelSummary]) -> str:
+def _engines(coverage: Coverage) -> str:
     """How steps were taken, unless all were taken in the plainest way."""
-    records = [record for summary in summaries for record in summary.completed]
-    used = sorted({f"{r.engine}, compiled" if r.compiled else r.engine for r in records})
+    used = sorted(coverage.engines)
     return "" if used in ([], ["eager"]) else f", engine {' and '.join(used)}"
 
 
-def _figures(summaries: Sequence[ModelSummary]) -> str:
-    counts = [len(summary.completed) for summary in summaries if summary.completed]
-    fewest, most = min(counts, default=0), max(counts, default=0)
+def _figures(coverage: Coverage) -> str:
+    fewest, most = min(coverage.completed, default=0), max(coverage.completed, default=0)
     accuracy = "Test accuracy is that after the last epoch"
     if most > 1:
         span = str(most) if fewest == most else f"{fewest} to {most}"

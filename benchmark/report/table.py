@@ -8,7 +8,8 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.analysis.summary import ModelSummary
@@ -22,51 +23,78 @@ NARROWEST_NAME = 12
 NO_FIGURE = "-"
 
 
-def render(
-    summaries: Sequence[ModelSummary],
-    columns: Sequence[Column],
-    format: str,
-    caption: str = "",
-    width: int = DEFAULT_WIDTH,
-) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """A figure, as JSON has it and as people read it."""
+
+    value: Any
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, each by its column's name."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Cell], ...]
+
+    def sorted_by(self, column: Column) -> Table:
+        """The rows ordered by a column, the best first, those without a figure last."""
+
+        def figure(row: Mapping[str, Cell]) -> Any:
+            return row[column.name].value
+
+        known = [row for row in self.rows if figure(row) is not None]
+        unknown = [row for row in self.rows if figure(row) is None]
+        known.sort(key=figure, reverse=column.better == "higher")
+        return replace(self, rows=(*known, *unknown))
+
+    def with_columns(self, columns: Sequence[Column]) -> Table:
+        """Those of the columns that it has, in that order."""
+        return replace(self, columns=tuple(column for column in columns if column in self.columns))
+
+
+def tabulate(
+    summaries: Iterable[ModelSummary], columns: Iterable[Column], warn: Callable[[str], None]
+) -> Table:
+    """Work out every cell, model by model: no more than one model's records are needed at a time.
+
+    A column that raises for one of the models is left out, and ``warn`` is told why.
+    """
+    sound = dict.fromkeys(columns)
+    rows = []
+    for summary in summaries:
+        row = {}
+        for column in [*sound]:
+            try:
+                row[column.name] = _cell(summary, column)
+            except PLUGIN_FAULTS as error:
+                del sound[column]
+                warn(f"column {column.name!r} is left out: {one_line(error)}")
+        rows.append(row)
+    return Table(tuple(sound), tuple(rows))
+
+
+def render(table: Table, format: str, caption: str = "", width: int = DEFAULT_WIDTH) -> str:
     """Write the table, under its caption where the format has room for one.
 
     ``simple`` is kept within ``width`` characters by folding the first column.
     """
     if format == "json":
-        return json.dumps([_row(summary, columns) for summary in summaries], indent=1)
+        return json.dumps([_values(table, row) for row in table.rows], indent=1)
     if format == "csv":
-        return _csv(summaries, columns)
-    body = _for_people(summaries, columns, format, width)
-    return _captioned(body, caption, format, width)
+        return _csv(table)
+    return _captioned(_for_people(table, format, width), caption, format, width)
 
 
-def sound_columns(
-    columns: Sequence[Column], summaries: Sequence[ModelSummary], warn: Callable[[str], None]
-) -> list[Column]:
-    """Leave out the columns that raise for one of the rows; ``warn`` is told why."""
-    sound = []
-    for column in columns:
-        try:
-            for summary in summaries:
-                json.dumps(_plain(column.value(summary)))
-                _text(summary, column)
-        except PLUGIN_FAULTS as error:
-            warn(f"column {column.name!r} is left out: {one_line(error)}")
-        else:
-            sound.append(column)
-    return sound
+def _cell(summary: ModelSummary, column: Column) -> Cell:
+    value = column.value(summary)
+    json.dumps(_plain(value))
+    return Cell(_plain(value), _text(value) if column.text is None else column.text(summary))
 
 
-def sort_summaries(summaries: Sequence[ModelSummary], column: Column) -> list[ModelSummary]:
-    """Order rows by a column, the best first, rows without a figure last."""
-    known = [summary for summary in summaries if column.value(summary) is not None]
-    unknown = [summary for summary in summaries if column.value(summary) is None]
-    return sorted(known, key=column.value, reverse=column.better == "higher") + unknown
-
-
-def _row(summary: ModelSummary, columns: Sequence[Column]) -> dict[str, Any]:
-    return {column.name: _plain(column.value(summary)) for column in columns}
+def _values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
+    return {column.name: row[column.name].value for column in table.columns}
 
 
 def _plain(value: Any) -> Any:
@@ -74,13 +102,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _csv(summaries: Sequence[ModelSummary], columns: Sequence[Column]) -> str:
+def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in columns])
-    for summary in summaries:
-        values = _row(summary, columns).values()
-        writer.writerow([_flat(value) for value in values])
+    writer.writerow([column.name for column in table.columns])
+    for row in table.rows:
+        writer.writerow([_flat(value) for value in _values(table, row).values()])
     return text.getvalue().rstrip("\n")
 
 
@@ -88,30 +115,24 @@ def _flat(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _for_people(
-    summaries: Sequence[ModelSummary], columns: Sequence[Column], format: str, width: int
-) -> str:
-    headers = [column.header for column in columns]
+def _for_people(table: Table, format: str, width: int) -> str:
+    headers = [column.header for column in table.columns]
     if format != "simple":
         headers = [header.replace("\n", " ") for header in headers]
-    rows = [[_text(summary, column) for column in columns] for summary in summaries]
+    cells = [[row[column.name] for column in table.columns] for row in table.rows]
+    rows = [[cell.text for cell in row] for row in cells]
     numeric = [
-        index
-        for index, column in enumerate(columns)
-        if any(_is_number(column.value(summary)) for summary in summaries)
+        index for index in range(len(headers)) if any(_is_number(row[index].value) for row in cells)
     ]
-    table = lay_out(rows, headers, right=numeric, format=format)
-    excess = max(map(len, table.splitlines()), default=0) - width
+    text = lay_out(rows, headers, right=numeric, format=format)
+    excess = max(map(len, text.splitlines()), default=0) - width
     if format != "simple" or excess <= 0 or not rows:
-        return table
+        return text
     folded = max(max(len(row[0]) for row in rows) - excess, NARROWEST_NAME)
     return lay_out(rows, headers, right=numeric, first_width=folded)
 
 
-def _text(summary: ModelSummary, column: Column) -> str:
-    if column.text is not None:
-        return column.text(summary)
-    value = column.value(summary)
+def _text(value: Any) -> str:
     if value is None:
         return NO_FIGURE
     if isinstance(value, bool | str):
