@@ -278,14 +278,14 @@ def test_the_examples_of_the_records_page_run(benchmark: CommandLine) -> None:
         record = TrialRecord.model_validate_json(file.read_text())
         assert names["correct_images"](file).mean() == record.test_accuracy
         assert names["is_sound"](file)
-    files[0].write_text(files[0].read_text().replace('"macs": ', '"macs": 1'))
+    files[0].write_text(files[0].read_text().replace('"macs":', '"macs":1'))
     assert not names["is_sound"](files[0])
 
 
 def test_a_damaged_record_is_told_as_the_records_page_says(benchmark: CommandLine) -> None:
     assert benchmark(*write_tiny_run(Path())).code == 0
     file = next(Path("runs").glob("*/trials/twin/seed-0/trial.json"))
-    file.write_text(file.read_text().replace('"seed": 0', '"seed": 1'))
+    file.write_text(file.read_text().replace('"seed":0', '"seed":1'))
     result = benchmark("table", str(file.parents[3]))
     (line,) = blocks(sections(read("docs/records.md"))["Damaged files"], "text")
     written = re.sub(r"runs/.*/trial\.json", str(file), line)

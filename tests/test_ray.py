@@ -367,7 +367,7 @@ def test_a_driver_without_the_token_is_refused(driver: Driver) -> None:
     # Before it Ray says, as often as it tries, that it was refused.
     *tries, line = said.splitlines()
     assert all("Authentication token is missing or incorrect" in one for one in tries)
-    assert re.match(r"benchmark: error: no cluster can be had at \S+: \w+: .*token", line)
+    assert re.match(r"benchmark: error: no cluster can be had at \S+: \w+: .* its token$", line)
     assert not Path("runs").exists()
 
 

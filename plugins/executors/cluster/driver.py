@@ -115,7 +115,10 @@ def _connect(options: RayOptions) -> None:
         )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         where = f"at {address}" if address else "here"
-        raise BenchmarkError(f"no cluster can be had {where}: {one_line(error)}") from error
+        raise BenchmarkError(
+            f"no cluster can be had {where}: {one_line(error)}; a cluster that there is has to "
+            "have this machine's version of Ray, and its token"
+        ) from error
 
 
 def _refuse_silent(address: str) -> None:
