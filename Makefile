@@ -4,6 +4,7 @@
 # make check  the linters, the type checker, the import contracts
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
+# make perf-scale  what runs of many trials cost, in docs/scaling.md
 # make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder
 # make perf-gpu-wheels  what that needs beside PyTorch, to be carried to the GPU's machine
 
@@ -20,7 +21,7 @@ INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-chec
 INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test faults check docs perf perf-gpu perf-gpu-wheels clean
+.PHONY: run test faults check docs perf perf-scale perf-gpu perf-gpu-wheels clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
@@ -45,6 +46,10 @@ docs: $(STAMPS)/docs
 perf: $(PERF)/stamps/peers
 	$(PERF)/bin/python -m perf.compare
 	$(PERF)/bin/python -m perf.choices
+
+perf-scale: $(STAMPS)/test
+	$(BIN)/python -m perf.scale
+	$(BIN)/python -m perf.overhead
 
 # PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
 # one made from that would not see them, so a folder stands before them on the path.

@@ -1,0 +1,102 @@
+"""A run on disk that nobody trained, with as many trials as are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+
+from benchmark.catalog import load_catalog
+from benchmark.config import find_document, load_config, with_defaults
+from benchmark.environment import describe_environment
+from benchmark.records import (
+    DatasetRecord,
+    EpochRecord,
+    Machine,
+    ModelRecord,
+    ParameterCount,
+    Protocol,
+    Timing,
+    TrialRecord,
+    pack_bits,
+)
+from benchmark.store import RunDescription, RunDirectory
+
+# As the preset cifar10 has it, with ten seeds.
+EPOCHS = 50
+TEST_IMAGES = 10_000
+SEEDS = 10
+
+
+def make_run(parent: Path, trials: int) -> RunDirectory:
+    """Write a run of so many trials, a multiple of ten, as the trials' ends would."""
+    config = load_config(with_defaults(find_document("cifar10")), load_catalog())
+    dataset = DatasetRecord(
+        name="cifar10",
+        fingerprint="0" * 64,
+        train_images=50_000,
+        test_images=TEST_IMAGES,
+        classes=10,
+    )
+    protocol = Protocol(
+        dataset=dataset,
+        recipe=config.recipe,
+        epochs=EPOCHS,
+        batch_size=128,
+        steps_per_epoch=390,
+        precision="bf16",
+    )
+    keys = tuple((f"model_{m:05d}", seed) for m in range(trials // SEEDS) for seed in range(SEEDS))
+    machine = Machine(**describe_environment())
+    directory = RunDirectory.of(parent, f"made-{trials}", protocol)
+    directory.write_description(
+        RunDescription(config=config, trials=keys, protocol=protocol, environment=machine)
+    )
+    for record in _records(keys, protocol, machine):
+        directory.start_trial(*record.key, keep=False)
+        directory.write_history(*record.key, record.epochs)
+        directory.write_record(record)
+    return directory
+
+
+def _records(
+    keys: tuple[tuple[str, int], ...], protocol: Protocol, machine: Machine
+) -> Iterator[TrialRecord]:
+    generator = numpy.random.default_rng(0)
+    for model, seed in keys:
+        correct = generator.random(TEST_IMAGES) < 0.8
+        yield TrialRecord(
+            status="completed",
+            reason=None,
+            seed=seed,
+            model=ModelRecord(name=model, plugin=model, distribution="made", version="1.0"),
+            dataset=protocol.dataset,
+            recipe={"name": protocol.recipe.name, **protocol.recipe.options},
+            protocol=protocol.hash,
+            batch_size=protocol.batch_size,
+            steps_per_epoch=protocol.steps_per_epoch,
+            device="cpu",
+            precision=protocol.precision,
+            params=ParameterCount(total=1_172_410, trainable=1_172_410, buffers=0),
+            macs=55_150_000,
+            epochs=tuple(_epoch(number, generator) for number in range(1, EPOCHS + 1)),
+            timing=Timing(first_epoch_seconds=31.0, epoch_seconds=30.0, total_seconds=1_600.0),
+            peak_memory_bytes=2**30,
+            correct=pack_bits(correct),
+            environment=machine,
+        )
+
+
+def _epoch(number: int, generator: numpy.random.Generator) -> EpochRecord:
+    figures = [float(figure) for figure in generator.random(7)]
+    return EpochRecord(
+        epoch=number,
+        train_seconds=30 + figures[0],
+        train_loss=figures[1],
+        train_accuracy=figures[2],
+        test_loss=figures[3],
+        test_accuracy=figures[4],
+        eval_seconds=figures[5],
+        learning_rate=figures[6],
+    )
