@@ -21,7 +21,7 @@ from benchmark import Callback, ModelEntry, hookimpl
 from benchmark.records import EpochRecord, TrialSpec
 
 NOTES = "notes.jsonl"
-PAUSE_SECONDS = 0.4
+PAUSE_SECONDS = 1.0
 
 
 class Steady(nn.Module):

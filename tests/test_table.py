@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmark import Column
 from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.catalog import load_catalog
 from benchmark.config import find_document, load_config
+from benchmark.records import TrialRecord
 from benchmark.report import table
 from benchmark.report.caption import Coverage, write_caption
 from benchmark.store import RunDescription
@@ -110,6 +112,20 @@ def test_a_trial_that_was_not_reached_is_unfinished(columns: list[Column]) -> No
         ("alpha", "unfinished"),
         ("beta", "unfinished"),
     ]
+
+
+def test_a_table_needs_no_more_than_one_models_records_at_a_time() -> None:
+    seen: list[weakref.ref[TrialRecord]] = []
+
+    def count(summary: ModelSummary) -> int:
+        seen.extend(weakref.ref(record) for record in summary.records)
+        return sum(record() is not None for record in seen)
+
+    names = ("alpha", "beta", "gamma")
+    records = (make_record(model, seed) for model in names for seed in range(3))
+    made = table.tabulate(summarize(records), [Column("alive", "alive", count)], print)
+    # The first of the next model has been read by then: so it is known that there are no more.
+    assert [row["alive"].value for row in made.rows] == [3, 3, 3]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -57,10 +57,8 @@ def _carry_out(waiting: deque[Task], request: Request) -> Iterator[TrialRecord]:
     try:
         while waiting or ordered:
             with _told_if_lost():
-                room = request.trials_at_a_time(ray.nodes()) + ORDERED_AHEAD
-                while waiting and len(ordered) < room:
-                    task = waiting.popleft()
-                    ordered[task.order(request)] = task
+                if waiting:
+                    _order_more(waiting, ordered, request)
                 ready, _ = ray.wait([*ordered], timeout=POLL_SECONDS)
             for parcels in ready:
                 record = _take_from(parcels, ordered, waiting)
@@ -74,6 +72,16 @@ def _carry_out(waiting: deque[Task], request: Request) -> Iterator[TrialRecord]:
         raise
     finally:
         ray.shutdown()
+
+
+def _order_more(
+    waiting: deque[Task], ordered: dict[ObjectRefGenerator, Task], request: Request
+) -> None:
+    """Order as many tasks as there is room for, and a few more."""
+    room = request.trials_at_a_time(ray.nodes()) + ORDERED_AHEAD
+    while waiting and len(ordered) < room:
+        task = waiting.popleft()
+        ordered[task.order(request)] = task
 
 
 def _take_from(
