@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import benchmark
 from benchmark.entries import (
     Callback,
     Column,
@@ -17,7 +18,7 @@ from benchmark.entries import (
     RecipeEntry,
 )
 from benchmark.errors import PluginError, UnknownNameError
-from benchmark.plugin import PLUGIN_FAULTS, Failure, Plugin
+from benchmark.plugin import PLUGIN_FAULTS, Failure, Plugin, source_digest
 from benchmark.plugin_manager import PluginManager, load_plugins
 from benchmark.records import TrialSpec
 from benchmark.spelling import did_you_mean
@@ -120,8 +121,12 @@ class Catalog:
 
     @property
     def identities(self) -> dict[str, str]:
-        """What each plugin is that was not blocked, by name; a worker should have the same."""
-        return {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
+        """What each plugin is that was not blocked, by name; a worker should have the same.
+
+        The core is among them.
+        """
+        found = {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
+        return {"the core": f"the core of benchmark, {source_digest(benchmark)}", **found}
 
     @property
     def complaints(self) -> list[str]:

@@ -121,7 +121,7 @@ def _resumable(
     resumed = set()
     for spec in pending:
         try:
-            trial_checkpoints(spec, catalog).check(elsewhere=is_remote)
+            trial_checkpoints(spec, catalog, is_remote=is_remote).check()
         except CheckpointError:
             if spec.key not in retried:
                 raise

@@ -52,9 +52,9 @@ def prepared_by_one(cache: Path) -> Iterator[None]:
     it cannot be had goes on without.
     """
     key = hashlib.sha256(os.fsencode(cache.absolute())).hexdigest()
-    file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
+            file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
             descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -73,10 +73,7 @@ class Plugin:
     def _source(self) -> str:
         """A digest of its package's files as they were when this was first asked for."""
         assert self.module is not None
-        digest = hashlib.sha256()
-        for file in _source_files(self.module):
-            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-        return f"source {digest.hexdigest()[:8]}"
+        return source_digest(self.module)
 
     @property
     def complaint(self) -> str:
@@ -84,6 +81,15 @@ class Plugin:
         assert self.failure is not None
         where = f"{self.failure.hook}: " if self.failure.hook else ""
         return f"plugin {self.label} is left out: {where}{self.failure.cause}"
+
+
+@functools.cache
+def source_digest(module: ModuleType) -> str:
+    """What tells a package from its next version, from its files as they are when first asked."""
+    digest = hashlib.sha256()
+    for file in _source_files(module):
+        digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"source {digest.hexdigest()[:8]}"
 
 
 def _source_files(module: ModuleType) -> list[Path]:

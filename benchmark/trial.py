@@ -26,7 +26,12 @@ from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
-from benchmark.training.checkpoint import Checkpoints, NotPlainError, fingerprint
+from benchmark.training.checkpoint import (
+    Checkpoints,
+    NotPlainError,
+    fingerprint,
+    machine_fingerprint,
+)
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
@@ -106,11 +111,14 @@ def _placed(spec: TrialSpec) -> TrialSpec:
     return spec
 
 
-def trial_checkpoints(spec: TrialSpec, catalog: Catalog) -> Checkpoints:
-    """The checkpoints of a trial, here and now."""
+def trial_checkpoints(spec: TrialSpec, catalog: Catalog, *, is_remote: bool = False) -> Checkpoints:
+    """The checkpoints of a trial, here and now; if it ``is_remote``, for whatever machine."""
     model = catalog.models[spec.model].plugin
     recipe = catalog.recipes[spec.protocol.recipe.name].plugin
-    return Checkpoints(Path(spec.directory), fingerprint(spec, model, recipe))
+    training = fingerprint(spec, model, recipe)
+    if is_remote:
+        return Checkpoints(spec.directory, training, is_partial=True)
+    return Checkpoints(spec.directory, training | machine_fingerprint(spec))
 
 
 def _train(

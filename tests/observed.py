@@ -9,6 +9,7 @@ import ctypes
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,11 +45,20 @@ class Crashes(Steady):
         return super().forward(pixels)
 
 
+class KillsItsTask(Steady):
+    """Takes the process of Ray's with it that looks after its own."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        os.kill(os.getppid(), signal.SIGKILL)
+        return super().forward(pixels)
+
+
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     yield ModelEntry("steady", Steady)
     yield ModelEntry("slow", Steady)
     yield ModelEntry("crashes", Crashes)
+    yield ModelEntry("kills_its_task", KillsItsTask)
 
 
 @hookimpl
@@ -70,6 +80,7 @@ class Notes(Callback):
             "time": time.time(),
             "process": os.getpid(),
             "parent": os.getppid(),
+            "directory": str(self.trial.directory),
             "threads": torch.get_num_threads(),
             **more,
         }

@@ -267,7 +267,7 @@ def test_file_system_that_maps_nothing_into_memory(
     assert _load_small(data_directory).cache is None
 
 
-START_SECONDS = 4
+START_SECONDS = 8
 
 WAITING_PLUGIN = """
 import socket

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from benchmark.errors import StoreError
 from benchmark_plugins.executors.cluster.folders import Changes, WatchedFolder, apply
 
+CLOCK = itertools.count(10**18)
 NAMES = st.sampled_from(["a", "b", "sub/a", "sub/b"])
 WRITE = st.tuples(st.just("write"), NAMES, st.binary(max_size=4))
 MOVE = st.tuples(st.just("move"), NAMES, NAMES)
@@ -44,6 +47,8 @@ def act(folder: Path, action: str, name: str, what: object) -> None:
         assert isinstance(what, bytes)
         # A new file in the old one's place, as whatever is written whole is.
         (folder / ".new").write_bytes(what)
+        # Some file systems have no finer clock than that two writes seem to be at once.
+        os.utime(folder / ".new", ns=(next(CLOCK), next(CLOCK)))
         (folder / ".new").replace(path)
     elif action == "move" and path.exists():
         path.replace(folder / str(what))

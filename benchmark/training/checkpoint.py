@@ -12,7 +12,7 @@ import io
 import json
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ from benchmark.records import TrialSpec
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
-# What a machine has no part in, of all that a fingerprint holds.
-_OF_THE_TRAINING = ("model", "recipe", "seed", "protocol", "precision", "engine", "compile")
 # What torch.load reads without running code; subclasses it refuses.
 _PLAIN = (type(None), bool, int, float, str, torch.Tensor, torch.nn.Parameter)
 
@@ -46,11 +44,13 @@ class DamagedError(Exception):
 class Checkpoints:
     """The checkpoints of one trial, in its folder.
 
-    ``fingerprint`` is all that must not change for the training to go on bit for bit.
+    ``fingerprint`` is all that must not change for the training to go on bit for bit; or, if it
+    ``is_partial``, that of it which can be known here.
     """
 
     folder: Path
     fingerprint: Mapping[str, str]
+    is_partial: bool = False
 
     def save(self, content: Mapping[str, Any]) -> None:
         """Write a checkpoint; the newest becomes the previous one.
@@ -91,25 +91,21 @@ class Checkpoints:
                 file.unlink()
         return None
 
-    def check(self, *, elsewhere: bool = False) -> None:
-        """Raise CheckpointError if the training could not go on; reads all, changes nothing.
-
-        ``elsewhere`` leaves out whether it could on this machine.
-        """
+    def check(self) -> None:
+        """Raise CheckpointError if the training could not go on; reads all, changes nothing."""
         for file in checkpoint_files(self.folder):
             try:
                 before, _ = _read(file)
             except DamagedError:
                 continue
-            self._compare(file, before, _OF_THE_TRAINING if elsewhere else None)
+            self._compare(file, before)
             return
 
-    def _compare(
-        self, file: Path, before: Mapping[str, str], names: Sequence[str] | None = None
-    ) -> None:
+    def _compare(self, file: Path, before: Mapping[str, str]) -> None:
+        known = {} if self.is_partial else before
         changed = [
             f"{name} was {before.get(name)}, is {self.fingerprint.get(name)}"
-            for name in names or dict.fromkeys([*before, *self.fingerprint])
+            for name in dict.fromkeys([*known, *self.fingerprint])
             if before.get(name) != self.fingerprint.get(name)
         ]
         if changed:
@@ -131,8 +127,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str]:
-    """What must be the same for a training to go on bit for bit, by the names users know."""
-    device = torch.device(spec.device)
+    """What must be the same of a training to go on bit for bit, by the names users know."""
     return {
         "model": f"{spec.model} of {model.identity}",
         "recipe": f"{spec.protocol.recipe.name} of {recipe.identity}",
@@ -141,7 +136,13 @@ def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str
         "precision": spec.protocol.precision,
         "engine": spec.engine,
         "compile": "on" if spec.compile else "off",
-        "device": _device_name(device),
+    }
+
+
+def machine_fingerprint(spec: TrialSpec) -> dict[str, str]:
+    """What must be the same of the machine, too."""
+    return {
+        "device": _device_name(torch.device(spec.device)),
         "threads": str(torch.get_num_threads()),
         **versions(),
     }

@@ -28,7 +28,12 @@ def resolve_device(name: str, *, remote: bool = False) -> torch.device:
         raise DeviceError(
             f"unknown device {name!r}; use auto, cpu, cuda, cuda:0 (the GPU's number) or mps"
         ) from error
-    if remote and name == "cuda":
+    if remote and name not in ("cpu", "cuda"):
+        raise DeviceError(
+            f"--device {name}: trials on other machines are for cpu or cuda; which GPU it is is "
+            "for their machine to say"
+        )
+    if remote:
         return device
     if device.type == "cuda":
         return _cuda_device(device)

@@ -6,6 +6,7 @@ task, and whatever limits a trial has are kept in the same way everywhere.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -46,24 +47,34 @@ class Luggage:
 
 @dataclass(frozen=True)
 class Parcel:
-    """What a node sends as it happens: an event as JSON, and what has changed in the folder."""
+    """What a node sends as it happens: an event as JSON, and what has changed in the folder.
+
+    ``remark`` is what the node has to say of its own.
+    """
 
     event: str
     changes: Changes
+    remark: str | None
 
 
 def carry_out(order: str, luggage: Luggage) -> Iterator[Parcel]:
     """Train a trial on this node; the last parcel has its record."""
     wanted = TrialOrder.model_validate_json(order)
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        spec = _settled(wanted.spec, luggage, Path(folder))
+    # Ray leaves a number alone that the node's environment has.
+    os.environ["OMP_NUM_THREADS"] = str(wanted.options.num_cpus)
+    with Guardian() as guardian:
+        folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+        # Ray may end this process any time.
+        guardian.remove_in_the_end(folder)
+        spec = _settled(wanted.spec, luggage, folder)
         try:
-            yield from _train(spec, wanted.options, warning=None)
+            yield from _train(spec, wanted.options, guardian, remark=None)
         except CheckpointError as error:
             # It began on a machine of another kind.
             where, what = socket.gethostname(), str(error).replace(f"{spec.directory}/", "")
             _empty(spec.directory)
-            yield from _train(spec, wanted.options, warning=f"begun anew on {where}: {what}")
+            remark = f"begun anew on {where}: {what}"
+            yield from _train(spec, wanted.options, guardian, remark)
 
 
 def _settled(spec: TrialSpec, luggage: Luggage, folder: Path) -> TrialSpec:
@@ -85,21 +96,20 @@ def _empty(directory: Path) -> None:
     directory.mkdir()
 
 
-def _train(spec: TrialSpec, options: RayOptions, warning: str | None) -> Iterator[Parcel]:
+def _train(
+    spec: TrialSpec, options: RayOptions, guardian: Guardian, remark: str | None
+) -> Iterator[Parcel]:
     watched = WatchedFolder(spec.directory)
     # What was brought is known to whom it came from.
     watched.changes()
     events: deque[TrialEvent] = deque()
-    with Guardian() as guardian, Crew(options, guardian, events.append) as crew:
+    with Crew(options, guardian, events.append) as crew:
         crew.start(spec, _place(spec, options))
         while crew.workers:
-            for _, record in crew.ended():
-                warnings = (*record.warnings, *([warning] if warning else []))
-                record = record.model_copy(update={"warnings": warnings})
-                events.append(TrialEvent(spec=spec, record=record))
+            events.extend(TrialEvent(spec=spec, record=record) for _, record in crew.ended())
             while events:
                 event = events.popleft().model_dump_json(by_alias=True)
-                yield Parcel(event, watched.changes())
+                yield Parcel(event, watched.changes(), remark)
 
 
 def _place(spec: TrialSpec, options: RayOptions) -> Place:

@@ -23,7 +23,9 @@ class Request:
 
     @classmethod
     def of(cls, options: RayOptions, device: str) -> Self:
-        """What the options ask for a trial on a device."""
+        """What the options ask for a trial on a device; raises BenchmarkError."""
+        if device == "cuda" and options.gpus_for(device) == 0:
+            raise BenchmarkError("executor.num_gpus: trials on cuda need a GPU, or a part of one")
         return cls(options.num_cpus, options.gpus_for(device), options.memory_bytes or 0)
 
     @property

@@ -9,7 +9,7 @@ import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayTaskError
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, one_line
 from benchmark.findings import record_lost_trial
 from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
 
@@ -42,6 +42,7 @@ class Task:
         self._report = report
         self._epochs: list[EpochRecord] = []
         self._warnings: tuple[str, ...] = ()
+        self._remarks: tuple[str, ...] = ()
         self._losses: list[str] = []
         self._started: float | None = None
 
@@ -63,6 +64,8 @@ class Task:
     def take(self, parcel: Parcel) -> TrialRecord | None:
         """Unpack what a node sent; returns the trial's record once it is there."""
         apply(parcel.changes, self._spec.directory)
+        if parcel.remark and parcel.remark not in self._remarks:
+            self._remarks += (parcel.remark,)
         event = TrialEvent.model_validate_json(parcel.event)
         if event.record is not None:
             warnings = (*event.record.warnings, *self._remarks)
@@ -74,16 +77,15 @@ class Task:
         return None
 
     def lose(self, error: Exception) -> TrialRecord | None:
-        """Note that the task has ended without a record; returns one if this was once too often.
-
-        Raises an error that is a bug of ours.
-        """
-        if isinstance(error, RayTaskError) and not isinstance(error, BenchmarkError):
-            raise error
+        """Note that the task has ended without a record; returns one if this was once too often."""
         self._losses.append(f"{_cause(error)}, {self._place}")
-        if len(self._losses) <= self._options.max_retries:
-            return None
-        return self._lost_record("failed", f"{self._remarks[0]}, and not again")
+        times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
+        lost = f"its task was lost {times}: {'; '.join(self._losses)}"
+        if len(self._losses) > self._options.max_retries:
+            return self._lost_record("failed", lost)
+        remarks = (remark for remark in self._remarks if not remark.startswith("its task was lost"))
+        self._remarks = (*remarks, f"{lost}; ordered again")
+        return None
 
     def interrupted(self) -> TrialRecord | None:
         """The record of a trial that is interrupted; None if it has not begun."""
@@ -103,16 +105,10 @@ class Task:
     def _place(self) -> str:
         return f"in epoch {len(self._epochs) + 1} of {self._spec.protocol.epochs}"
 
-    @property
-    def _remarks(self) -> tuple[str, ...]:
-        if not self._losses:
-            return ()
-        times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
-        return (f"its task was lost {times} and ordered again: {'; '.join(self._losses)}",)
-
 
 def _cause(error: Exception) -> str:
-    """Why a task ended without a record: the error's own text is several lines long."""
-    if isinstance(error, BenchmarkError):
-        return str(error)
+    """Why a task ended without a record, in a line: what was raised there, or what Ray calls it."""
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        return str(cause) if isinstance(cause, BenchmarkError) else one_line(cause)
     return type(error).__name__

@@ -1,16 +1,23 @@
 """The program that the guardian's process runs: kill the guarded groups when the input ends.
 
-Each line says which group of processes to guard from now on (``+123``) or no longer (``-123``). It
-is run as a file, without the project and without site packages, so that it starts in no time.
+Each line says which group of processes to guard from now on (``+123``) or no longer (``-123``), or
+names a folder that is to be removed after them (``/tmp/a``). It is run as a file, without the
+project and without site packages, so that it starts in no time.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
+
+ATTEMPTS = 20
+PAUSE_SECONDS = 0.1
 
 
 def kill_group(group: int) -> None:
@@ -19,17 +26,29 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
+def remove(folder: str) -> None:
+    """Remove a folder; what was killed may still be writing its last file."""
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            return
+        time.sleep(PAUSE_SECONDS)
+
+
 def keep_watch(lines: Iterable[str]) -> None:
-    """Note whom to guard until the lines end, then kill them."""
-    guarded = set()
+    """Note whom to guard until the lines end, then kill them, and remove the folders."""
+    guarded, folders = set(), []
     for line in lines:
-        group = int(line[1:])
-        if line.startswith("+"):
-            guarded.add(group)
+        if line.startswith("/"):
+            folders.append(line.rstrip("\n"))
+        elif line.startswith("+"):
+            guarded.add(int(line[1:]))
         else:
-            guarded.discard(group)
+            guarded.discard(int(line[1:]))
     for group in guarded:
         kill_group(group)
+    for folder in folders:
+        remove(folder)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 from benchmark.errors import BenchmarkError
@@ -45,6 +46,10 @@ class Guardian:
         # A guardian that was killed guards nobody.
         with suppress(BrokenPipeError):
             self._tell(f"-{group}")
+
+    def remove_in_the_end(self, folder: Path) -> None:
+        """Have a folder removed when the employer has left, or has died."""
+        self._tell(str(folder.absolute()))
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None

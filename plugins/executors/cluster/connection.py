@@ -1,0 +1,115 @@
+"""The driver's connection to the cluster: made, watched, and found lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray.exceptions import RayError
+
+from benchmark.errors import BenchmarkError, one_line
+
+from .options import RayOptions
+from .request import Request
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+# Ray's word for a cluster of its own, on this machine.
+OF_ITS_OWN = "local"
+CONNECTION_SECONDS = 10.0
+LOOK_EVERY_SECONDS = 5.0
+# Nodes may come back, or be started by a cluster that grows.
+PATIENCE_SECONDS = 600.0
+
+
+def connect(options: RayOptions) -> None:
+    """Connect to the cluster, or start one here; raises BenchmarkError."""
+    address = _address(options)
+    if address.startswith("ray://"):
+        raise BenchmarkError(
+            f"executor.address: {address} is for Ray's client, which cannot send what a trial "
+            "reports; give the cluster's own address (HOST:PORT, or auto), on one of its machines"
+        )
+    if ":" in address:
+        _refuse_silent(address)
+    # Of a Ray that is started here; a cluster's own was settled when that was started.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=options.dashboard if address == OF_ITS_OWN else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        raise BenchmarkError(
+            f"no cluster can be had at {address}: {one_line(error)}; a cluster that there is has "
+            "to have this machine's version of Ray, and its token"
+        ) from error
+
+
+def _address(options: RayOptions) -> str:
+    """Where the cluster is: Ray would look at the variable, too, but later."""
+    wanted = options.address
+    if wanted in (None, "auto"):
+        wanted = os.environ.get(ADDRESS_VARIABLE) or wanted
+    return wanted or OF_ITS_OWN
+
+
+def _refuse_silent(address: str) -> None:
+    """Raise BenchmarkError where nobody answers: Ray itself would go on asking for minutes."""
+    try:
+        _call(address)
+    except (OSError, ValueError, OverflowError) as error:
+        raise BenchmarkError(
+            f"executor.address: nothing answers at {address} ({one_line(error)}); give HOST:PORT "
+            "of the cluster's head, as 'ray start' prints it, or auto on one of its machines"
+        ) from error
+
+
+def _call(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), CONNECTION_SECONDS).close()
+
+
+class ClusterWatch:
+    """Looks after a cluster from which nothing is heard: Ray would wait for ever, or end us."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._head: str = ray.get_runtime_context().gcs_address
+        self._looked = self._had_room = time.monotonic()
+
+    def look(self, *, is_silent: bool) -> None:
+        """Raise BenchmarkError if the head is gone, or no node has had room for a long time."""
+        now = time.monotonic()
+        if not is_silent:
+            self._had_room = now
+        if not is_silent or now - self._looked < LOOK_EVERY_SECONDS:
+            return
+        self._looked = now
+        try:
+            _call(self._head)
+        except OSError as error:
+            raise BenchmarkError(_lost(f"its head is gone: {one_line(error)}")) from error
+        if self._request.trials_at_a_time(ray.nodes()):
+            self._had_room = now
+        elif now - self._had_room > PATIENCE_SECONDS:
+            raise BenchmarkError(_lost("no node has room for a trial any more"))
+
+
+@contextmanager
+def told_if_lost() -> Iterator[None]:
+    """Turn Ray's own errors into a BenchmarkError."""
+    try:
+        yield
+    except RayError as error:
+        raise BenchmarkError(_lost(one_line(error))) from error
+
+
+def _lost(why: str) -> str:
+    return f"the cluster is lost ({why}); the same command again goes on"
