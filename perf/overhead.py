@@ -98,7 +98,9 @@ def _seconds_a_trial(executor: Mapping[str, Any], trials: int, out: Path) -> flo
     config.write_text(json.dumps(_config(executor, trials)), encoding="utf-8")
     command = [sys.executable, "-m", "benchmark", "run", str(config)]
     command += ["--out", str(out), "--data-dir", str(out.parent)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    # As Ray has it: two trials with two threads each would be in each other's way.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise WorkerError(f"the run by {executor['name']} failed:\n{done.stderr}")
     ends = sorted(file.stat().st_mtime for file in out.rglob("trial.json"))
@@ -129,7 +131,7 @@ def write_tables(results: Mapping[str, Any]) -> str:
         rows.append([name, spread, f"{median / base:.2f}"])
     header = ["executor", "seconds a trial", "over `local`, two at a time"]
     return (
-        f"{environment['processor']}, {environment['threads']} threads; "
+        f"{environment['processor']}, {environment['cores']} cores, a thread for each trial; "
         f"{results['repeats']} runs of {results['trials']} trials each, in turn; one epoch of two "
         f"steps; medians, with the lowest and the highest.\n\n{table(header, rows)}"
     )
