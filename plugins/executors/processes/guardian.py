@@ -27,6 +27,8 @@ class Guardian:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__],
             stdin=subprocess.PIPE,
+            # Nothing comes from it but its end.
+            stdout=subprocess.PIPE,
             start_new_session=True,
             text=True,
         )
@@ -49,7 +51,8 @@ class Guardian:
 
     def remove_in_the_end(self, folder: Path) -> None:
         """Have a folder removed when the employer has left, or has died."""
-        self._tell(str(folder.absolute()))
+        with suppress(BrokenPipeError):
+            self._tell(str(folder.absolute()))
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
