@@ -145,14 +145,14 @@ def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def assert_equal_local(benchmark: CommandLine, model: str, seeds: int) -> None:
-    """Train the same on this machine, with as many threads, and compare."""
+def assert_equal_local(benchmark: CommandLine, seeds: int) -> None:
+    """Train the same on this machine, with as many threads and without pauses, and compare."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OMP_NUM_THREADS", "1")
-        trials = ("-m", model, "--seeds", str(seeds), "--executor", "local", "--out", "local")
+        trials = ("-m", "steady", "--seeds", str(seeds), "--executor", "local", "--out", "local")
         assert benchmark("run", "far.yaml", "-p", observed.__file__, *trials).code == 0
     for seed in range(seeds):
-        far, here = record(model, seed), record(model, seed, "local")
+        far, here = record("slow", seed), record("steady", seed, "local")
         assert far["status"] == here["status"] == "completed"
         assert figures(far) == figures(here)
         assert far["correct"] == here["correct"]
@@ -183,7 +183,7 @@ def test_trials_take_no_more_than_there_is_and_have_the_figures_they_have_here(
     }
     assert {note["threads"] for note in notes} == {1}
     assert 1 < most_at_a_time(notes) <= len(cluster.raylets)
-    assert_equal_local(benchmark, "slow", trials)
+    assert_equal_local(benchmark, trials)
     for seed in range(trials):
         assert sorted(str(file.relative_to(folder("slow", seed))) for file in files(seed)) == [
             "history.jsonl",
@@ -251,7 +251,7 @@ def test_what_is_killed_is_ordered_again_and_costs_an_epoch_at_most(
         rf"its task was lost once: {cause}, in epoch \d of 4; ordered again", warning
     )
     assert f"slow, seed {killed['seed']}: {warning}" in said
-    assert_equal_local(benchmark, "slow", 3)
+    assert_equal_local(benchmark, 3)
 
 
 def assert_is_gone(note: dict[str, Any]) -> None:
@@ -289,7 +289,7 @@ def test_a_driver_that_is_killed_is_started_again_and_goes_on(
     assert re.search(r"benchmark: slow, seed 0: goes on after epoch [23] of 4", said)
     epochs = [note for note in observed.read_notes(data_directory) if note["event"] == "epoch"]
     assert len(epochs) - EPOCHS in {0, 1}
-    assert_equal_local(benchmark, "slow", 1)
+    assert_equal_local(benchmark, 1)
 
 
 def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_begins_anew(
