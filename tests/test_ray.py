@@ -448,15 +448,3 @@ def test_devices_are_those_of_the_cluster(
     code, out, said = driver.run("--device", device, "--set", "executor.num_cpus=3", *settings)
     assert (code, out) == (2, "")
     assert complaint.replace("1 CPUs", "3 CPUs") in said.splitlines()[-1]
-
-
-def test_a_cluster_whose_head_is_lost_ends_the_run_in_a_line(
-    cluster: Cluster, driver: Driver, data_directory: Path
-) -> None:
-    """The last test: there is no cluster after it."""
-    run = driver.start(*ON_GPUS, "-m", "slow", "--seeds", "3", "--epochs", "1000")
-    wait_for_epoch(run, data_directory, cluster.raylets)
-    cluster.tell("kill 0")
-    code, _, said = ended(run)
-    assert code == 2, said
-    assert re.search(r"the cluster is lost \(.*\); the same command again goes on", said)
