@@ -69,9 +69,10 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
 
 
 def _origin(item: str) -> str:
-    """How messages say where an item was selected."""
-    if item in map(_absolute, _in_environment()):
-        return f"{ENVIRONMENT_VARIABLE}: {item}"
+    """How messages say where an item was selected, and as what."""
+    for written in _in_environment():
+        if _absolute(written) == item:
+            return f"{ENVIRONMENT_VARIABLE}: {written}"
     return f"-p {item}"
 
 

@@ -63,6 +63,13 @@ class RunsOutOfMemory(Linear):
         self.hoard = torch.ones(6 * 2**30, dtype=torch.uint8)
 
 
+class RunsOutOfGpuMemory(Linear):
+    """Raises what PyTorch raises then: a GPU is not needed for that."""
+
+    def act(self) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 GiB.")
+
+
 class StartsThreads(Linear):
     """Starts one thread after another until there can be no more."""
 
@@ -155,6 +162,7 @@ MODELS = {
     "raises": Raises,
     "diverges": Diverges,
     "runs_out_of_memory": RunsOutOfMemory,
+    "runs_out_of_gpu_memory": RunsOutOfGpuMemory,
     "starts_threads": StartsThreads,
     "keeps_a_thread": KeepsAThread,
     "is_killed": IsKilled,

@@ -42,7 +42,7 @@ class Task:
         self._report = report
         self._epochs: list[EpochRecord] = []
         self._warnings: tuple[str, ...] = ()
-        self._remarks: tuple[str, ...] = ()
+        self._said_by_nodes: dict[str, None] = {}
         self._losses: list[str] = []
         self._started: float | None = None
 
@@ -64,8 +64,8 @@ class Task:
     def take(self, parcel: Parcel) -> TrialRecord | None:
         """Unpack what a node sent; returns the trial's record once it is there."""
         apply(parcel.changes, self._spec.directory)
-        if parcel.remark and parcel.remark not in self._remarks:
-            self._remarks += (parcel.remark,)
+        if parcel.remark:
+            self._said_by_nodes[parcel.remark] = None
         event = TrialEvent.model_validate_json(parcel.event)
         if event.record is not None:
             warnings = (*event.record.warnings, *self._remarks)
@@ -79,13 +79,9 @@ class Task:
     def lose(self, error: Exception) -> TrialRecord | None:
         """Note that the task has ended without a record; returns one if this was once too often."""
         self._losses.append(f"{_cause(error)}, {self._place}")
-        times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
-        lost = f"its task was lost {times}: {'; '.join(self._losses)}"
-        if len(self._losses) > self._options.max_retries:
-            return self._lost_record("failed", lost)
-        remarks = (remark for remark in self._remarks if not remark.startswith("its task was lost"))
-        self._remarks = (*remarks, f"{lost}; ordered again")
-        return None
+        if len(self._losses) <= self._options.max_retries:
+            return None
+        return self._lost_record("failed", self._all_losses)
 
     def interrupted(self) -> TrialRecord | None:
         """The record of a trial that is interrupted; None if it has not begun."""
@@ -100,6 +96,17 @@ class Task:
             warnings=self._warnings,
             total_seconds=time.monotonic() - (self._started or time.monotonic()),
         )
+
+    @property
+    def _remarks(self) -> tuple[str, ...]:
+        """What the record should say beside what the trial itself does."""
+        lost = [f"{self._all_losses}; ordered again"] if self._losses else []
+        return (*self._said_by_nodes, *lost)
+
+    @property
+    def _all_losses(self) -> str:
+        times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
+        return f"its task was lost {times}: {'; '.join(self._losses)}"
 
     @property
     def _place(self) -> str:
