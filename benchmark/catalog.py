@@ -126,7 +126,7 @@ class Catalog:
         The core is among them.
         """
         found = {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
-        return {"the core": f"the core of benchmark, {source_digest(benchmark)}", **found}
+        return {"the core": _core_identity(), **found}
 
     @property
     def complaints(self) -> list[str]:
@@ -169,6 +169,12 @@ class Catalog:
                 plugin.failure = Failure.from_error(error, shelf.hook)
                 return []
         return entries
+
+
+@functools.cache
+def _core_identity() -> str:
+    """The core that this process runs, whatever becomes of its files meanwhile."""
+    return f"the core of benchmark, {source_digest(benchmark)}"
 
 
 def _checked(entry: Any, wanted: type[Any]) -> Any:

@@ -83,9 +83,8 @@ class Plugin:
         return f"plugin {self.label} is left out: {where}{self.failure.cause}"
 
 
-@functools.cache
 def source_digest(module: ModuleType) -> str:
-    """What tells a package from its next version, from its files as they are when first asked."""
+    """What tells a package from its next version: a digest of its files as they are now."""
     digest = hashlib.sha256()
     for file in _source_files(module):
         digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())

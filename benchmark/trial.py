@@ -56,7 +56,8 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     spec = _placed(spec)
     device = torch.device(spec.device)
     account = TimeAccount(device)
-    findings = Findings(account, PeakMemory(device))
+    with account.charge("setup"):
+        findings = Findings(account, PeakMemory(device))
     if spec.shares_device:
         findings.warnings.append(
             f"{spec.device} was shared with other trials: its times are no timings"

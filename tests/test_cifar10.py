@@ -11,6 +11,7 @@ import shutil
 import socket
 import struct
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -495,12 +496,23 @@ def test_server_that_states_no_length_is_good_enough(
     _assert_is(_load(data_directory), published)
 
 
-def test_two_may_fetch_at_once(
-    benchmark: CommandLine, server: Server, published: Published, data_directory: Path
+def test_two_machines_may_fetch_at_once(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    data_directory: Path,
+    tmp_path: Path,
 ) -> None:
-    # The second begins and ends while the first has half of the archive.
     second: list[Dataset] = []
-    server.midway = lambda: second.append(_load(data_directory))
+
+    def load_elsewhere() -> None:
+        """Where temporary files are others, and so no lock is shared."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", str(tmp_path))
+            second.append(_load(data_directory))
+
+    # The second begins and ends while the first has half of the archive.
+    server.midway = load_elsewhere
     result = benchmark("data", "prepare", "cifar10")
     assert (result.code, result.err) == (0, "")
     assert server.requests == ["GET", "GET"]
