@@ -162,7 +162,7 @@ MODELS = {
     "raises": Raises,
     "diverges": Diverges,
     "runs_out_of_memory": RunsOutOfMemory,
-    "runs_out_of_gpu_memory": RunsOutOfGpuMemory,
+    "out_of_gpu_memory": RunsOutOfGpuMemory,
     "starts_threads": StartsThreads,
     "keeps_a_thread": KeepsAThread,
     "is_killed": IsKilled,

@@ -80,7 +80,7 @@ FAILED = {
     "raises": ("failed", r"RuntimeError: no such layer"),
     "diverges": ("diverged", r"the loss is not finite in epoch 2, step 1 of 4"),
     "runs_out_of_memory": ("failed", r"RuntimeError: .*can't allocate memory.*"),
-    "runs_out_of_gpu_memory": (
+    "out_of_gpu_memory": (
         "failed",
         r"OutOfMemoryError: CUDA out of memory\. Tried to allocate 90\.00 GiB\.",
     ),
