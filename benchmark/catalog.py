@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -198,3 +199,22 @@ def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
     if catalog.complaints:
         raise PluginError("\n".join(catalog.complaints))
+
+
+def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:
+    """Raise PluginError if the plugins are not ``wanted``, the identities that a run began with."""
+    here = catalog.identities
+    differences = [
+        _difference(wanted.get(name), here.get(name))
+        for name in dict.fromkeys([*wanted, *here])
+        if wanted.get(name) != here.get(name)
+    ]
+    if differences:
+        where = f"{socket.gethostname()} has not the plugins that the run began with"
+        raise PluginError(f"{where}: {'; '.join(differences)}")
+
+
+def _difference(wanted: str | None, here: str | None) -> str:
+    if wanted is None:
+        return f"{here} is not wanted"
+    return f"{wanted} is {here or 'missing'}"

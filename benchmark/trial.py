@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.catalog import Catalog, load_catalog
+from benchmark.catalog import Catalog, load_catalog, require_same
 from benchmark.complexity import count_macs, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
@@ -18,7 +17,6 @@ from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
 from benchmark.errors import (
     BenchmarkError,
     CheckpointError,
-    PluginError,
     StoreError,
     one_line,
 )
@@ -68,7 +66,8 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     error: BaseException | None = None
     try:
         with account.charge("setup"):
-            catalog = _load_same_plugins(spec)
+            catalog = load_catalog(spec.plugins)
+            require_same(catalog, spec.identities)
             observers.join(catalog, spec)
         with tuned(device, spec.protocol.precision):
             _train(spec, catalog, findings, observers, report)
@@ -82,27 +81,6 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     else:
         observers.tell("on_trial_error", error)
     return record.model_copy(update={"warnings": tuple(findings.warnings)})
-
-
-def _load_same_plugins(spec: TrialSpec) -> Catalog:
-    """The plugins that the run began with, here; raises PluginError where they are others."""
-    catalog = load_catalog(spec.plugins)
-    wanted, here = spec.identities, catalog.identities
-    differences = [
-        _difference(name, wanted.get(name), here.get(name))
-        for name in dict.fromkeys([*wanted, *here])
-        if wanted.get(name) != here.get(name)
-    ]
-    if differences:
-        where = f"{socket.gethostname()} has not the plugins that the run began with"
-        raise PluginError(f"{where}: {'; '.join(differences)}")
-    return catalog
-
-
-def _difference(name: str, wanted: str | None, here: str | None) -> str:
-    if wanted is None:
-        return f"{here} is not wanted"
-    return f"{wanted} is {here or 'missing'}"
 
 
 def _placed(spec: TrialSpec) -> TrialSpec:
