@@ -13,6 +13,7 @@ from benchmark.records import (
     EpochRecord,
     Machine,
     ParameterCount,
+    Protocol,
     Status,
     Timing,
     TrialRecord,
@@ -35,6 +36,7 @@ class Findings:
     engine: str = "eager"
     engine_reason: str | None = None
     resumed: int = 0
+    is_set_up: bool = False
     epochs: list[EpochRecord] = field(default_factory=list)
     evaluation: Evaluation | None = None
     warnings: list[str] = field(default_factory=list)
@@ -89,6 +91,11 @@ def record_lost_trial(
     )
 
 
+def stage(protocol: Protocol, epochs: int, *, is_set_up: bool) -> str:
+    """Where a trial is that has had so many epochs, as a reason says it: ``in epoch 3 of 50``."""
+    return f"in epoch {epochs + 1} of {protocol.epochs}" if is_set_up else "while it was set up"
+
+
 def _asked_for(spec: TrialSpec) -> dict[str, Any]:
     """What a record says of its trial whatever becomes of it."""
     protocol = spec.protocol
@@ -114,8 +121,8 @@ def _status(
         case None:
             return "completed", None
         case KeyboardInterrupt():
-            epoch = len(findings.epochs) + 1
-            return "interrupted", f"in epoch {epoch} of {spec.protocol.epochs}"
+            epochs, is_set_up = len(findings.epochs), findings.is_set_up
+            return "interrupted", stage(spec.protocol, epochs, is_set_up=is_set_up)
         case DivergedError():
             return "diverged", str(error)
         case BenchmarkError():

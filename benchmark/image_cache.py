@@ -24,6 +24,7 @@ from benchmark.entries import Images, ImageSplits
 from benchmark.errors import DatasetError
 from benchmark.files import folder_written_atomically, write_atomically
 from benchmark.image_splits import fault_in, fingerprint
+from benchmark.progress import announce
 
 SCHEMA = 1
 INFO_FILE = "info.json"
@@ -57,9 +58,17 @@ def prepared_by_one(cache: Path) -> Iterator[None]:
             file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
             descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, cache)
             held.callback(file.unlink, missing_ok=True)
         yield
+
+
+def _lock(descriptor: int, cache: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        announce(f"benchmark: another process is preparing {cache}; waiting for it to be done")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def write_cache(cache: Path, splits: ImageSplits, identity: str) -> None:

@@ -5,22 +5,26 @@ A plugin wraps what it loops over in ``track``; whoever runs it decides how that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 
-# Told (what is being done, how many are done, how many there are).
-Display = Callable[[str, int, int], None]
+
+class Display(Protocol):
+    """Shows what goes on."""
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def advance(self, description: str, done: int, total: int) -> None:
+        """Show how far some long work is."""
 
 
-def _show_nothing(description: str, done: int, total: int) -> None:
-    pass
-
-
-_display: ContextVar[Display] = ContextVar("progress_display", default=_show_nothing)
+# None where nobody looks.
+_display: ContextVar[Display | None] = ContextVar("progress_display", default=None)
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
@@ -28,7 +32,15 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
     display = _display.get()
     for done, item in enumerate(items, start=1):
         yield item
-        display(description, done, total)
+        if display is not None:
+            display.advance(description, done, total)
+
+
+def announce(line: str) -> None:
+    """Have the display show a line."""
+    display = _display.get()
+    if display is not None:
+        display.say(line)
 
 
 @contextmanager

@@ -237,12 +237,12 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
 class TrialEvent(_Record):
     """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
 
-    It starts twice: once to be set up, once to be trained, with the epochs ``before`` that its
-    checkpoint brought. ``warnings`` are all that there have been so far.
+    It starts twice: first to be set up, when ``before`` is None, then to be trained, when that has
+    the epochs that its checkpoint brought. ``warnings`` are all that there have been so far.
     """
 
     spec: TrialSpec
-    before: tuple[EpochRecord, ...] = ()
+    before: tuple[EpochRecord, ...] | None = None
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
     warnings: tuple[str, ...] = ()

@@ -139,7 +139,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     directory, pending = run.directory, run.continuation.pending
 
     def keep_and_report(event: TrialEvent) -> None:
-        if event.epoch is None and event.record is None:
+        if event.before is not None:
             directory.write_history(event.spec.model, event.spec.seed, event.before)
         if event.epoch is not None:
             directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)

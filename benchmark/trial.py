@@ -109,6 +109,7 @@ def _train(
     with account.charge("checkpoint"):
         checkpoints = trial_checkpoints(spec, catalog)
         _go_on(step, checkpoints, findings)
+    findings.is_set_up = True
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
         before, warnings = tuple(findings.epochs), tuple(findings.warnings)

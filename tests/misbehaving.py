@@ -95,6 +95,12 @@ class Crashes(Linear):
         ctypes.string_at(0)
 
 
+class CrashesWhenBuilt(Linear):
+    def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__(input_shape, num_classes)
+        ctypes.string_at(0)
+
+
 class Exits(Linear):
     def act(self) -> None:
         print("the end is near", flush=True)
@@ -167,6 +173,7 @@ MODELS = {
     "keeps_a_thread": KeepsAThread,
     "is_killed": IsKilled,
     "crashes": Crashes,
+    "crashes_when_built": CrashesWhenBuilt,
     "exits": Exits,
     "interrupts": Interrupts,
     "prints": Prints,

@@ -111,7 +111,9 @@ def test_whatever_a_model_does_to_its_process_costs_its_own_row(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "SECONDS_TO_END", 1.0)
-    result = train(*FAILED, *UNHARMED, more=("--set", "executor.memory_gib=6"))
+    result = train(
+        *FAILED, "crashes_when_built", *UNHARMED, more=("--set", "executor.memory_gib=6")
+    )
     assert result.code == 1
     for model, (status, reason) in FAILED.items():
         found = record(model)
@@ -120,6 +122,9 @@ def test_whatever_a_model_does_to_its_process_costs_its_own_row(
         assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
         assert re.search(rf"^{model} .* {status}$", result.out, re.M)
         assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
+    at_once = record("crashes_when_built")
+    assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"
+    assert (at_once["status"], at_once["epochs"]) == ("failed", [])
     for model in UNHARMED:
         assert (record(model)["status"], record(model)["warnings"]) == ("completed", [])
     assert figures(record("prints")) == figures(record("steady"))

@@ -271,8 +271,8 @@ def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     assert re.search(r"^kills_its_task .* failed$", out, re.M)
     assert re.search(r"^steady .* completed$", out, re.M)
     assert record("kills_its_task")["reason"] == (
-        "its task was lost 2 times: WorkerCrashedError, in epoch 1 of 4; "
-        "WorkerCrashedError, in epoch 1 of 4"
+        "its task was lost 2 times: WorkerCrashedError, while it was set up; "
+        "WorkerCrashedError, while it was set up"
     )
 
 
@@ -323,7 +323,7 @@ def test_a_model_that_crashes_is_a_row_and_no_lost_task(driver: Driver) -> None:
     assert code == 1
     assert re.search(r"^crashes .* failed$", out, re.M)
     found = record("crashes")
-    assert found["reason"] == "its process was ended by SIGSEGV, in epoch 1 of 4"
+    assert found["reason"] == "its process was ended by SIGSEGV, while it was set up"
     assert "Fatal Python error: Segmentation fault" in (folder("crashes") / "log.txt").read_text()
     assert re.search(r'^      File ".*/observed.py", line \d+ in forward$', said, re.M)
 

@@ -104,5 +104,5 @@ def _load(
     values = parse_settings(settings, _EXAMPLE)
     origins = {key: f"--set {key}" for key in values}
     selection = resolve_selection(shelf, name, values, origins)
-    with open_display() as display, shown_by(display.advance):
+    with open_display() as display, shown_by(display):
         return load_dataset(selection, shelf, data_directory or default_data_directory())

@@ -8,11 +8,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmark.files import last_lines
+from benchmark.progress import Display
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL = 5.0
 # How much of the log of a trial that did not complete is shown with ``-v``.
 LOG_LINES = 20
-
-
-class Display(Protocol):
-    """Shows what goes on."""
-
-    def say(self, line: str) -> None:
-        """Show a line that stays."""
-
-    def advance(self, description: str, done: int, total: int) -> None:
-        """Show how far some long work is."""
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def command(
         def say(line: str) -> None:
             display.say(f"benchmark: {line}")
 
-        with shown_by(display.advance):
+        with shown_by(display):
             run = opened.enter_context(
                 runner.prepare(
                     resolved,

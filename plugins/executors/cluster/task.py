@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import ray
@@ -10,9 +9,9 @@ from ray import ObjectRefGenerator
 from ray.exceptions import RayTaskError
 
 from benchmark.errors import BenchmarkError, one_line
-from benchmark.findings import record_lost_trial
-from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import TrialEvent, TrialRecord, TrialSpec
 
+from ..processes.reported import Reported
 from .folders import WatchedFolder, apply
 from .node import Luggage, Parcel, TrialOrder, carry_out
 from .options import RayOptions
@@ -40,11 +39,9 @@ class Task:
         self._options = options
         self._plugins = plugins
         self._report = report
-        self._epochs: list[EpochRecord] = []
-        self._warnings: tuple[str, ...] = ()
+        self._reported = Reported(spec)
         self._said_by_nodes: dict[str, None] = {}
         self._losses: list[str] = []
-        self._started: float | None = None
 
     def order(self, request: Request) -> ObjectRefGenerator:
         """Have it carried out on some node, from where it has come to; returns what it sends."""
@@ -70,32 +67,24 @@ class Task:
         if event.record is not None:
             warnings = (*event.record.warnings, *self._remarks)
             return event.record.model_copy(update={"warnings": warnings})
-        self._started = self._started or time.monotonic()
-        self._epochs = [*self._epochs, event.epoch] if event.epoch else [*event.before]
-        self._warnings = (*event.warnings, *self._remarks)
-        self._report(event.model_copy(update={"spec": self._spec, "warnings": self._warnings}))
+        warnings = (*event.warnings, *self._remarks)
+        event = event.model_copy(update={"spec": self._spec, "warnings": warnings})
+        self._reported.take(event)
+        self._report(event)
         return None
 
     def lose(self, error: Exception) -> TrialRecord | None:
         """Note that the task has ended without a record; returns one if this was once too often."""
-        self._losses.append(f"{_cause(error)}, {self._place}")
+        self._losses.append(f"{_cause(error)}, {self._reported.stage}")
         if len(self._losses) <= self._options.max_retries:
             return None
-        return self._lost_record("failed", self._all_losses)
+        return self._reported.lost_record("failed", self._all_losses)
 
     def interrupted(self) -> TrialRecord | None:
         """The record of a trial that is interrupted; None if it has not begun."""
-        return self._lost_record("interrupted", self._place) if self._started else None
-
-    def _lost_record(self, status: Status, reason: str) -> TrialRecord:
-        return record_lost_trial(
-            self._spec,
-            status=status,
-            reason=reason,
-            epochs=self._epochs,
-            warnings=self._warnings,
-            total_seconds=time.monotonic() - (self._started or time.monotonic()),
-        )
+        if not self._reported.has_begun:
+            return None
+        return self._reported.lost_record("interrupted", self._reported.stage)
 
     @property
     def _remarks(self) -> tuple[str, ...]:
@@ -107,10 +96,6 @@ class Task:
     def _all_losses(self) -> str:
         times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
         return f"its task was lost {times}: {'; '.join(self._losses)}"
-
-    @property
-    def _place(self) -> str:
-        return f"in epoch {len(self._epochs) + 1} of {self._spec.protocol.epochs}"
 
 
 def _cause(error: Exception) -> str:

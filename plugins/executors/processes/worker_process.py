@@ -15,13 +15,13 @@ from typing import IO
 from pydantic import BaseModel
 
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
-from benchmark.findings import record_lost_trial
-from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import Status, TrialEvent, TrialRecord, TrialSpec
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
 from .limits import LimitOptions
+from .reported import Reported
 from .worker import SHOW_STACKS, Alive, Fault, Order
 
 # Has Python look for modules where the parent does, before anything of ours is imported.
@@ -66,8 +66,7 @@ class WorkerProcess:
         self._limits = limits
         self._report = report
         self._started = self._last_sign = time.monotonic()
-        self._epochs: list[EpochRecord] = []
-        self._warnings: tuple[str, ...] = ()
+        self._reported = Reported(spec)
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
         self._interrupted = False
@@ -115,9 +114,9 @@ class WorkerProcess:
             if now >= self._kill_at:
                 self.kill()
         elif timeout is not None and now - self._started > timeout:
-            self._end("timed_out", f"after {timeout:g} s, {self._place}")
+            self._end("timed_out", f"after {timeout:g} s, {self._reported.stage}")
         elif now - self._last_sign > silence:
-            self._end("failed", f"no sign of life for {silence:g} s, {self._place}")
+            self._end("failed", f"no sign of life for {silence:g} s, {self._reported.stage}")
 
     def kill(self) -> None:
         """End it and all of its group, now."""
@@ -165,7 +164,7 @@ class WorkerProcess:
             try:
                 understood = MESSAGES[kind].model_validate_json(message)
             except (KeyError, ValueError):
-                self._end("failed", f"its messages make no sense, {self._place}")
+                self._end("failed", f"its messages make no sense, {self._reported.stage}")
                 return
             if isinstance(understood, TrialEvent):
                 self._take_event(understood)
@@ -177,22 +176,14 @@ class WorkerProcess:
             self._record = event.record
             self._kill_at = time.monotonic() + SECONDS_TO_END
             return
-        self._warnings = event.warnings
-        self._epochs += [*event.before, *([event.epoch] if event.epoch else [])]
+        self._reported.take(event)
         self._report(event)
 
     def _final_record(self) -> TrialRecord:
         record = self._record
         if record is None:
             status, reason = self._verdict or self._cause_of_death()
-            return record_lost_trial(
-                self.spec,
-                status=status,
-                reason=reason,
-                epochs=self._epochs,
-                warnings=self._warnings,
-                total_seconds=time.monotonic() - self._started,
-            )
+            return self._reported.lost_record(status, reason)
         if record.status == "interrupted" and not self._interrupted:
             # Nobody pressed a key: it was the model, or whatever is beside it.
             reason = f"KeyboardInterrupt, {record.reason}"
@@ -205,17 +196,16 @@ class WorkerProcess:
     def _cause_of_death(self) -> tuple[Status, str]:
         code = self._process.returncode
         if self._interrupted:
-            return "interrupted", self._place
+            return "interrupted", self._reported.stage
         if code >= 0:
             said = f": {self._output.last_line}" if self._output.last_line else ""
-            return "failed", f"its process ended with exit code {code}, {self._place}{said}"
+            return (
+                "failed",
+                f"its process ended with exit code {code}, {self._reported.stage}{said}",
+            )
         name = SIGNALS.get(-code, f"signal {-code}")
         hint = " (so does the system when memory runs out)" if name == "SIGKILL" else ""
-        return "failed", f"its process was ended by {name}{hint}, {self._place}"
-
-    @property
-    def _place(self) -> str:
-        return f"in epoch {len(self._epochs) + 1} of {self.spec.protocol.epochs}"
+        return "failed", f"its process was ended by {name}{hint}, {self._reported.stage}"
 
 
 def _start(

@@ -1,0 +1,53 @@
+"""What a trial has said so far, for when it can say no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from benchmark.findings import record_lost_trial, stage
+from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+
+
+class Reported:
+    """What is known of a trial from its events."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        self._spec = spec
+        self._started: float | None = None
+        self._is_set_up = False
+        self._epochs: Sequence[EpochRecord] = ()
+        self._warnings: tuple[str, ...] = ()
+
+    def take(self, event: TrialEvent) -> None:
+        """Take note of what the trial says; it may begin anew."""
+        self._started = self._started or time.monotonic()
+        self._warnings = event.warnings
+        if event.epoch is not None:
+            self._epochs = [*self._epochs, event.epoch]
+            return
+        self._is_set_up = event.before is not None
+        if event.before is not None:
+            self._epochs = event.before
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the trial has said anything at all."""
+        return self._started is not None
+
+    @property
+    def stage(self) -> str:
+        """Where the trial is: ``in epoch 3 of 50``."""
+        return stage(self._spec.protocol, len(self._epochs), is_set_up=self._is_set_up)
+
+    def lost_record(self, status: Status, reason: str) -> TrialRecord:
+        """The record of the trial, if this is all that there will be."""
+        now = time.monotonic()
+        return record_lost_trial(
+            self._spec,
+            status=status,
+            reason=reason,
+            epochs=self._epochs,
+            warnings=self._warnings,
+            total_seconds=now - (self._started or now),
+        )
