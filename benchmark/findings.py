@@ -39,6 +39,7 @@ class Findings:
     is_set_up: bool = False
     epochs: list[EpochRecord] = field(default_factory=list)
     evaluation: Evaluation | None = None
+    environment: Machine | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -50,6 +51,7 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
     correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
     return TrialRecord(
         **_asked_for(spec),
+        environment=findings.environment or describe_machine(),
         status=status,
         reason=reason,
         engine=findings.engine,
@@ -71,14 +73,17 @@ def record_lost_trial(
     reason: str,
     epochs: Sequence[EpochRecord],
     warnings: Sequence[str],
+    environment: Machine | None,
     total_seconds: float,
 ) -> TrialRecord:
     """The record of a trial whose process can say nothing any more; for executors.
 
-    ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` how long it lived.
+    ``epochs``, ``warnings`` and ``environment`` are what it has reported, ``total_seconds`` how
+    long it lived. If it has not said where it is, this machine stands in the record.
     """
     return TrialRecord(
         **_asked_for(spec),
+        environment=environment or describe_machine(),
         status=status,
         reason=reason,
         params=None,
@@ -110,8 +115,12 @@ def _asked_for(spec: TrialSpec) -> dict[str, Any]:
         "device": spec.device,
         "precision": protocol.precision,
         "compiled": spec.compile,
-        "environment": Machine(**describe_environment()),
     }
+
+
+def describe_machine() -> Machine:
+    """The environment of this process, as a record has it."""
+    return Machine(**describe_environment())
 
 
 def _status(

@@ -238,13 +238,15 @@ class TrialEvent(_Record):
     """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
 
     It starts twice: first to be set up, when ``before`` is None, then to be trained, when that has
-    the epochs that its checkpoint brought. ``warnings`` are all that there have been so far.
+    the epochs that its checkpoint brought, and ``environment`` is where. ``warnings`` are all that
+    there have been so far.
     """
 
     spec: TrialSpec
     before: tuple[EpochRecord, ...] | None = None
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
+    environment: Machine | None = None
     warnings: tuple[str, ...] = ()
 
 

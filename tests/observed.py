@@ -82,6 +82,7 @@ class Notes(Callback):
             "parent": os.getppid(),
             "directory": str(self.trial.directory),
             "threads": torch.get_num_threads(),
+            "usage_statistics": os.environ.get("RAY_USAGE_STATS_ENABLED"),
             **more,
         }
         # Short enough to be written at once.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import killing
+from tests.command_process import start
+from tests.trial_files import figures, read_record, trial_folder, trial_record
 
 MODELS = ("baseline_cnn", "separable_cnn")
 EPOCHS = 18
@@ -33,7 +31,6 @@ precision: fp32
 device: cpu
 executor: inline
 """
-NOT_COMPARED = ("train_seconds", "eval_seconds", "timed")
 
 
 @dataclass
@@ -58,8 +55,10 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(recipe:
     assert set(moments) == {*killing.MOMENTS}
     assert len(moments) >= 15
     for model in MODELS:
-        assert_nothing_had_happened(trial("undisturbed", model), trial("killed", model))
-        resumed = record(trial("killed", model))["resumed"]
+        assert_nothing_had_happened(
+            trial_folder(model, out="undisturbed"), trial_folder(model, out="killed")
+        )
+        resumed = trial_record(model, out="killed")["resumed"]
         assert 1 <= resumed <= killed[model].with_checkpoint
 
 
@@ -80,13 +79,13 @@ def kill_again_and_again(recipe: str, model: str, moments: list[str]) -> Killed:
     killed = Killed()
     for moment in moments:
         order = f"{model}/{moment}/{number_of(moment, chance)}"
-        process = start(recipe, "killed", order)
+        process = train(recipe, "killed", order)
         if moment == killing.OUTSIDE:
             kill_from_outside(process, model, chance.uniform(0, 0.3))
         code, said = finish(process)
         assert code == -signal.SIGKILL, f"{order}: {said}"
         killed.moments.append(moment)
-        killed.with_checkpoint += any(trial("killed", model).glob("checkpoint*.pt"))
+        killed.with_checkpoint += any(trial_folder(model, out="killed").glob("checkpoint*.pt"))
     return killed
 
 
@@ -104,15 +103,9 @@ def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float
     process.kill()
 
 
-def start(recipe: str, out: str, order: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmark", "run", "killed.yaml", "-r", recipe]
-    return subprocess.Popen(
-        [*command, "-p", killing.__file__, "--out", out],
-        env={**os.environ, killing.KILL: order},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def train(recipe: str, out: str, order: str) -> subprocess.Popen[str]:
+    run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
+    return start(*run, **{killing.KILL: order})
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -122,30 +115,15 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def complete(recipe: str, out: str) -> None:
-    code, said = finish(start(recipe, out, ""))
+    code, said = finish(train(recipe, out, ""))
     assert code == 0, said
 
 
-def trial(out: str, model: str) -> Path:
-    (run,) = Path(out).iterdir()
-    return run / "trials" / model / "seed-0"
-
-
-def record(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "trial.json").read_text())
-    return content
-
-
-def figures(epochs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for epoch in epochs:
-        yield {key: value for key, value in epoch.items() if key not in NOT_COMPARED}
-
-
 def assert_nothing_had_happened(undisturbed: Path, killed: Path) -> None:
-    before, after = record(undisturbed), record(killed)
+    before, after = read_record(undisturbed), read_record(killed)
     assert (killed / killing.DIGEST).read_text() == (undisturbed / killing.DIGEST).read_text()
     assert after["correct"] == before["correct"]
-    assert [*figures(after["epochs"])] == [*figures(before["epochs"])]
+    assert figures(after) == figures(before)
     assert (after["status"], after["warnings"]) == ("completed", [])
     assert sorted(file.name for file in killed.iterdir()) == [
         killing.DIGEST,

@@ -22,7 +22,9 @@ from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
 from tests import misbehaving
+from tests.command_process import start
 from tests.conftest import CommandLine, Result, only_error
+from tests.trial_files import figures, trial_folder, trial_record
 
 EPOCHS = 3
 CONFIG = f"""
@@ -54,26 +56,8 @@ def train(benchmark: CommandLine) -> Train:
     return run
 
 
-def folder(model: str, seed: int = 0, out: str = "runs") -> Path:
-    (run,) = Path(out).glob("local-*")
-    return run / "trials" / model / f"seed-{seed}"
-
-
-def record(model: str, seed: int = 0, out: str = "runs") -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder(model, seed, out) / "trial.json").read_text())
-    return content
-
-
 def log(model: str) -> str:
-    return (folder(model) / "log.txt").read_text()
-
-
-def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
-    not_compared = ("train_seconds", "eval_seconds", "timed")
-    return [
-        {key: value for key, value in epoch.items() if key not in not_compared}
-        for epoch in found["epochs"]
-    ]
+    return (trial_folder(model) / "log.txt").read_text()
 
 
 FAILED = {
@@ -116,19 +100,19 @@ def test_whatever_a_model_does_to_its_process_costs_its_own_row(
     )
     assert result.code == 1
     for model, (status, reason) in FAILED.items():
-        found = record(model)
+        found = trial_record(model)
         assert found["status"] == status
         assert re.fullmatch(reason, found["reason"]), found["reason"]
         assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
         assert re.search(rf"^{model} .* {status}$", result.out, re.M)
         assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
-    at_once = record("crashes_when_built")
+    at_once = trial_record("crashes_when_built")
     assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"
     assert (at_once["status"], at_once["epochs"]) == ("failed", [])
     for model in UNHARMED:
-        assert (record(model)["status"], record(model)["warnings"]) == ("completed", [])
-    assert figures(record("prints")) == figures(record("steady"))
-    assert figures(record("cannot_be_pickled")) == figures(record("steady"))
+        assert (trial_record(model)["status"], trial_record(model)["warnings"]) == ("completed", [])
+    assert figures(trial_record("prints")) == figures(trial_record("steady"))
+    assert figures(trial_record("cannot_be_pickled")) == figures(trial_record("steady"))
     assert "Fatal Python error: Segmentation fault" in log("crashes")
     assert "in act" in log("crashes")
     assert_the_middle_is_left_out(log("prints"))
@@ -173,16 +157,15 @@ def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> No
     train("steady", more=("--seeds", "2"))
     train("steady", more=("--seeds", "2", "--executor", "inline", "--out", "inline"))
     for seed in (0, 1):
-        local, inline = record("steady", seed), record("steady", seed, "inline")
+        local, inline = trial_record("steady", seed), trial_record("steady", seed, "inline")
         assert figures(local) == figures(inline)
         assert local["correct"] == inline["correct"]
-    told = json.loads((folder("steady") / "where.json").read_text())
+    told = json.loads((trial_folder("steady") / "where.json").read_text())
     assert told["process"] != os.getpid()
     assert told["parent"] == os.getpid()
     assert told["path"] == sys.path
-    assert json.loads((folder("steady", 0, "inline") / "where.json").read_text())["process"] == (
-        os.getpid()
-    )
+    told_inline = json.loads((trial_folder("steady", out="inline") / "where.json").read_text())
+    assert told_inline["process"] == os.getpid()
 
 
 EDITS_ITSELF = """
@@ -220,8 +203,8 @@ def test_a_plugin_that_is_edited_during_a_run_is_found(
     Path("local.yaml").write_text(CONFIG.replace("[steady]", "[edits_itself]"))
     result = benchmark("run", "local.yaml", "-p", "theirs.py", "--seeds", "2")
     assert result.code == 1
-    assert record("edits_itself", 0)["status"] == "completed"
-    refused = record("edits_itself", 1)
+    assert trial_record("edits_itself", 0)["status"] == "completed"
+    refused = trial_record("edits_itself", 1)
     assert (refused["status"], refused["epochs"]) == ("failed", [])
     assert re.fullmatch(reason, refused["reason"])
 
@@ -230,7 +213,7 @@ def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
     limits = ("--timeout", "30", "--set", "executor.silence_seconds=10")
     result = train("spins", "holds_the_lock", more=limits)
     assert result.code == 1
-    spins, holds_the_lock = record("spins"), record("holds_the_lock")
+    spins, holds_the_lock = trial_record("spins"), trial_record("holds_the_lock")
     assert (spins["status"], spins["reason"]) == ("timed_out", "after 30 s, in epoch 2 of 3")
     assert (holds_the_lock["status"], holds_the_lock["reason"]) == (
         "failed",
@@ -259,7 +242,7 @@ def is_alive(process: str) -> bool:
 
 @pytest.mark.parametrize("whom", ["the parent", "its group"])
 def test_no_worker_outlives_its_parent(whom: str) -> None:
-    run = start(arguments(["spins"]))
+    run = start_alone("spins")
     wait_for_processes(run)
     if whom == "the parent":
         run.kill()
@@ -269,16 +252,9 @@ def test_no_worker_outlives_its_parent(whom: str) -> None:
     assert_are_gone(misbehaving.PROCESSES.read_text())
 
 
-def start(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Where a shell started the tests in the background, they and their children ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+def start_alone(*command: str) -> subprocess.Popen[str]:
+    """Start the command line as a terminal does: with a group for all that it starts."""
+    return start(*arguments(command[:1], *command[1:]), new_session=True)
 
 
 def wait_for_processes(run: subprocess.Popen[str]) -> None:
@@ -290,7 +266,7 @@ def wait_for_processes(run: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs: int) -> None:
     several = ("--seeds", "3", "--jobs", str(jobs), "--share-device")
-    run = start(arguments(["steady"], "--epochs", "100000", *several))
+    run = start_alone("steady", "--epochs", "100000", *several)
     assert run.stderr is not None
     wanted = {str(seed) for seed in range(jobs)}
     for line in run.stderr:
@@ -305,11 +281,11 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs:
     assert re.search(r"^steady .* interrupted$", out, re.M)
     assert f"{3 - jobs} of 3 trials are not trained yet" in said
     for seed in range(jobs):
-        found_record = record("steady", seed)
+        found_record = trial_record("steady", seed)
         assert found_record["status"] == "interrupted"
         assert re.fullmatch(r"in epoch \d+ of 100000", found_record["reason"])
-    done = len(record("steady")["epochs"])
-    with start(arguments(["steady"], "--epochs", "100000", "--seeds", "1")) as again:
+    done = len(trial_record("steady")["epochs"])
+    with start_alone("steady", "--epochs", "100000", "--seeds", "1") as again:
         assert again.stderr is not None
         first = next(line for line in again.stderr if "goes on after epoch" in line)
         again.kill()
@@ -362,12 +338,12 @@ def test_trials_are_placed_on_three_gpus(
 
 
 def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:
-    run = start(arguments(["spins"]))
+    run = start_alone("spins")
     wait_for_processes(run)
     os.killpg(run.pid, signal.SIGINT)
     run.communicate()
     assert run.returncode == 130
-    assert (record("spins")["status"], record("spins")["reason"]) == (
+    assert (trial_record("spins")["status"], trial_record("spins")["reason"]) == (
         "interrupted",
         "in epoch 2 of 3",
     )
@@ -380,16 +356,16 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(misbehaving.KILLED_IN_EPOCH, "2")
         assert train("steady").code == 1
-    assert record("steady")["reason"].startswith("its process was ended by SIGKILL")
+    assert trial_record("steady")["reason"].startswith("its process was ended by SIGKILL")
     unasked = train("steady")
     assert unasked.code == 1
     assert "0 of 1 trials completed earlier, 1 failed (--retry-failed tries again)" in unasked.err
     retried = train("steady", more=("--retry-failed",))
     assert "1 to train (1 from a checkpoint, 1 that failed before)" in retried.err
     assert "steady, seed 0: goes on after epoch 2 of 3" in retried.err
-    assert (retried.code, record("steady")["status"]) == (0, "completed")
-    assert figures(record("steady")) == figures(record("steady", out="undisturbed"))
-    assert sorted(file.name for file in folder("steady").iterdir()) == [
+    assert (retried.code, trial_record("steady")["status"]) == (0, "completed")
+    assert figures(trial_record("steady")) == figures(trial_record("steady", out="undisturbed"))
+    assert sorted(file.name for file in trial_folder("steady").iterdir()) == [
         "history.jsonl",
         "log.txt",
         "trial.json",
@@ -403,8 +379,8 @@ def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
     assert shared.code == 0
     warning = "cpu was shared with other trials: its times are no timings"
     for seed in (0, 1):
-        found = record("steady", seed)
-        assert figures(found) == figures(record("steady", seed, "alone"))
+        found = trial_record("steady", seed)
+        assert figures(found) == figures(trial_record("steady", seed, "alone"))
         assert found["warnings"] == [warning]
         assert {epoch["timed"] for epoch in found["epochs"]} == {False}
         assert found["timing"]["epoch_seconds"] is None

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from typing import Any
 import pytest
 
 from tests import observed
+from tests.command_process import start
 from tests.conftest import CommandLine, only_error
+from tests.trial_files import figures, trial_folder, trial_record
 
 pytest.importorskip("ray")
 
@@ -90,13 +93,7 @@ class Driver:
         Path("far.yaml").write_text(CONFIG)
         run = ("run", "far.yaml", "-p", observed.__file__)
         on_cluster = ("--executor", "ray", "--set", f"executor.address={self.address}")
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *run, *on_cluster, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+        return start(*run, *on_cluster, *arguments)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         return ended(self.start(*arguments))
@@ -127,24 +124,6 @@ def data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def folder(model: str, seed: int = 0, out: str = "runs") -> Path:
-    (run,) = Path(out).glob("far-*")
-    return run / "trials" / model / f"seed-{seed}"
-
-
-def record(model: str, seed: int = 0, out: str = "runs") -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder(model, seed, out) / "trial.json").read_text())
-    return content
-
-
-def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
-    not_compared = ("train_seconds", "eval_seconds", "timed")
-    return [
-        {key: value for key, value in epoch.items() if key not in not_compared}
-        for epoch in found["epochs"]
-    ]
-
-
 def assert_equal_local(benchmark: CommandLine, seeds: int) -> None:
     """Train the same on this machine, with as many threads and without pauses, and compare."""
     with pytest.MonkeyPatch.context() as environment:
@@ -152,7 +131,7 @@ def assert_equal_local(benchmark: CommandLine, seeds: int) -> None:
         trials = ("-m", "steady", "--seeds", str(seeds), "--executor", "local", "--out", "local")
         assert benchmark("run", "far.yaml", "-p", observed.__file__, *trials).code == 0
     for seed in range(seeds):
-        far, here = record("slow", seed), record("steady", seed, "local")
+        far, here = trial_record("slow", seed), trial_record("steady", seed, "local")
         assert far["status"] == here["status"] == "completed"
         assert figures(far) == figures(here)
         assert far["correct"] == here["correct"]
@@ -185,7 +164,9 @@ def test_trials_take_no_more_than_there_is_and_have_the_figures_they_have_here(
     assert 1 < most_at_a_time(notes) <= len(cluster.raylets)
     assert_equal_local(benchmark, trials)
     for seed in range(trials):
-        assert sorted(str(file.relative_to(folder("slow", seed))) for file in files(seed)) == [
+        assert sorted(
+            str(file.relative_to(trial_folder("slow", seed))) for file in files(seed)
+        ) == [
             "history.jsonl",
             "log.txt",
             "mine/note.txt",
@@ -194,17 +175,21 @@ def test_trials_take_no_more_than_there_is_and_have_the_figures_they_have_here(
 
 
 def files(seed: int) -> list[Path]:
-    return [path for path in folder("slow", seed).rglob("*") if path.is_file()]
+    return [path for path in trial_folder("slow", seed).rglob("*") if path.is_file()]
 
 
 def wait_for_epoch(
-    run: subprocess.Popen[str], data_directory: Path, raylets: Sequence[int]
+    run: subprocess.Popen[str], data_directory: Path, raylets: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """Wait until a trial on one of the nodes has ended its second epoch; returns its note."""
+    """Wait until a trial, on one of these nodes if any are given, has ended its second epoch.
+
+    Returns its note.
+    """
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         for note in observed.read_notes(data_directory):
-            if note.get("epoch") == 2 and parent_of(note["parent"]) in raylets:
+            is_there = raylets is None or parent_of(note["parent"]) in raylets
+            if note.get("epoch") == 2 and is_there:
                 return note
         assert run.poll() is None, run.communicate()
         time.sleep(0.05)
@@ -244,8 +229,8 @@ def test_what_is_killed_is_ordered_again_and_costs_an_epoch_at_most(
         notes = [note for note in observed.read_notes(data_directory) if note["seed"] == seed]
         epochs = [note["epoch"] for note in notes if note["event"] == "epoch"]
         assert len(epochs) - EPOCHS in ({0, 1} if seed == killed["seed"] else {0})
-        assert record("slow", seed)["resumed"] == int(seed == killed["seed"])
-    *_, warning = record("slow", killed["seed"])["warnings"]
+        assert trial_record("slow", seed)["resumed"] == int(seed == killed["seed"])
+    *_, warning = trial_record("slow", killed["seed"])["warnings"]
     cause = {"node": "NodeDiedError", "task": "WorkerCrashedError"}[victim]
     assert re.fullmatch(
         rf"its task was lost once: {cause}, in epoch \d of 4; ordered again", warning
@@ -270,7 +255,7 @@ def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     assert code == 1, said
     assert re.search(r"^kills_its_task .* failed$", out, re.M)
     assert re.search(r"^steady .* completed$", out, re.M)
-    assert record("kills_its_task")["reason"] == (
+    assert trial_record("kills_its_task")["reason"] == (
         "its task was lost 2 times: WorkerCrashedError, while it was set up; "
         "WorkerCrashedError, while it was set up"
     )
@@ -302,11 +287,13 @@ def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_begins_anew(
     assert code == 130, said
     assert re.search(r"^slow .* interrupted$", out, re.M)
     assert_is_gone(note)
-    assert record("slow")["status"] == "interrupted"
-    assert re.fullmatch(r"in epoch \d of 4", record("slow")["reason"])
+    assert trial_record("slow")["status"] == "interrupted"
+    assert re.fullmatch(r"in epoch \d of 4", trial_record("slow")["reason"])
+    # The node's, not the driver's.
+    assert trial_record("slow")["environment"]["threads"] == 1
     code, _, said = driver.run("-m", "slow", "--set", "executor.num_cpus=2")
     assert code == 0, said
-    found = record("slow")
+    found = trial_record("slow")
     assert (found["status"], found["resumed"]) == ("completed", 0)
     # All of the node's cores: this time nobody else could be there.
     (warning,) = found["warnings"]
@@ -318,13 +305,46 @@ def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_begins_anew(
     assert {note["threads"] for note in observed.read_notes(data_directory)} == {1, 2}
 
 
+def test_without_an_address_ray_is_started_for_the_run_and_tells_nobody(
+    data_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    Path("far.yaml").write_text(CONFIG)
+    run = start("run", "far.yaml", "-p", observed.__file__, "--executor", "ray", "-m", "slow")
+    note = wait_for_epoch(run, data_directory)
+    raylet = parent_of(note["parent"])
+    assert raylet is not None
+    assert parent_of(raylet) == run.pid
+    assert note["usage_statistics"] == "0"
+    (dashboard,) = (line for line in commands_of_children(run.pid) if "/dashboard.py" in line)
+    assert "--disable-frontend" in dashboard
+    code, _, said = ended(run)
+    assert code == 0, said
+    assert trial_record("slow")["status"] == "completed"
+    assert parent_of(raylet) is None
+
+
+def commands_of_children(parent: int) -> list[str]:
+    """The command lines of the processes that a process has started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        if parent_of(int(folder.name)) == parent:
+            # One may end meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.append((folder / "cmdline").read_text())
+    return found
+
+
 def test_a_model_that_crashes_is_a_row_and_no_lost_task(driver: Driver) -> None:
     code, out, said = driver.run("-m", "crashes", "-v")
     assert code == 1
     assert re.search(r"^crashes .* failed$", out, re.M)
-    found = record("crashes")
+    found = trial_record("crashes")
     assert found["reason"] == "its process was ended by SIGSEGV, while it was set up"
-    assert "Fatal Python error: Segmentation fault" in (folder("crashes") / "log.txt").read_text()
+    assert (
+        "Fatal Python error: Segmentation fault"
+        in (trial_folder("crashes") / "log.txt").read_text()
+    )
     assert re.search(r'^      File ".*/observed.py", line \d+ in forward$', said, re.M)
 
 
@@ -345,7 +365,7 @@ def test_a_node_with_another_version_of_a_plugin_refuses_its_trials(
     assert re.fullmatch(
         r"\S+ has not the plugins that the run began with: theirs \(theirs 1\.3\), source \w+ is "
         r"theirs \(theirs 1\.2\), source \w+",
-        record("steady")["reason"],
+        trial_record("steady")["reason"],
     )
 
 

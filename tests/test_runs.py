@@ -18,6 +18,7 @@ import torch
 
 from benchmark import runner, store
 from benchmark.errors import StoreError
+from tests.command_process import start
 from tests.conftest import CommandLine, Result
 from tests.tiny import write_tiny_run
 
@@ -216,7 +217,7 @@ def go_on(benchmark: CommandLine, arguments: list[str]) -> Result:
 
 def test_an_interruption_keeps_finished_trials_and_prints_their_table(tmp_path: Path) -> None:
     arguments = write_tiny_run(tmp_path)
-    process = start([*arguments, "--epochs", "100000", "--set", "name=long"])
+    process = start(*arguments, "--epochs", "100000", "--set", "name=long")
     wait_for_line(process, r"epoch 2/100000")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate()
@@ -246,17 +247,6 @@ def test_after_an_interruption_the_same_command_finishes(
     assert re.search(r"^tiny .* 1/2 ok$", result.out, re.M)
     assert re.search(r"^twin .* interrupted$", result.out, re.M)
     assert "1 of 4 trials completed earlier, 3 to train" in go_on(benchmark, tiny).err
-
-
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where a shell started the tests in the background, they and their children ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
 
 
 def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:

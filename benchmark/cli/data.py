@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from benchmark.datasets import Dataset
 
 _EXAMPLE = "size=32"
+_settings_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
+)
 
 
 @click.group("data", epilog="Example: benchmark data prepare cifar10")
@@ -31,9 +34,7 @@ def command() -> None:
     epilog="Example: benchmark data prepare imagefolder --set root=photos",
 )
 @click.argument("name")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
-)
+@_settings_option
 @data_directory_option
 @everywhere_options
 @click.pass_obj
@@ -51,9 +52,7 @@ def prepare(
     epilog="Example: benchmark data info synthetic --set train_images=1000",
 )
 @click.argument("name")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set an option of the data set."
-)
+@_settings_option
 @data_directory_option
 @everywhere_options
 @click.pass_obj

@@ -10,19 +10,19 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count, cycle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import misbehaving
+from tests.command_process import start
 from tests.faults import failing_disk
+from tests.trial_files import figures, read_record
 
 # A few each for a test of everything; each costs a start of PyTorch, or several.
 FAULTS = int(os.environ.get("FAULTS", "8"))
@@ -46,7 +46,6 @@ MOST_WRITES = 70
 # The longest that a start of the parent and of a worker take on an idle machine.
 LONGEST_START_SECONDS = 6.0
 FILES = {"trial.json", "history.jsonl", "log.txt", "where.json"}
-NOT_COMPARED = ("train_seconds", "eval_seconds", "timed")
 
 
 def test_runs_survive_whatever_happens_to_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +72,7 @@ def disturb(kind: str, out: str, chance: random.Random) -> bool:
     """Go on with a run, and disturb it; False if it ended before anything happened."""
     if kind in DISK_FAULTS:
         return starve(DISK_FAULTS[kind], out, chance)
-    process = start(out)
+    process = train(out)
     wait_for_a_moment(process, chance)
     victims = [process.pid] if kind != "worker" else []
     if kind != "parent":
@@ -117,7 +116,7 @@ def workers(parent: int) -> list[int]:
 def starve(error: str, out: str, chance: random.Random) -> bool:
     """Have some write fail, and all after it, in the parent or in a worker."""
     first = chance.randint(1, MOST_WRITES)
-    process = start(out, **{failing_disk.FAILING_DISK: f"{error} {first}"})
+    process = train(out, **{failing_disk.FAILING_DISK: f"{error} {first}"})
     table, said = process.communicate()
     if process.returncode == 0:
         return False
@@ -128,20 +127,14 @@ def starve(error: str, out: str, chance: random.Random) -> bool:
     return True
 
 
-def start(out: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmark", "run", "faulty.yaml", "--retry-failed"]
-    plugins = ["-p", misbehaving.__file__, "-p", failing_disk.__file__]
-    return subprocess.Popen(
-        [*command, *plugins, "--out", out],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def train(out: str, **environment: str) -> subprocess.Popen[str]:
+    plugins = ("-p", misbehaving.__file__, "-p", failing_disk.__file__)
+    run = ("run", "faulty.yaml", "--retry-failed", *plugins, "--out", out)
+    return start(*run, **environment)
 
 
 def complete(out: str) -> int:
-    process = start(out)
+    process = train(out)
     _, said = process.communicate()
     assert "Traceback" not in said
     return process.returncode
@@ -154,7 +147,9 @@ def trial_folders(out: str) -> Iterator[Path]:
 
 
 def is_complete(out: str) -> bool:
-    statuses = [record(folder)["status"] for folder in trial_folders(out) if has_record(folder)]
+    statuses = [
+        read_record(folder)["status"] for folder in trial_folders(out) if has_record(folder)
+    ]
     return statuses == ["completed"] * len(MODELS) * len(SEEDS)
 
 
@@ -162,21 +157,12 @@ def has_record(folder: Path) -> bool:
     return (folder / "trial.json").exists()
 
 
-def record(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "trial.json").read_text())
-    return content
-
-
-def figures(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: epoch[key] for key in epoch if key not in NOT_COMPARED} for epoch in epochs]
-
-
 def assert_nothing_had_happened(out: str) -> None:
     for before, after in zip(trial_folders("undisturbed"), trial_folders(out), strict=True):
-        expected, found = record(before), record(after)
+        expected, found = read_record(before), read_record(after)
         assert found["status"] == "completed"
         assert found["correct"] == expected["correct"]
-        assert figures(found["epochs"]) == figures(expected["epochs"])
+        assert figures(found) == figures(expected)
         lines = (after / "history.jsonl").read_text().splitlines()
         assert [json.loads(line) for line in lines] == found["epochs"]
         assert {file.name for file in after.iterdir()} == FILES

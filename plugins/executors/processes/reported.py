@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from benchmark.findings import record_lost_trial, stage
-from benchmark.records import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import EpochRecord, Machine, Status, TrialEvent, TrialRecord, TrialSpec
 
 
 class Reported:
@@ -18,6 +18,7 @@ class Reported:
         self._is_set_up = False
         self._epochs: Sequence[EpochRecord] = ()
         self._warnings: tuple[str, ...] = ()
+        self._environment: Machine | None = None
 
     def take(self, event: TrialEvent) -> None:
         """Take note of what the trial says; it may begin anew."""
@@ -28,7 +29,7 @@ class Reported:
             return
         self._is_set_up = event.before is not None
         if event.before is not None:
-            self._epochs = event.before
+            self._epochs, self._environment = event.before, event.environment
 
     @property
     def has_begun(self) -> bool:
@@ -49,5 +50,6 @@ class Reported:
             reason=reason,
             epochs=self._epochs,
             warnings=self._warnings,
+            environment=self._environment,
             total_seconds=now - (self._started or now),
         )
