@@ -18,6 +18,7 @@ from benchmark.records import (
     Timing,
     TrialRecord,
     TrialSpec,
+    TrialStart,
     pack_bits,
 )
 from benchmark.training.clock import TimeAccount
@@ -36,11 +37,21 @@ class Findings:
     engine: str = "eager"
     engine_reason: str | None = None
     resumed: int = 0
-    is_set_up: bool = False
     epochs: list[EpochRecord] = field(default_factory=list)
     evaluation: Evaluation | None = None
     environment: Machine | None = None
     warnings: list[str] = field(default_factory=list)
+
+    def start(self) -> TrialStart:
+        """Note that the trial is set up, and where; returns what is known of it by then."""
+        assert self.params is not None
+        self.environment = describe_machine()
+        return TrialStart(
+            params=self.params,
+            macs=self.macs,
+            environment=self.environment,
+            before=tuple(self.epochs),
+        )
 
 
 def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None) -> TrialRecord:
@@ -71,23 +82,23 @@ def record_lost_trial(
     *,
     status: Status,
     reason: str,
+    start: TrialStart | None,
     epochs: Sequence[EpochRecord],
     warnings: Sequence[str],
-    environment: Machine | None,
     total_seconds: float,
 ) -> TrialRecord:
     """The record of a trial whose process can say nothing any more; for executors.
 
-    ``epochs``, ``warnings`` and ``environment`` are what it has reported, ``total_seconds`` how
-    long it lived. If it has not said where it is, this machine stands in the record.
+    ``start``, ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` is how long
+    it lived. If it was not set up, nobody knows more of where it was than of this machine.
     """
     return TrialRecord(
         **_asked_for(spec),
-        environment=environment or describe_machine(),
+        environment=start.environment if start else describe_machine(),
         status=status,
         reason=reason,
-        params=None,
-        macs=None,
+        params=start.params if start else None,
+        macs=start.macs if start else None,
         epochs=tuple(epochs),
         timing=Timing(total_seconds=total_seconds),
         peak_memory_bytes=None,
@@ -130,8 +141,8 @@ def _status(
         case None:
             return "completed", None
         case KeyboardInterrupt():
-            epochs, is_set_up = len(findings.epochs), findings.is_set_up
-            return "interrupted", stage(spec.protocol, epochs, is_set_up=is_set_up)
+            is_set_up = findings.environment is not None
+            return "interrupted", stage(spec.protocol, len(findings.epochs), is_set_up=is_set_up)
         case DivergedError():
             return "diverged", str(error)
         case BenchmarkError():

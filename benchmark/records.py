@@ -234,19 +234,25 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
     return base64.b64encode(numpy.packbits(numpy.asarray(correct, bool)).tobytes()).decode("ascii")
 
 
-class TrialEvent(_Record):
-    """What just happened in a trial: an epoch ended, or the trial did; with neither, it started.
+class TrialStart(_Record):
+    """What is known of a trial that is set up, with the epochs ``before`` from its checkpoint."""
 
-    It starts twice: first to be set up, when ``before`` is None, then to be trained, when that has
-    the epochs that its checkpoint brought, and ``environment`` is where. ``warnings`` are all that
-    there have been so far.
+    params: ParameterCount
+    macs: int | None
+    environment: Machine
+    before: tuple[EpochRecord, ...]
+
+
+class TrialEvent(_Record):
+    """What just happened in a trial: it was set up, an epoch ended, or the trial did.
+
+    With none of these it has begun to be set up. ``warnings`` are all that there have been so far.
     """
 
     spec: TrialSpec
-    before: tuple[EpochRecord, ...] | None = None
+    start: TrialStart | None = None
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
-    environment: Machine | None = None
     warnings: tuple[str, ...] = ()
 
 

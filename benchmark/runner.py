@@ -139,8 +139,8 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     directory, pending = run.directory, run.continuation.pending
 
     def keep_and_report(event: TrialEvent) -> None:
-        if event.before is not None:
-            directory.write_history(event.spec.model, event.spec.seed, event.before)
+        if event.start is not None:
+            directory.write_history(event.spec.model, event.spec.seed, event.start.before)
         if event.epoch is not None:
             directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
         report(event)

@@ -20,7 +20,7 @@ from benchmark.errors import (
     StoreError,
     one_line,
 )
-from benchmark.findings import Findings, describe_machine, make_record
+from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
@@ -106,18 +106,17 @@ def _train(
     account = findings.account
     with account.charge("setup"):
         step, test = _prepare(spec, catalog, findings)
-        findings.environment = describe_machine()
     with account.charge("checkpoint"):
         checkpoints = trial_checkpoints(spec, catalog)
         _go_on(step, checkpoints, findings)
-    findings.is_set_up = True
+    with account.charge("setup"):
+        start = findings.start()
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
         report(
             TrialEvent(
                 spec=spec,
-                before=tuple(findings.epochs),
-                environment=findings.environment,
+                start=start,
                 warnings=tuple(findings.warnings),
             )
         )

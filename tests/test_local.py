@@ -27,6 +27,7 @@ from tests.conftest import CommandLine, Result, only_error
 from tests.trial_files import figures, trial_folder, trial_record
 
 EPOCHS = 3
+PARAMETERS = (3 * 8 * 8 + 1) * 10
 CONFIG = f"""
 name: local
 dataset: {{name: synthetic, train_images: 64, test_images: 20, size: 8}}
@@ -106,9 +107,10 @@ def test_whatever_a_model_does_to_its_process_costs_its_own_row(
         assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
         assert re.search(rf"^{model} .* {status}$", result.out, re.M)
         assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
+        assert found["params"]["total"] == PARAMETERS
     at_once = trial_record("crashes_when_built")
     assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"
-    assert (at_once["status"], at_once["epochs"]) == ("failed", [])
+    assert (at_once["status"], at_once["epochs"], at_once["params"]) == ("failed", [], None)
     for model in UNHARMED:
         assert (trial_record(model)["status"], trial_record(model)["warnings"]) == ("completed", [])
     assert figures(trial_record("prints")) == figures(trial_record("steady"))

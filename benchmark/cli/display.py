@@ -109,11 +109,11 @@ class TrainingDisplay:
         spec = event.spec
         self._at_work.add(spec.key)
         self._remark(spec, event.warnings)
-        if event.before:
-            self._count(spec, event.before)
+        if event.start is not None and event.start.before:
+            self._count(spec, event.start.before)
             self._display.say(
                 f"benchmark: {spec.model}, seed {spec.seed}: goes on after epoch "
-                f"{len(event.before)} of {spec.protocol.epochs}"
+                f"{len(event.start.before)} of {spec.protocol.epochs}"
             )
         if event.epoch is not None:
             self._count(spec, [event.epoch])

@@ -6,7 +6,14 @@ import time
 from collections.abc import Sequence
 
 from benchmark.findings import record_lost_trial, stage
-from benchmark.records import EpochRecord, Machine, Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import (
+    EpochRecord,
+    Status,
+    TrialEvent,
+    TrialRecord,
+    TrialSpec,
+    TrialStart,
+)
 
 
 class Reported:
@@ -14,27 +21,27 @@ class Reported:
 
     def __init__(self, spec: TrialSpec) -> None:
         self._spec = spec
-        self._started: float | None = None
+        self._began: float | None = None
         self._is_set_up = False
+        self._start: TrialStart | None = None
         self._epochs: Sequence[EpochRecord] = ()
         self._warnings: tuple[str, ...] = ()
-        self._environment: Machine | None = None
 
     def take(self, event: TrialEvent) -> None:
         """Take note of what the trial says; it may begin anew."""
-        self._started = self._started or time.monotonic()
+        self._began = self._began or time.monotonic()
         self._warnings = event.warnings
         if event.epoch is not None:
             self._epochs = [*self._epochs, event.epoch]
             return
-        self._is_set_up = event.before is not None
-        if event.before is not None:
-            self._epochs, self._environment = event.before, event.environment
+        self._is_set_up = event.start is not None
+        if event.start is not None:
+            self._start, self._epochs = event.start, event.start.before
 
     @property
     def has_begun(self) -> bool:
         """Whether the trial has said anything at all."""
-        return self._started is not None
+        return self._began is not None
 
     @property
     def stage(self) -> str:
@@ -48,8 +55,8 @@ class Reported:
             self._spec,
             status=status,
             reason=reason,
+            start=self._start,
             epochs=self._epochs,
             warnings=self._warnings,
-            environment=self._environment,
-            total_seconds=now - (self._started or now),
+            total_seconds=now - (self._began or now),
         )
