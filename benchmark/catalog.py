@@ -210,11 +210,11 @@ def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:
         if wanted.get(name) != here.get(name)
     ]
     if differences:
-        where = f"{socket.gethostname()} has not the plugins that the run began with"
+        where = f"{socket.gethostname()} has other plugins than the run began with"
         raise PluginError(f"{where}: {'; '.join(differences)}")
 
 
 def _difference(wanted: str | None, here: str | None) -> str:
     if wanted is None:
-        return f"{here} is not wanted"
-    return f"{wanted} is {here or 'missing'}"
+        return f"{here} beside them"
+    return f"{here or 'nothing'} instead of {wanted}"

@@ -229,7 +229,8 @@ class _Checker:
         try:
             validated = validate_options(options_type, options)
         except ValidationError as error:
-            self._validation_faults(error, options_type, location)
+            whose = f"{shelf.kind} {name!r}"
+            self._validation_faults(error, options_type, location, whose)
             return None
         return Selection(name=name, options=validated.model_dump(mode="json"))
 
@@ -247,30 +248,30 @@ class _Checker:
         try:
             return RunConfig.model_validate({**others, **resolved})
         except ValidationError as error:
-            self._validation_faults(error, RunConfig, ())
+            self._validation_faults(error, RunConfig, (), "a config")
             return None
 
     def _validation_faults(
-        self, error: ValidationError, model: type[BaseModel], prefix: Location
+        self, error: ValidationError, model: type[BaseModel], prefix: Location, whose: str
     ) -> None:
         for detail in error.errors():
             location = (*prefix, *detail["loc"])
             # A section that could not be resolved is missing by now; why has been said.
             if detail["type"] == "missing" and location[0] in self.document.data and not prefix:
                 continue
-            message = _message(detail, model)
+            message = _message(detail, model, whose)
             if detail["type"] == "missing" and model is not RunConfig:
                 message += f": --set {dotted(location)}=VALUE"
             self.fault(location, message)
 
 
-def _message(detail: Any, model: type[BaseModel]) -> str:
+def _message(detail: Any, model: type[BaseModel], whose: str) -> str:
     match detail["type"]:
         case "extra_forbidden":
             key = str(detail["loc"][-1])
             known = list(model.model_fields)
-            there_are = f" (there are: {', '.join(known)})" if known else " (it has no options)"
-            return f"unknown key{did_you_mean(key, known) or there_are}"
+            options = f" ({whose} has {', '.join(known) or 'no options'})"
+            return f"unknown key{did_you_mean(key, known) or options}"
         case "missing":
             return "missing"
         case "value_error":

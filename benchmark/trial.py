@@ -58,7 +58,7 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
         findings = Findings(account, PeakMemory(device))
     if spec.shares_device:
         findings.warnings.append(
-            f"{spec.device} was shared with other trials: its times are no timings"
+            f"{spec.device} was not for this trial alone: its times are no timings"
         )
     observers = _Observers(findings.warnings)
     with account.charge("reporting"):

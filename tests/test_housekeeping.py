@@ -117,7 +117,8 @@ def test_cleaning_removes_leftovers_and_no_results(benchmark: CommandLine, run: 
     assert benchmark(*write_tiny_run(Path()), "--out", "other").code == 0
     folder = leave_work_unfinished(run)
     results = records()
-    assert benchmark("runs", "clean", "--yes").code == 0
+    cleaned = benchmark("runs", "clean", "--yes")
+    assert (cleaned.code, cleaned.out.count("Removed.\n")) == (0, 2)
     assert not any((folder / name).exists() for name in LEFT)
     assert [*Path("data/decoded").iterdir()] == []
     assert records() == results

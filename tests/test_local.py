@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmark.cli.display import LOG_LINES
 from benchmark.records import TrialSpec
 from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process
@@ -133,14 +134,16 @@ def assert_the_middle_is_left_out(text: str) -> None:
     assert len(text) < printed / 2
 
 
-def test_verbose_shows_the_end_of_a_failed_trials_log(train: Train) -> None:
+def test_verbose_shows_the_end_of_a_failed_trials_log(train: Train, benchmark: CommandLine) -> None:
     result = train("raises", more=("-v",))
     shown = [line for line in result.err.splitlines() if line.startswith("    ")]
     assert shown[-1] == "    and a second line"
     assert shown[-2] == "    RuntimeError: no such layer"
     assert [line.strip() for line in shown] == [
-        line.strip() for line in log("raises").splitlines()[-20:]
+        line.strip() for line in log("raises").splitlines()[-LOG_LINES:]
     ]
+    later = benchmark("table", str(trial_folder("raises").parents[2]), "-v")
+    assert later.err == "benchmark: raises, seed 0: failed: RuntimeError: no such layer\n"
 
 
 def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,16 +189,16 @@ def benchmark_models():
 """
 BREAKS_ITSELF = EDITS_ITSELF.replace('open("a")', 'open("w")')
 HAS_CHANGED = (
-    r"\S+ has not the plugins that the run began with: "
-    r"theirs \(no distribution\), source (\w+) is theirs \(no distribution\), "
+    r"\S+ has other plugins than the run began with: theirs \(no distribution\), {} "
+    r"instead of theirs \(no distribution\), source {}"
 )
 
 
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (EDITS_ITSELF, rf"{HAS_CHANGED}source (?!\1)\w+"),
-        (BREAKS_ITSELF, rf"{HAS_CHANGED}failed"),
+        (EDITS_ITSELF, HAS_CHANGED.format(r"source (\w+)", r"(?!\1)\w+")),
+        (BREAKS_ITSELF, HAS_CHANGED.format("failed", r"\w+")),
     ],
 )
 def test_a_plugin_that_is_edited_during_a_run_is_found(
@@ -281,7 +284,7 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs:
     out, said = run.communicate()
     assert run.returncode == 130
     assert re.search(r"^steady .* interrupted$", out, re.M)
-    assert f"{3 - jobs} of 3 trials are not trained yet" in said
+    assert "3 of 3 trials are not finished yet: the same command goes on" in said
     for seed in range(jobs):
         found_record = trial_record("steady", seed)
         assert found_record["status"] == "interrupted"
@@ -309,7 +312,7 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
         patch.setattr(Crew, "start", interrupt)
         result = train("steady", more=("--seeds", "2"))
     assert (result.code, seen) == (130, [("steady", 0)])
-    assert "2 of 2 trials are not trained yet: the same command goes on" in result.err
+    assert "2 of 2 trials are not finished yet: the same command goes on" in result.err
 
 
 @pytest.mark.parametrize(
@@ -376,10 +379,12 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> Non
 
 
 def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
-    train("steady", more=("--seeds", "2", "--out", "alone"))
+    alone = train("steady", more=("--seeds", "2", "--out", "alone"))
     shared = train("steady", more=("--seeds", "2", "--jobs", "2", "--share-device"))
     assert shared.code == 0
-    warning = "cpu was shared with other trials: its times are no timings"
+    assert "A trial that had no device for itself has no epoch time." in one_paragraph(shared.out)
+    assert "no device for itself" not in one_paragraph(alone.out)
+    warning = "cpu was not for this trial alone: its times are no timings"
     for seed in (0, 1):
         found = trial_record("steady", seed)
         assert figures(found) == figures(trial_record("steady", seed, "alone"))
@@ -390,16 +395,23 @@ def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
         assert f"steady, seed {seed}: {warning}" in shared.err
 
 
+def one_paragraph(text: str) -> str:
+    return " ".join(text.split())
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
         (("--jobs", "2"), "2 trials at a time on cpu would share a device: .*--share-device"),
         (("--devices", "cuda:0"), "'cuda:0' is not among .* carried out on: cpu"),
-        (("--devices", "cpu,cpu"), "executor.devices: a device is named twice"),
+        (("--devices", "cpu,cpu"), "a device is named twice: cpu, cpu"),
         (("--jobs", "0"), "--jobs: .* greater than or equal to 1, got 0"),
         (("--timeout", "-1"), "--timeout: .* greater than 0, got -1.0"),
         (("--executor", "lokal"), "unknown executor 'lokal' - did you mean 'local'\\?"),
-        (("--executor", "inline", "--timeout", "5"), "--timeout: unknown key"),
+        (
+            ("--executor", "inline", "--timeout", "5"),
+            r"--timeout: unknown key \(executor 'inline' has no options\)",
+        ),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_one_line(

@@ -253,6 +253,8 @@ def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     lost = ("-m", "kills_its_task", "--set", "executor.max_retries=1")
     code, out, said = driver.run(*lost, "-m", "steady")
     assert code == 1, said
+    # What Ray has to say of it is on the other stream.
+    assert out.startswith("far: synthetic")
     assert re.search(r"^kills_its_task .* failed$", out, re.M)
     assert re.search(r"^steady .* completed$", out, re.M)
     assert trial_record("kills_its_task")["reason"] == (
@@ -363,8 +365,8 @@ def test_a_node_with_another_version_of_a_plugin_refuses_its_trials(
     assert code == 1
     assert re.search(r"^steady .* failed$", out, re.M)
     assert re.fullmatch(
-        r"\S+ has not the plugins that the run began with: theirs \(theirs 1\.3\), source \w+ is "
-        r"theirs \(theirs 1\.2\), source \w+",
+        r"\S+ has other plugins than the run began with: theirs \(theirs 1\.2\), source \w+ "
+        r"instead of theirs \(theirs 1\.3\), source \w+",
         trial_record("steady")["reason"],
     )
 
@@ -412,10 +414,11 @@ def test_a_driver_without_the_token_is_refused(driver: Driver) -> None:
         environment.setenv("RAY_AUTH_TOKEN", "another token")
         code, out, said = driver.run()
     assert (code, out) == (2, "")
-    # Before it Ray says, as often as it tries, that it was refused.
-    *tries, line = said.splitlines()
-    assert all("Authentication token is missing or incorrect" in one for one in tries)
-    assert re.match(r"benchmark: error: no cluster can be had at \S+: \w+: .* its token$", line)
+    (line,) = said.splitlines()
+    assert re.match(
+        r"benchmark: error: executor.address: no cluster can be had at \S+: \w+: .* its token$",
+        line,
+    )
     assert not Path("runs").exists()
 
 
@@ -425,7 +428,7 @@ def test_without_ray_it_is_told_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     Path("far.yaml").write_text(CONFIG)
     refused = benchmark("run", "far.yaml", "-m", "separable_cnn", "--executor", "ray")
-    assert "the executor 'ray' needs Ray: pip install 'benchmark[ray]'" in only_error(refused)
+    assert "the executor 'ray' needs Ray: pip install 'ray>=2.60'" in only_error(refused)
 
 
 def test_a_request_that_no_node_can_meet_is_refused_before_the_first_trial(
@@ -435,7 +438,7 @@ def test_a_request_that_no_node_can_meet_is_refused_before_the_first_trial(
     assert (code, out) == (2, "")
     assert re.search(
         r"^benchmark: error: no node of the cluster has room for a trial of 3 CPUs, 0 GPUs: they "
-        r"have 2 CPUs, 1 GPUs, .* GiB; ask for less with executor.num_cpus, .*$",
+        r"have 2 CPUs, 1 GPU, .* GiB; ask for less with executor.num_cpus, .*$",
         said.splitlines()[-1],
     )
     assert not observed.read_notes(data_directory)
@@ -458,7 +461,7 @@ def test_ray_s_own_variable_is_held_to_the_same(
         ("cuda:1", (), "--device cuda:1: trials on other machines are for cpu or cuda"),
         ("mps", (), "--device mps: trials on other machines are for cpu or cuda"),
         ("cuda", ("--set", "executor.num_gpus=0"), "trials on cuda need a GPU, or a part of one"),
-        ("cuda", (), "no node of the cluster has room for a trial of 1 CPUs, 1 GPUs"),
+        ("cuda", (), "no node of the cluster has room for a trial of 3 CPUs, 1 GPU"),
     ],
 )
 def test_devices_are_those_of_the_cluster(
@@ -467,4 +470,4 @@ def test_devices_are_those_of_the_cluster(
     """This machine, which has no GPU, is not asked; the last one is refused by its cores."""
     code, out, said = driver.run("--device", device, "--set", "executor.num_cpus=3", *settings)
     assert (code, out) == (2, "")
-    assert complaint.replace("1 CPUs", "3 CPUs") in said.splitlines()[-1]
+    assert complaint in said.splitlines()[-1]

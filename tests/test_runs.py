@@ -243,7 +243,7 @@ def test_after_an_interruption_the_same_command_finishes(
         patch.setattr(TrialLog, "on_epoch_end", interrupt)
         result = benchmark(*tiny)
     assert result.code == 130
-    assert "2 of 4 trials are not trained yet" in result.err
+    assert "3 of 4 trials are not finished yet" in result.err
     assert re.search(r"^tiny .* 1/2 ok$", result.out, re.M)
     assert re.search(r"^twin .* interrupted$", result.out, re.M)
     assert "1 of 4 trials completed earlier, 3 to train" in go_on(benchmark, tiny).err

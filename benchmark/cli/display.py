@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # How often a plain line tells of work that is not training, in seconds.
 PLAIN_INTERVAL = 5.0
 # How much of the log of a trial that did not complete is shown with ``-v``.
-LOG_LINES = 20
+LOG_LINES = 40
 
 
 @contextmanager

@@ -192,9 +192,10 @@ def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
     # From the disk: a run may have more trials than there is memory for.
     records = directory.read_records(description.protocol.hash, warn, models)
     view.print((record for record in records if record.key in trials), description)
-    missing = len(trials) - len(outcome.statuses)
-    if missing:
-        warn(f"{missing} of {len(trials)} trials are not trained yet: the same command goes on")
+    unfinished = [key for key in trials if outcome.statuses.get(key) in (None, "interrupted")]
+    if unfinished:
+        count = f"{len(unfinished)} of {len(trials)} trials"
+        warn(f"{count} are not finished yet: the same command goes on")
     warn(f"records are in {directory.path}")
 
 

@@ -83,11 +83,13 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
         what = f"unfinished work in {run.path}: its trials would begin anew"
         if run.state != "in use" and _agreed(unfinished, what, yes):
             housekeeping.remove_unfinished_work(run.path)
+            click.echo("Removed.")
     data_directory = data_directory or default_data_directory()
     decoded = housekeeping.decoded_data_sets(data_directory)
     what = f"decoded data sets in {data_directory}: they are decoded again when needed"
     if _agreed(decoded, what, yes):
         housekeeping.remove(decoded)
+        click.echo("Removed.")
 
 
 def _agreed(leftovers: Sequence[Path], what: str, yes: bool) -> bool:

@@ -84,7 +84,7 @@ def everywhere_options(function: Function) -> Function:
         is_flag=True,
         expose_value=False,
         callback=_remember_verbose,
-        help="Add tracebacks to what is said of failures.",
+        help="Say more of failures: tracebacks, reasons, the ends of logs.",
     )
     return plugin(verbose(function))
 

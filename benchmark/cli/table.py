@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.display import remarks
 from benchmark.cli.session import Session, everywhere_options, warn
 from benchmark.errors import StoreError
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
@@ -145,4 +146,13 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     protocol, models = None, []
     if description is not None:
         protocol, models = description.protocol.hash, [model for model, _ in description.trials]
-    view.print(directory.read_records(protocol, warn, models), description)
+    records = directory.read_records(protocol, warn, models)
+    view.print(_with_remarks(records) if session.verbose else records, description)
+
+
+def _with_remarks(records: Iterable[TrialRecord]) -> Iterator[TrialRecord]:
+    """The same; what there is to say of a trial is told as its record passes."""
+    for record in records:
+        for remark in remarks(record):
+            warn(f"{record.model.name}, seed {record.seed}: {remark}")
+        yield record

@@ -18,6 +18,7 @@ class Coverage:
     devices: set[str] = field(default_factory=set)
     engines: set[str] = field(default_factory=set)
     devices_of_others: set[str] = field(default_factory=set)
+    has_untimed: bool = False
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
         """The same summaries; each is noted as it passes."""
@@ -34,6 +35,7 @@ class Coverage:
                 self.devices_of_others.add(device)
                 continue
             self.devices.add(device)
+            self.has_untimed |= not any(epoch.timed for epoch in record.epochs)
             self.engines.add(f"{record.engine}, compiled" if record.compiled else record.engine)
 
 
@@ -85,4 +87,6 @@ def _figures(coverage: Coverage) -> str:
         accuracy += f", mean ± 95 % t interval over n = {span} seeds"
     elif most == 1:
         accuracy += ", of one seed (so without an interval)"
-    return f"{accuracy}; epoch time is the median training time of the epochs after the first."
+    time = "epoch time is the median training time of the epochs after the first."
+    untimed = " A trial that had no device for itself has no epoch time."
+    return f"{accuracy}; {time}{untimed if coverage.has_untimed else ''}"

@@ -92,11 +92,11 @@ def _devices(wanted: Sequence[str] | None, device: str) -> list[str]:
     for name in wanted:
         if name not in available:
             raise BenchmarkError(
-                f"executor.devices: {name!r} is not among the devices that this run can be "
-                f"carried out on: {', '.join(available)}"
+                f"{name!r} is not among the devices that this run can be carried out on: "
+                f"{', '.join(available)}"
             )
     if len(set(wanted)) < len(wanted):
-        raise BenchmarkError("executor.devices: a device is named twice")
+        raise BenchmarkError(f"a device is named twice: {', '.join(wanted)}")
     return [*wanted]
 
 

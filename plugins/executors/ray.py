@@ -13,7 +13,7 @@ from .cluster.options import RayOptions
 def create(options: RayOptions) -> Executor:
     """Make the executor; raises BenchmarkError where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise BenchmarkError("the executor 'ray' needs Ray: pip install 'benchmark[ray]'")
+        raise BenchmarkError("the executor 'ray' needs Ray: pip install 'ray>=2.60'")
     # Imported here: Ray takes long, and most runs have no use for it.
     from .cluster.driver import RayExecutor
 

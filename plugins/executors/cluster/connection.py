@@ -38,6 +38,8 @@ def connect(options: RayOptions) -> None:
         _refuse_silent(address)
     # Of a Ray that is started here; a cluster's own was settled when that was started.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What is wrong with a connection is said below, in one line.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         ray.init(
             address=address,
@@ -46,10 +48,19 @@ def connect(options: RayOptions) -> None:
             logging_level=logging.ERROR,
         )
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise BenchmarkError(
-            f"no cluster can be had at {address}: {one_line(error)}; a cluster that there is has "
-            "to have this machine's version of Ray, and its token"
-        ) from error
+        raise BenchmarkError(_refusal(address, error)) from error
+
+
+def _refusal(address: str, error: Exception) -> str:
+    # Ray's first sentence says what is wrong, and the others are of Ray's own commands.
+    why = one_line(error).partition(". ")[0].rstrip(".")
+    if address == OF_ITS_OWN:
+        return f"Ray cannot be started here: {why}"
+    return (
+        f"executor.address: no cluster can be had at {address}: {why}; give HOST:PORT of its head, "
+        "as 'ray start' prints it, or auto on one of its machines; and it has to have this "
+        "machine's version of Ray, and its token"
+    )
 
 
 def _address(options: RayOptions) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import ray
@@ -44,7 +46,13 @@ class RayExecutor:
         request.refuse_if_impossible(ray.nodes())
         plugins = {path: Path(path).read_bytes() for path in specs[0].plugins if _is_file(path)}
         tasks = deque(Task(spec, self._options, plugins, report) for spec in specs)
-        return _carry_out(tasks, request)
+        return _without_output(_carry_out(tasks, request))
+
+
+def _without_output(records: Iterator[TrialRecord]) -> Iterator[TrialRecord]:
+    """The same, but what Ray prints goes to standard error: the other is the table's."""
+    with redirect_stdout(sys.stderr):
+        yield from records
 
 
 def _carry_out(waiting: deque[Task], request: Request) -> Iterator[TrialRecord]:

@@ -54,7 +54,11 @@ class Request:
 
 def _described(resources: Mapping[str, float]) -> str:
     """Cores, GPUs and memory, for people."""
-    parts = [f"{resources.get('CPU', 0):g} CPUs", f"{resources.get('GPU', 0):g} GPUs"]
+    parts = [_counted(resources.get(kind, 0), kind) for kind in ("CPU", "GPU")]
     if "memory" in resources:
         parts.append(f"{resources['memory'] / GIB:.1f} GiB")
     return ", ".join(parts)
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"

@@ -32,6 +32,8 @@ class Guardian:
             start_new_session=True,
             text=True,
         )
+        # It has left a child of its own that keeps watch.
+        self._process.wait()
 
     def guard(self, group: int) -> None:
         """Have a group killed if the employer dies; raises BenchmarkError if the guardian did."""
