@@ -22,6 +22,7 @@ from benchmark.records import TrialSpec
 from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
+from benchmark_plugins.executors.processes.guardian import LAST_WORDS
 from tests import misbehaving
 from tests.command_process import start
 from tests.conftest import CommandLine, Result, only_error
@@ -253,7 +254,8 @@ def test_no_worker_outlives_its_parent(whom: str) -> None:
         run.kill()
     else:
         os.killpg(run.pid, signal.SIGKILL)
-    run.communicate()
+    _, said = run.communicate()
+    assert said.splitlines()[-1] == LAST_WORDS
     assert_are_gone(misbehaving.PROCESSES.read_text())
 
 
@@ -285,6 +287,7 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs:
     assert run.returncode == 130
     assert re.search(r"^steady .* interrupted$", out, re.M)
     assert "3 of 3 trials are not finished yet: the same command goes on" in said
+    assert LAST_WORDS not in said
     for seed in range(jobs):
         found_record = trial_record("steady", seed)
         assert found_record["status"] == "interrupted"

@@ -12,7 +12,7 @@ from benchmark import BenchmarkError, ExecutorEntry, hookimpl
 from benchmark.records import TrialEvent, TrialRecord, TrialSpec
 
 from .processes.crew import Crew, Place
-from .processes.guardian import Guardian
+from .processes.guardian import LAST_WORDS, Guardian
 from .processes.limits import LimitOptions
 
 
@@ -53,7 +53,7 @@ class LocalExecutor:
         report: Callable[[TrialEvent], None],
     ) -> Iterator[TrialRecord]:
         waiting, free = deque(specs), deque(places)
-        with Guardian() as guardian, Crew(self._options, guardian, report) as crew:
+        with Guardian(LAST_WORDS) as guardian, Crew(self._options, guardian, report) as crew:
             try:
                 while waiting or crew.workers:
                     while waiting and free:

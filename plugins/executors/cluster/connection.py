@@ -38,8 +38,6 @@ def connect(options: RayOptions) -> None:
         _refuse_silent(address)
     # Of a Ray that is started here; a cluster's own was settled when that was started.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # What is wrong with a connection is said below, in one line.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         ray.init(
             address=address,

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from benchmark.records import TrialEvent, TrialRecord, TrialSpec
 
+from ..processes.guardian import LAST_WORDS, Guardian
 from .connection import ClusterWatch, connect, told_if_lost
 from .options import RayOptions
 from .request import Request
@@ -46,12 +47,13 @@ class RayExecutor:
         request.refuse_if_impossible(ray.nodes())
         plugins = {path: Path(path).read_bytes() for path in specs[0].plugins if _is_file(path)}
         tasks = deque(Task(spec, self._options, plugins, report) for spec in specs)
-        return _without_output(_carry_out(tasks, request))
+        return _beside_ray(_carry_out(tasks, request))
 
 
-def _without_output(records: Iterator[TrialRecord]) -> Iterator[TrialRecord]:
-    """The same, but what Ray prints goes to standard error: the other is the table's."""
-    with redirect_stdout(sys.stderr):
+def _beside_ray(records: Iterator[TrialRecord]) -> Iterator[TrialRecord]:
+    """The same, while Ray may print something, or end this process."""
+    # Standard output is the table's. If the cluster is lost, Ray ends the process without a word.
+    with redirect_stdout(sys.stderr), Guardian(LAST_WORDS):
         yield from records
 
 

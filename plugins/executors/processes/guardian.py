@@ -18,14 +18,19 @@ from benchmark.errors import BenchmarkError
 
 from . import guard
 
+LAST_WORDS = "benchmark: the run's process has died; the same command again goes on"
+
 
 class Guardian:
-    """The guardian's process, as its employer sees it; a group's number is its leader's."""
+    """The guardian's process, as its employer sees it; a group's number is its leader's.
 
-    def __init__(self) -> None:
+    If the employer dies, the ``last_words`` are printed on its standard error.
+    """
+
+    def __init__(self, last_words: str = "") -> None:
         # In a session of its own: what kills the employer's group, or Ctrl-C, is not for it.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__],
+            [sys.executable, "-I", "-S", guard.__file__, last_words],
             stdin=subprocess.PIPE,
             # Nothing comes from it but its end.
             stdout=subprocess.PIPE,
@@ -67,4 +72,4 @@ class Guardian:
     def __exit__(self, *raised: object) -> None:
         # With the pipe's end it kills what is still guarded, and goes.
         with suppress(BrokenPipeError):
-            self._process.communicate()
+            self._process.communicate(f"{guard.LEAVING}\n")
