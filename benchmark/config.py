@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.catalog import Catalog, Shelf
-from benchmark.entries import Options, check_name
+from benchmark.entries import Options, check_name, is_name
 from benchmark.errors import ConfigError, Fault, UnknownNameError
 from benchmark.records import Selection
 from benchmark.spelling import did_you_mean
@@ -72,6 +72,8 @@ class RunConfig(BaseModel):
             raise ValueError("should name at least one")
         if len(set(models)) < len(models):
             raise ValueError("names a model twice")
+        if len({name.casefold() for name in models}) < len(models):
+            raise ValueError("has names that differ in case only, which one folder may have")
         return tuple(models)
 
     @field_validator("seeds", mode="before")
@@ -173,7 +175,8 @@ def resolve_selection(
 
 def _folder_name(stem: str) -> str:
     """Make a name of a file's, whatever letters it has."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80] or "run"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80].rstrip(".")
+    return name if is_name(name) else "run"
 
 
 class _Checker:

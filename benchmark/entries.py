@@ -18,15 +18,22 @@ if TYPE_CHECKING:
     from benchmark.analysis.summary import ModelSummary
     from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)")
+# On Windows these are devices, whatever follows a dot: nobody could copy a run there.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be an entry's name, and a folder's on any system."""
+    return bool(_NAME.fullmatch(name)) and not _RESERVED.fullmatch(name)
 
 
 def check_name(name: object) -> str:
-    """Return ``name`` if it can be an entry's name and a folder's, else raise ValueError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    """Return ``name`` if it can be an entry's, else raise ValueError."""
+    if not isinstance(name, str) or not is_name(name):
         raise ValueError(
-            f"not a name: {name!r} "
-            "(1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit)"
+            f"not a name: {name!r} (1 to 80 letters, digits, '.', '_' or '-', the first a letter "
+            "or digit, the last no dot, and no device's of Windows, such as 'nul')"
         )
     return name
 

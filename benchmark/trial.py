@@ -113,13 +113,7 @@ def _train(
         start = findings.start()
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
-        report(
-            TrialEvent(
-                spec=spec,
-                start=start,
-                warnings=tuple(findings.warnings),
-            )
-        )
+        report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, step, test, findings):
         if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
             with account.charge("checkpoint"):

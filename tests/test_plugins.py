@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import ntpath
 import string
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.entries import check_name
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, only_error
 from tests.tiny import CONFIG
 
 VERSION = importlib.metadata.version("benchmark")
@@ -49,7 +50,8 @@ def named(name: str) -> str:
 def not_a_name(name: str) -> str:
     return (
         f"benchmark_models: ValueError: not a name: {name!r} "
-        "(1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit)"
+        "(1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit, the last no dot, "
+        "and no device's of Windows, such as 'nul')"
     )
 
 
@@ -571,9 +573,28 @@ def test_a_file_that_fails_is_a_plugin_that_failed(benchmark: CommandLine, fault
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 ALLOWED = LETTERS_AND_DIGITS + "._-"
-good_names = st.tuples(
-    st.sampled_from(LETTERS_AND_DIGITS), st.text(st.sampled_from(ALLOWED), max_size=79)
-).map("".join)
+DEVICES = ("con", "PRN", "Aux", "nul", "COM1", "lpt9")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Python says that Windows has another use for the name."""
+    if hasattr(ntpath, "isreserved"):
+        return ntpath.isreserved(name)
+    return PureWindowsPath(name).is_reserved() or name.endswith(".")
+
+
+good_names = (
+    st.tuples(st.sampled_from(LETTERS_AND_DIGITS), st.text(st.sampled_from(ALLOWED), max_size=79))
+    .map("".join)
+    .filter(lambda name: not is_reserved(name))
+)
+
+
+def test_models_of_one_folder_on_some_systems_are_refused(benchmark: CommandLine) -> None:
+    offered = "return [ModelEntry('mine', build), ModelEntry('Mine', build)]"
+    Path("theirs.py").write_text(models(offered))
+    refused = benchmark("run", "tiny.yaml", "-p", "theirs.py", "-m", "mine", "-m", "Mine")
+    assert "has names that differ in case only, which one folder may have" in only_error(refused)
 
 
 @given(good_names)
@@ -581,7 +602,14 @@ def test_accepted(name: str) -> None:
     assert check_name(name) == name
 
 
-@given(st.text(max_size=100))
+@given(st.sampled_from(DEVICES), st.sampled_from(["", ".", ".py", ".a.b"]))
+def test_a_device_of_windows_is_refused(device: str, ending: str) -> None:
+    assert is_reserved(device + ending)
+    with pytest.raises(ValueError, match="not a name"):
+        check_name(device + ending)
+
+
+@given(st.text(max_size=100) | st.text(st.sampled_from(ALLOWED), max_size=80))
 def test_whatever_is_accepted_is_a_folder_in_its_parent(name: str) -> None:
     try:
         check_name(name)
@@ -591,6 +619,7 @@ def test_whatever_is_accepted_is_a_folder_in_its_parent(name: str) -> None:
     assert name.isascii()
     assert name.isprintable()
     assert len(name) <= 80
+    assert not is_reserved(name)
 
 
 @given(good_names, st.characters(exclude_characters=ALLOWED), st.integers(0, 79))
@@ -611,7 +640,9 @@ def test_a_first_character_that_is_no_letter_or_digit_is_refused(first: str, res
         check_name(first + rest[:79])
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\n", None, 7, b"bytes"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a.", "../x", "/x", "a/b", "a\0", "a\n", "м", None, 7]
+)
 def test_refused(name: object) -> None:
     with pytest.raises(ValueError, match="not a name"):
         check_name(name)

@@ -37,7 +37,7 @@ class Guardian:
             start_new_session=True,
             text=True,
         )
-        # It has left a child of its own that keeps watch.
+        # It ends at once, and leaves a child of its own that keeps watch.
         self._process.wait()
 
     def guard(self, group: int) -> None:
