@@ -19,13 +19,20 @@ def describe_environment() -> dict[str, Any]:
     """Versions, processor, memory, GPUs and git state, as plain data."""
     return {
         "versions": versions(),
+        **describe_hardware(),
+        "git": _git_state(Path.cwd()),
+    }
+
+
+def describe_hardware(*, with_gpus: bool = True) -> dict[str, Any]:
+    """What this process runs on. To look at GPUs starts CUDA, which takes memory."""
+    return {
         "platform": platform.platform(),
         "processor": processor_name(),
         "cores": _available_cores(),
         "threads": torch.get_num_threads(),
         "memory_bytes": _memory_bytes(),
-        "gpus": _gpus(),
-        "git": _git_state(Path.cwd()),
+        "gpus": _gpus() if with_gpus else [],
     }
 
 

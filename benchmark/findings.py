@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.environment import describe_environment
+from benchmark.environment import describe_environment, describe_hardware
 from benchmark.errors import BenchmarkError, one_line
 from benchmark.records import (
     EpochRecord,
@@ -39,17 +39,17 @@ class Findings:
     resumed: int = 0
     epochs: list[EpochRecord] = field(default_factory=list)
     evaluation: Evaluation | None = None
-    environment: Machine | None = None
+    is_set_up: bool = False
     warnings: list[str] = field(default_factory=list)
 
-    def start(self) -> TrialStart:
-        """Note that the trial is set up, and where; returns what is known of it by then."""
+    def start(self, device: str) -> TrialStart:
+        """Note that the trial is set up; returns what is known of it by then."""
+        self.is_set_up = True
         assert self.params is not None
-        self.environment = describe_machine()
         return TrialStart(
             params=self.params,
             macs=self.macs,
-            environment=self.environment,
+            hardware=Machine(**describe_hardware(with_gpus=device.startswith("cuda"))),
             before=tuple(self.epochs),
         )
 
@@ -62,7 +62,7 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
     correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
     return TrialRecord(
         **_asked_for(spec),
-        environment=findings.environment or describe_machine(),
+        environment=Machine(**describe_environment()),
         status=status,
         reason=reason,
         engine=findings.engine,
@@ -92,9 +92,10 @@ def record_lost_trial(
     ``start``, ``epochs`` and ``warnings`` are what it has reported, ``total_seconds`` is how long
     it lived. If it was not set up, nobody knows more of where it was than of this machine.
     """
+    hardware = start.hardware.model_dump() if start else {}
     return TrialRecord(
         **_asked_for(spec),
-        environment=start.environment if start else describe_machine(),
+        environment=Machine(**{**describe_environment(), **hardware}),
         status=status,
         reason=reason,
         params=start.params if start else None,
@@ -109,7 +110,11 @@ def record_lost_trial(
 
 def stage(protocol: Protocol, epochs: int, *, is_set_up: bool) -> str:
     """Where a trial is that has had so many epochs, as a reason says it: ``in epoch 3 of 50``."""
-    return f"in epoch {epochs + 1} of {protocol.epochs}" if is_set_up else "while it was set up"
+    if not is_set_up:
+        return "while it was set up"
+    if epochs >= protocol.epochs:
+        return "after its last epoch"
+    return f"in epoch {epochs + 1} of {protocol.epochs}"
 
 
 def _asked_for(spec: TrialSpec) -> dict[str, Any]:
@@ -129,11 +134,6 @@ def _asked_for(spec: TrialSpec) -> dict[str, Any]:
     }
 
 
-def describe_machine() -> Machine:
-    """The environment of this process, as a record has it."""
-    return Machine(**describe_environment())
-
-
 def _status(
     spec: TrialSpec, findings: Findings, error: BaseException | None
 ) -> tuple[Status, str | None]:
@@ -141,8 +141,8 @@ def _status(
         case None:
             return "completed", None
         case KeyboardInterrupt():
-            is_set_up = findings.environment is not None
-            return "interrupted", stage(spec.protocol, len(findings.epochs), is_set_up=is_set_up)
+            epochs, is_set_up = len(findings.epochs), findings.is_set_up
+            return "interrupted", stage(spec.protocol, epochs, is_set_up=is_set_up)
         case DivergedError():
             return "diverged", str(error)
         case BenchmarkError():

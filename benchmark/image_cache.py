@@ -67,7 +67,9 @@ def _lock(descriptor: int, cache: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        announce(f"benchmark: another process is preparing {cache}; waiting for it to be done")
+        # Nobody may be there to read it.
+        with contextlib.suppress(OSError):
+            announce(f"benchmark: another process is preparing {cache}; waiting for it to be done")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 

@@ -121,7 +121,7 @@ class EpochRecord(_Record):
     """One epoch; losses are means an image, accuracies fractions.
 
     An epoch's training seconds are no timing if it is not ``timed``: the first after the training
-    went on from a checkpoint, which was begun before, and one whose trial shared its device.
+    went on from a checkpoint, which was begun before, and one whose device others could use, too.
     """
 
     epoch: int = Field(ge=1)
@@ -239,7 +239,7 @@ class TrialStart(_Record):
 
     params: ParameterCount
     macs: int | None
-    environment: Machine
+    hardware: Machine
     before: tuple[EpochRecord, ...]
 
 

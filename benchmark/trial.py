@@ -110,7 +110,7 @@ def _train(
         checkpoints = trial_checkpoints(spec, catalog)
         _go_on(step, checkpoints, findings)
     with account.charge("setup"):
-        start = findings.start()
+        start = findings.start(spec.device)
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
         report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))

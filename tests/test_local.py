@@ -365,6 +365,7 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> Non
         patch.setenv(misbehaving.KILLED_IN_EPOCH, "2")
         assert train("steady").code == 1
     assert trial_record("steady")["reason"].startswith("its process was ended by SIGKILL")
+    assert trial_record("steady")["timing"]["total_seconds"] > 0
     unasked = train("steady")
     assert unasked.code == 1
     assert "0 of 1 trials completed earlier, 1 failed (--retry-failed tries again)" in unasked.err
@@ -381,12 +382,23 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> Non
     ]
 
 
+def test_a_trial_that_is_killed_after_its_last_epoch_says_so(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(misbehaving.KILLED_IN_EPOCH, str(EPOCHS))
+    assert train("steady").code == 1
+    assert trial_record("steady")["reason"].endswith(", after its last epoch")
+    assert len(trial_record("steady")["epochs"]) == EPOCHS
+
+
 def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
     alone = train("steady", more=("--seeds", "2", "--out", "alone"))
     shared = train("steady", more=("--seeds", "2", "--jobs", "2", "--share-device"))
     assert shared.code == 0
-    assert "A trial that had no device for itself has no epoch time." in one_paragraph(shared.out)
-    assert "no device for itself" not in one_paragraph(alone.out)
+    assert "A trial without a device of its own, or interrupted too often, has none." in (
+        one_paragraph(shared.out)
+    )
+    assert "device of its own" not in one_paragraph(alone.out)
     warning = "cpu was not for this trial alone: its times are no timings"
     for seed in (0, 1):
         found = trial_record("steady", seed)

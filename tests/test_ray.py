@@ -327,7 +327,10 @@ def test_without_an_address_ray_is_started_for_the_run_and_tells_nobody(
     assert code == 0, said
     assert LAST_WORDS not in said
     assert trial_record("slow")["status"] == "completed"
-    assert parent_of(raylet) is None
+    until = time.monotonic() + PATIENCE_SECONDS
+    while parent_of(raylet) is not None:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def commands_of_children(parent: int) -> list[str]:
@@ -422,7 +425,7 @@ def test_a_driver_without_the_token_is_refused(driver: Driver) -> None:
     *tries, line = said.splitlines()
     assert all("Authentication token is missing or incorrect" in one for one in tries)
     assert re.match(
-        r"benchmark: error: executor.address: no cluster can be had at \S+: \w+: .* its token$",
+        r"benchmark: error: no cluster can be had at \S+: \w+: .* its token$",
         line,
     )
     assert not Path("runs").exists()

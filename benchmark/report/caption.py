@@ -35,7 +35,8 @@ class Coverage:
                 self.devices_of_others.add(device)
                 continue
             self.devices.add(device)
-            self.has_untimed |= not any(epoch.timed for epoch in record.epochs)
+            is_untimed = any(not epoch.timed for epoch in record.epochs[1:])
+            self.has_untimed |= is_untimed and record.timing.epoch_seconds is None
             self.engines.add(f"{record.engine}, compiled" if record.compiled else record.engine)
 
 
@@ -88,5 +89,5 @@ def _figures(coverage: Coverage) -> str:
     elif most == 1:
         accuracy += ", of one seed (so without an interval)"
     time = "epoch time is the median training time of the epochs after the first."
-    untimed = " A trial that had no device for itself has no epoch time."
+    untimed = " A trial without a device of its own, or interrupted too often, has none."
     return f"{accuracy}; {time}{untimed if coverage.has_untimed else ''}"

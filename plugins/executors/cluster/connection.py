@@ -55,7 +55,7 @@ def _refusal(address: str, error: Exception) -> str:
     if address == OF_ITS_OWN:
         return f"Ray cannot be started here: {why}"
     return (
-        f"executor.address: no cluster can be had at {address}: {why}; give HOST:PORT of its head, "
+        f"no cluster can be had at {address}: {why}; give HOST:PORT of its head, "
         "as 'ray start' prints it, or auto on one of its machines; and it has to have this "
         "machine's version of Ray, and its token"
     )

@@ -76,6 +76,7 @@ class Task:
     def lose(self, error: Exception) -> TrialRecord | None:
         """Note that the task has ended without a record; returns one if this was once too often."""
         self._losses.append(f"{_cause(error)}, {self._reported.stage}")
+        self._reported.begin_anew()
         if len(self._losses) <= self._options.max_retries:
             return None
         return self._reported.lost_record("failed", self._all_losses)

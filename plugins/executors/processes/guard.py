@@ -1,9 +1,9 @@
 """The program that the guardian's process runs: kill the guarded groups when the input ends.
 
 Each line says which group of processes to guard from now on (``+123``) or no longer (``-123``), or
-names a folder that is to be removed after them (``/tmp/a``). If no line says that the employer
-leaves (``.``), it has died, and the last words that were left for that are its argument. It is run
-as a file, without the project and without site packages, so that it starts in no time.
+names a folder that is to be removed after them (``/tmp/a``), or has the last words of the employer,
+should it die (``!so it ends``; none, ``!``, if it leaves). It is run as a file, without the project
+and without site packages, so that it starts in no time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-LEAVING = "."
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.1
 
@@ -37,17 +36,14 @@ def remove(folder: str) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def keep_watch(lines: Iterable[str], last_words: str) -> None:
-    """Note whom to guard until the lines end, then kill them, and remove the folders.
-
-    If the employer has died, its last words are printed after that.
-    """
-    guarded, folders = set(), []
+def keep_watch(lines: Iterable[str]) -> None:
+    """Note whom to guard until the lines end, then kill them, remove the folders, and say so."""
+    guarded, folders, last_words = set(), [], ""
     for line in lines:
         if line.startswith("/"):
             folders.append(line.rstrip("\n"))
-        elif line.startswith(LEAVING):
-            last_words = ""
+        elif line.startswith("!"):
+            last_words = line[1:].rstrip("\n")
         elif line.startswith("+"):
             guarded.add(int(line[1:]))
         else:
@@ -65,4 +61,4 @@ def keep_watch(lines: Iterable[str], last_words: str) -> None:
 if __name__ == "__main__":
     # Not as its employer's child: whoever looks after that one may kill its children with it.
     if os.fork() == 0:
-        keep_watch(sys.stdin, sys.argv[1])
+        keep_watch(sys.stdin)

@@ -18,7 +18,9 @@ from benchmark.errors import BenchmarkError
 
 from . import guard
 
-LAST_WORDS = "benchmark: the run's process has died; the same command again goes on"
+LAST_WORDS = (
+    "benchmark: the run's process has died; the same command again, without --fresh, goes on"
+)
 
 
 class Guardian:
@@ -30,7 +32,7 @@ class Guardian:
     def __init__(self, last_words: str = "") -> None:
         # In a session of its own: what kills the employer's group, or Ctrl-C, is not for it.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, last_words],
+            [sys.executable, "-I", "-S", guard.__file__],
             stdin=subprocess.PIPE,
             # Nothing comes from it but its end.
             stdout=subprocess.PIPE,
@@ -39,6 +41,7 @@ class Guardian:
         )
         # It ends at once, and leaves a child of its own that keeps watch.
         self._process.wait()
+        self._last_words = last_words
 
     def guard(self, group: int) -> None:
         """Have a group killed if the employer dies; raises BenchmarkError if the guardian did."""
@@ -67,9 +70,11 @@ class Guardian:
         self._process.stdin.flush()
 
     def __enter__(self) -> Self:
+        with suppress(BrokenPipeError):
+            self._tell(f"!{self._last_words}")
         return self
 
     def __exit__(self, *raised: object) -> None:
         # With the pipe's end it kills what is still guarded, and goes.
         with suppress(BrokenPipeError):
-            self._process.communicate(f"{guard.LEAVING}\n")
+            self._process.communicate("!\n")

@@ -17,26 +17,34 @@ from benchmark.records import (
 
 
 class Reported:
-    """What is known of a trial from its events."""
+    """What is known of a trial from its events.
 
-    def __init__(self, spec: TrialSpec) -> None:
+    It ``began`` with its first event, unless it is said when (by ``time.monotonic``).
+    """
+
+    def __init__(self, spec: TrialSpec, began: float | None = None) -> None:
         self._spec = spec
-        self._began: float | None = None
+        self._began = began
         self._is_set_up = False
         self._start: TrialStart | None = None
         self._epochs: Sequence[EpochRecord] = ()
         self._warnings: tuple[str, ...] = ()
 
     def take(self, event: TrialEvent) -> None:
-        """Take note of what the trial says; it may begin anew."""
+        """Take note of what the trial says."""
         self._began = self._began or time.monotonic()
         self._warnings = event.warnings
         if event.epoch is not None:
             self._epochs = [*self._epochs, event.epoch]
             return
-        self._is_set_up = event.start is not None
+        self.begin_anew()
         if event.start is not None:
+            self._is_set_up = True
             self._start, self._epochs = event.start, event.start.before
+
+    def begin_anew(self) -> None:
+        """Note that the trial is to be set up again."""
+        self._is_set_up = False
 
     @property
     def has_begun(self) -> bool:

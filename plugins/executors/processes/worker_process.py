@@ -66,7 +66,7 @@ class WorkerProcess:
         self._limits = limits
         self._report = report
         self._started = self._last_sign = time.monotonic()
-        self._reported = Reported(spec)
+        self._reported = Reported(spec, self._started)
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
         self._interrupted = False
