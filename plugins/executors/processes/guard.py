@@ -37,7 +37,7 @@ def remove(folder: str) -> None:
 
 
 def keep_watch(lines: Iterable[str]) -> None:
-    """Note whom to guard until the lines end, then kill them, remove the folders, and say so."""
+    """Note whom to guard until the lines end; then kill, remove, and print the last words."""
     guarded, folders, last_words = set(), [], ""
     for line in lines:
         if line.startswith("/"):

@@ -37,9 +37,8 @@ class Reported:
         if event.epoch is not None:
             self._epochs = [*self._epochs, event.epoch]
             return
-        self.begin_anew()
+        self._is_set_up = event.start is not None
         if event.start is not None:
-            self._is_set_up = True
             self._start, self._epochs = event.start, event.start.before
 
     def begin_anew(self) -> None:
