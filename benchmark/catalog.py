@@ -198,7 +198,7 @@ def load_catalog(selection: tuple[str, ...] = ()) -> Catalog:
 def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
     if catalog.complaints:
-        raise PluginError("\n".join(catalog.complaints))
+        raise PluginError(*catalog.complaints)
 
 
 def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:

@@ -10,13 +10,28 @@ from dataclasses import dataclass
 
 
 class BenchmarkError(Exception):
-    """A user's mistake or a bad file; its text says what is wrong, where, and what to do."""
+    """A user's mistake or a bad file; its text says what is wrong, where, and what to do.
+
+    Where several things are wrong, each is an argument and a line of its own.
+    """
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text, a line for each thing that is wrong; a name in one may have line feeds."""
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 def one_line(error: BaseException) -> str:
     """An exception's kind and the first line of its message."""
     message = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+class PathError(BenchmarkError, ValueError):
+    """What was given as a path and can be none, whatever lies on the disk."""
 
 
 class UnknownNameError(BenchmarkError):
@@ -75,5 +90,5 @@ class ConfigError(BenchmarkError):
     """A config with faults; all of them, a line each."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
+        super().__init__(*map(str, faults))
         self.faults = tuple(faults)

@@ -87,6 +87,34 @@ def test_csv_has_a_header_and_the_same_figures(columns: list[Column]) -> None:
     assert [row["test_accuracy"] for row in rows] == ["0.5", "0.25"]
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd()", "'=cmd()"),
+        ("+1+cmd()", "'+1+cmd()"),
+        ("-1+cmd()", "'-1+cmd()"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        (" =cmd()", "' =cmd()"),
+        ("\t=cmd()", "'\t=cmd()"),
+        ("\r=cmd()", "\\u000d=cmd()"),
+        ("\uff1dcmd()", "'\uff1dcmd()"),
+        ("a\n=cmd(),1", "a\\n=cmd(),1"),
+        (["=cmd()", "b"], "'=cmd() b"),
+        ("-1.5e-3", "-1.5e-3"),
+        (-1.5, "-1.5"),
+        (-3, "-3"),
+        ([-1, 2], "-1 2"),
+        ("conv=2", "conv=2"),
+        (None, ""),
+        (True, "True"),
+    ],
+)
+def test_no_text_is_a_formula_in_csv(value: Any, cell: str) -> None:
+    column = Column("figure", "figure", lambda summary: value)
+    text = render([make_summary("alpha", 0.5)], [column], "csv")
+    assert [*csv.reader(io.StringIO(text))] == [["figure"], [cell]]
+
+
 def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> None:
     accuracy = [named(columns, "test_accuracy")]
     one = render([make_summary("alpha", 0.8)], accuracy, "simple")

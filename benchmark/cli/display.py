@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
+from benchmark.cli.streams import say
 from benchmark.files import last_lines
+from benchmark.printable import printable_line
 from benchmark.progress import Display
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class PlainDisplay:
 
     def say(self, line: str) -> None:
         """Print the line."""
-        click.echo(line, err=True)
+        say(line)
 
     def advance(self, description: str, done: int, total: int) -> None:
         """Print a line if it is time for one."""
@@ -59,7 +59,7 @@ class PlainDisplay:
         now = time.monotonic()
         if now - self._told >= PLAIN_INTERVAL:
             self._told = now
-            click.echo(f"{description}: {done:,} of {total:,}", err=True)
+            say(f"{description}: {done:,} of {total:,}")
 
 
 class BarDisplay:
@@ -71,7 +71,7 @@ class BarDisplay:
 
     def say(self, line: str) -> None:
         """Print the line above the bars."""
-        self._progress.console.print(line, markup=False, soft_wrap=True)
+        self._progress.console.print(printable_line(line), markup=False, soft_wrap=True)
 
     def advance(self, description: str, done: int, total: int) -> None:
         """Move the bar, and take it away at its end."""

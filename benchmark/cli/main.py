@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from benchmark.cli.session import Session, everywhere_options
+from benchmark.cli.streams import (
+    abandon_what_cannot_be_written,
+    guarded_streams,
+    open_missing_descriptors,
+    say,
+    say_indented,
+)
 from benchmark.errors import BenchmarkError
+from benchmark.printable import is_encodable
 from benchmark.spelling import did_you_mean
 
 COMMANDS = ("run", "list", "plugins", "show", "table", "runs", "data", "env")
 
 EXIT_MISTAKE = 2
+EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+
+# Set where a shell asks for completions, by the script that it got from click.
+COMPLETION_VARIABLE = "_BENCHMARK_COMPLETE"
+
+# Longer than what people give on purpose; but for a path, say.
+_LONG_WORD = re.compile(r"\S{400,}")
 
 
 class _Commands(click.Group):
@@ -57,45 +74,75 @@ def root() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 all well, 1 a trial failed, 2 a mistake, 130 interrupted."""
-    sys.exit(execute(arguments))
+    """Run the command line and exit.
+
+    With 0 if all is well, 1 if a trial did not complete, 2 for a mistake or for output that cannot
+    be written, 70 for a bug, 130 if interrupted.
+    """
+    open_missing_descriptors()
+    code = execute(arguments)
+    abandon_what_cannot_be_written()
+    sys.exit(code)
 
 
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    with guarded_streams() as output:
+        code = _carry_out(sys.argv[1:] if arguments is None else arguments)
+        output.flush()
+        if not output.complaint:
+            return code
+        _say_error(output.complaint)
+    return code if code in (EXIT_BUG, EXIT_INTERRUPTED) else EXIT_MISTAKE
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
     session = Session()
     try:
+        _refuse_what_is_no_text(arguments)
         result = root.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="benchmark",
-            standalone_mode=False,
-            obj=session,
+            args=list(arguments), prog_name="benchmark", standalone_mode=False, obj=session
         )
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        for line in error.format_message().splitlines():
+            say(line)
         return EXIT_MISTAKE
     except click.ClickException as error:
-        return _mistake(_one_line(error), session)
+        return _mistake([_one_line(error)], session)
     except BenchmarkError as error:
-        return _mistake(str(error), session)
+        return _mistake(error.lines or [type(error).__name__], session)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("benchmark: interrupted", err=True)
+        say("benchmark: interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Who reads our output has enough of it; the interpreter must not complain at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and COMPLETION_VARIABLE in os.environ:
+            # So does click end it.
+            return int(error.code or 0)
+        for line in traceback.format_exc().splitlines():
+            say(line)
+        say("benchmark: this is a bug; please report the lines above and what 'benchmark env' says")
+        return EXIT_BUG
     return result if isinstance(result, int) else 0
 
 
-def _mistake(message: str, session: Session) -> int:
-    if session.verbose:
-        import traceback
+def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if not is_encodable(argument):
+            raise click.UsageError(f"{argument!r} is not UTF-8 text")
 
-        traceback.print_exc()
-    for line in message.splitlines():
-        click.echo(f"benchmark: error: {line}", err=True)
+
+def _mistake(lines: Sequence[str], session: Session) -> int:
+    if session.verbose:
+        say_indented(traceback.format_exc())
+    for line in lines:
+        _say_error(line)
     return EXIT_MISTAKE
+
+
+def _say_error(line: str) -> None:
+    # What was given may have thousands of digits.
+    shortened = _LONG_WORD.sub(lambda word: f"{word[0][:80]}...{word[0][-20:]}", line)
+    say(f"benchmark: error: {shortened}")
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.session import data_directory_option, everywhere_options, named_folder
+from benchmark.cli.session import data_directory_option, everywhere_options, named_folder, warn
 
 
 @click.group("runs", invoke_without_command=True, epilog="Example: benchmark runs clean")
@@ -36,7 +36,7 @@ def command(context: click.Context, out: Path) -> None:
 
     runs = find_runs(out)
     if not runs:
-        click.echo(f"benchmark: there are no runs in {out}", err=True)
+        warn(f"there are no runs in {out}")
         return
     rows = [
         (

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmark.cli.streams import say, say_indented
+from benchmark.paths import usable_folder
+
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
 
@@ -40,8 +43,8 @@ class Session:
         catalog = load_catalog(self.plugins)
         if self.verbose:
             for plugin in catalog.plugins:
-                if plugin.failure and plugin.failure.traceback:
-                    click.echo(plugin.failure.traceback, err=True)
+                if plugin.failure:
+                    say_indented(plugin.failure.traceback)
         if strict:
             require_sound(catalog)
         for line in catalog.complaints:
@@ -51,7 +54,7 @@ class Session:
 
 def warn(line: str) -> None:
     """Say something on stderr."""
-    click.echo(f"benchmark: {line}", err=True)
+    say(f"benchmark: {line}")
 
 
 def _remember_plugins(
@@ -94,7 +97,7 @@ def data_directory_option(function: Function) -> Function:
     return click.option(
         "--data-dir",
         "data_directory",
-        type=click.Path(path_type=Path),
+        callback=named_folder,
         metavar="DIR",
         help="Where data sets lie and are cached "
         "[default: BENCHMARK_DATA_DIR, or the platform's cache directory]",
@@ -104,12 +107,12 @@ def data_directory_option(function: Function) -> Function:
 def named_folder(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> Path | None:
-    """Read ``--out``; raises click.UsageError for an empty text."""
-    del context, parameter
-    # A script's empty variable must not mean the current folder.
-    if value == "":
-        raise click.UsageError("--out: should be a folder")
-    return None if value is None else Path(value)
+    """Read a folder, ``~`` expanded; raises PathError for what can be none."""
+    del context
+    if value is None:
+        return None
+    name = parameter.opts[0] if isinstance(parameter, click.Option) else ""
+    return usable_folder(value, f"{name} {value}".strip() or parameter.human_readable_name)
 
 
 def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.display import remarks
-from benchmark.cli.session import Session, everywhere_options, warn
-from benchmark.errors import StoreError
+from benchmark.cli.session import Session, everywhere_options, named_folder, warn
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
@@ -49,16 +48,9 @@ class TableView:
         table = table.with_columns(self.columns)
         caption = write_caption(description, coverage) if description else ""
         width = DEFAULT_WIDTH
-        # None where it was closed before the start.
-        if sys.stdout is not None and sys.stdout.isatty():
+        if sys.stdout.isatty():
             width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
-        text = render(table, self.format, caption, width)
-        try:
-            click.echo(text)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise StoreError(f"the table cannot be written: {error.strerror}") from error
+        click.echo(render(table, self.format, caption, width))
 
 
 @dataclass(frozen=True)
@@ -124,7 +116,7 @@ def _column_names(text: str) -> tuple[str, ...]:
     short_help="Print a run's table again.",
     epilog="Example: benchmark table runs/cifar10-1a2b3c4d --sort test_accuracy",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", callback=named_folder)
 @table_options
 @everywhere_options
 @click.pass_obj

@@ -58,7 +58,8 @@ def write_caption(description: RunDescription, coverage: Coverage) -> str:
     ]
     if config.note:
         lines.append(config.note)
-    return "\n".join(lines)
+    # A stranger's note, or name, begins no line of its own.
+    return "\n".join(" ".join(line.split()) for line in lines)
 
 
 def _with_hardware(device: str, machine: Machine) -> str:

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +17,15 @@ from benchmark.analysis.summary import ModelSummary
 from benchmark.entries import Column
 from benchmark.errors import one_line
 from benchmark.plugin import PLUGIN_FAULTS
+from benchmark.printable import printable_line
 from benchmark.report.text_table import lay_out
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12
 NO_FIGURE = "-"
+# With these a formula begins in a spreadsheet; the latter four are full-width forms.
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBERS = re.compile(r"([-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?( |$))+")
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,21 @@ def _csv(table: Table) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])
     for row in table.rows:
-        writer.writerow([_flat(value) for value in _values(table, row).values()])
+        writer.writerow([_harmless(_flat(value)) for value in _values(table, row).values()])
     return text.getvalue().rstrip("\n")
+
+
+def _harmless(value: Any) -> Any:
+    """The value, written so that a spreadsheet takes no text for a formula, or for several rows.
+
+    As OWASP advises ("CSV injection"), what begins like a formula is put behind a single quotation
+    mark. Numbers are no formulas.
+    """
+    if not isinstance(value, str):
+        return value
+    line = printable_line(value)
+    is_formula = line.lstrip().startswith(FORMULA_STARTS) and not _NUMBERS.fullmatch(line)
+    return f"'{line}" if is_formula or line.startswith("\t") else line
 
 
 def _flat(value: Any) -> Any:
