@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmark.catalog import Catalog, Shelf
 from benchmark.entries import Options, check_name, is_name
 from benchmark.errors import ConfigError, Fault, UnknownNameError
+from benchmark.paths import usable_path
 from benchmark.records import Selection
 from benchmark.spelling import did_you_mean
 from benchmark.strict_yaml import Document, Location, dotted, read_document
@@ -107,11 +108,12 @@ def preset_names() -> list[str]:
 def find_document(config: str) -> Document:
     """Read a config given by path or by a preset's name, and fill in what it leaves out.
 
-    Raises ConfigError where there is none, and for what ``read_document`` refuses.
+    Raises ConfigError where there is none, and for what ``read_document`` refuses; PathError for
+    what can be no path.
     """
     if config in preset_names():
         return with_defaults(_preset(config))
-    path = Path(config)
+    path = usable_path(config, config or "CONFIG")
     if path.suffix in (".yaml", ".yml") or path.exists() or path.parent != Path():
         return with_defaults(read_document(path))
     known = preset_names()
@@ -191,6 +193,8 @@ class _Checker:
         # A flag of the command line names its key itself.
         named = location[:-1] if location and isinstance(location[-1], int) else location
         is_flag = origin.startswith("-") and named in self.document.origins
+        if origin.startswith("--set "):
+            is_flag = origin == f"--set {dotted(named)}"
         key = "" if is_flag else dotted(location)
         self.faults.append(Fault(origin, key, message))
 
@@ -216,12 +220,19 @@ class _Checker:
         return self._one((key,), self.document.data[key], shelf)
 
     def _one(self, location: Location, raw: Any, shelf: Shelf[Any]) -> Selection | None:
-        given = {"name": raw} if isinstance(raw, str) else raw
-        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        if isinstance(raw, str):
+            return self.resolve(location, raw, {}, shelf)
+        if not isinstance(raw, dict) or "name" not in raw:
             self.fault(location, "should be a name, or a mapping with a name and options")
             return None
-        options = {key: value for key, value in given.items() if key != "name"}
-        return self.resolve(location, given["name"], options, shelf)
+        name_location = (*location, "name")
+        if not isinstance(raw["name"], str):
+            self.fault(name_location, f"should be a name, got {raw['name']!r}")
+            return None
+        if not self._known(name_location, raw["name"], shelf):
+            return None
+        options = {key: value for key, value in raw.items() if key != "name"}
+        return self.resolve(location, raw["name"], options, shelf)
 
     def resolve(
         self, location: Location, name: str, options: Mapping[str, Any], shelf: Shelf[Any]

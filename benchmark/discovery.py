@@ -21,6 +21,7 @@ from types import ModuleType
 
 from benchmark.errors import PluginError
 from benchmark.hookspecs import PROJECT
+from benchmark.paths import usable_path
 from benchmark.plugin import PLUGIN_FAULTS, Failure, Plugin
 from benchmark.spelling import did_you_mean
 
@@ -39,9 +40,12 @@ class Candidate:
 def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
     """What the environment and then ``-p`` select, each once; files as absolute paths.
 
-    So it means the same in another process, in another folder, and in another environment.
+    So it means the same in another process, in another folder, and in another environment. Raises
+    PathError for a file that can be none.
     """
-    return tuple(dict.fromkeys(map(_absolute, [*_in_environment(), *arguments])))
+    named = [_absolute(item, f"{ENVIRONMENT_VARIABLE}: {item}") for item in _in_environment()]
+    given = [_absolute(item, f"-p {item}") for item in arguments]
+    return tuple(dict.fromkeys([*named, *given]))
 
 
 def _in_environment() -> list[str]:
@@ -54,7 +58,7 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
 
     The blocked are among them, marked so, and those that share a name, marked as failed. Raises
     PluginError for a selected file or module that does not exist, and for a block of a plugin
-    that does not exist.
+    that does not exist; PathError for a file that can be none.
     """
     candidates = [*_installed_candidates()]
     blocks = []
@@ -71,13 +75,15 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
 def _origin(item: str) -> str:
     """How messages say where an item was selected, and as what."""
     for written in _in_environment():
-        if _absolute(written) == item:
-            return f"{ENVIRONMENT_VARIABLE}: {written}"
+        origin = f"{ENVIRONMENT_VARIABLE}: {written}"
+        if _absolute(written, origin) == item:
+            return origin
     return f"-p {item}"
 
 
-def _absolute(item: str) -> str:
-    return str(Path(item).absolute()) if item.endswith(".py") else item
+def _absolute(item: str, origin: str) -> str:
+    is_file = item.endswith(".py") and not item.startswith(BLOCK)
+    return str(usable_path(item, origin).absolute()) if is_file else item
 
 
 def _is_file(item: str) -> bool:
@@ -99,7 +105,7 @@ def _installed_candidates() -> Iterable[Candidate]:
 
 def _selected_candidate(item: str, origin: str) -> Candidate:
     if _is_file(item):
-        return _file_candidate(Path(item), origin)
+        return _file_candidate(usable_path(item, origin), origin)
     if not _is_module(item):
         raise PluginError(
             f"{origin}: no module of that name can be imported; "

@@ -24,6 +24,7 @@ from benchmark.entries import Images, ImageSplits
 from benchmark.errors import DatasetError
 from benchmark.files import folder_written_atomically, write_atomically
 from benchmark.image_splits import fault_in, fingerprint
+from benchmark.paths import usable_folder
 from benchmark.progress import announce
 
 SCHEMA = 1
@@ -34,9 +35,14 @@ ENVIRONMENT_VARIABLE = "BENCHMARK_DATA_DIR"
 
 
 def default_data_directory() -> Path:
-    """Where data sets lie: ``BENCHMARK_DATA_DIR``, else the platform's cache directory."""
+    """Where data sets lie: ``BENCHMARK_DATA_DIR``, else the platform's cache directory.
+
+    Raises PathError for what can be no folder.
+    """
     configured = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(configured) if configured else platformdirs.user_cache_path("benchmark")
+    if configured:
+        return usable_folder(configured, f"{ENVIRONMENT_VARIABLE}={configured}")
+    return platformdirs.user_cache_path("benchmark")
 
 
 def cache_folder(data_directory: Path, name: str, identity: str) -> Path:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import re
 import string
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.catalog import load_catalog
+from benchmark.cli.main import execute
 from benchmark.config import RunConfig, find_document, load_config, preset_names, with_defaults
 from benchmark.errors import ConfigError
 from benchmark.strict_yaml import parse_document, parse_value
 from tests.conftest import CommandLine
+from tests.tiny import write_tiny_run
 
 SOUND = """\
 dataset: synthetic
@@ -79,6 +84,33 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["table", "."], ".: not a run directory (there is no run.json in it)"),
         (["table"], "missing argument 'RUN'"),
         (["run", "--set", "x.y.z=1"], "--set x.y.z: x: unknown key"),
+        (["run", "--set", "recipe..x=1"], "--set recipe..x: should be a key, with a name before"),
+        (["run", "--set", "recipe.=1"], "--set recipe.: should be a key, with a name before"),
+        (["run", "--set", ".=1"], "--set .: should be a key, with a name before and after each"),
+        (["data", "info", "synthetic", "--set", "a..b=1"], "--set a..b: should be a key, with a"),
+        (["run", "--set", "recipe.x.y=1"], "--set recipe.x.y: recipe.x: unknown key"),
+        (["run", "--set", "epochs.x=1"], "--set epochs.x: epochs: should be a valid integer, got"),
+        (["run", "--set", "recipe.name=adm"], "--set recipe.name: unknown recipe 'adm' - did you"),
+        (["run", "--set", "recipe.name=3"], "--set recipe.name: should be a name, got 3"),
+        (["run", "--set", "models.0=x"], "give the list as a whole (--set models=[...])"),
+        (["run", "--set", f"{'a.' * 3000}a=1"], ": nested too deeply"),
+        (["run", "--set", f"seeds={'9' * 5000}"], "a number of 5,000 digits, where 300 are the"),
+        (["run", "--set", f"note={'[' * 40 + ']' * 40}"], "nested too deeply"),
+        (["run", "--set", r'note="\ud800"'], "--set note:1:1: half of a surrogate pair"),
+        (["run", "--seeds=--5"], "--seeds: should be a number of seeds (1 or more) or a list of"),
+        (["run", f"--seeds={'9' * 5000}"], "--seeds: should be a number of seeds (1 or more) or"),
+        (["run", f"--epochs={'9' * 5000}"], "is not a valid integer"),
+        (["run", "caf\udce9.yaml"], "'caf\\udce9.yaml' is not UTF-8 text"),
+        (["run", "~nobody-here/x.yaml"], "there is no home folder ~nobody-here; write ./~nobody"),
+        (["run", "x" * 300], f"{'x' * 300}: File name too long"),
+        (["run", ""], "CONFIG: should be a path, but is empty"),
+        (["run", "--data-dir", ""], "--data-dir: should be a folder, but is empty"),
+        (["run", "--data-dir", "x" * 300], ": File name too long"),
+        (["run", "--out", "/".join(["x" * 200] * 20)], ": File name too long"),
+        (["table", ""], "RUN: should be a folder, but is empty"),
+        (["list", "-p", "~nobody-here/x.py"], "-p ~nobody-here/x.py: there is no home folder"),
+        (["list", "-p", f"{'x' * 300}.py"], ".py: File name too long"),
+        (["list", "-p", f"{'x' * 300}/x"], ": File name too long"),
         (["run", "--columns", ""], "--columns: should name at least one column"),
         (["run", "--columns", "model,model"], "--columns: names 'model' twice"),
         (["run", "--out", ""], "--out: should be a folder"),
@@ -91,6 +123,58 @@ def test_a_mistake_on_the_command_line_is_one_line(
     said = refused(benchmark, *arguments)
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+KEYS = st.sampled_from([*RunConfig.model_fields, "name", "learning_rate", "0", "x", ""])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(KEYS, min_size=1, max_size=4), st.sampled_from(["0", "x", "[y]", "{z: 1}", "null"]))
+def test_what_is_set_wrongly_is_told_of_the_setting(keys: list[str], value: str) -> None:
+    """Not of the preset or of the defaults, which are sound."""
+    setting = f"{'.'.join(keys)}={value}"
+    errors = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(errors):
+        # The last flag is refused in the end, whatever the setting is.
+        code = execute(["run", "-d", "synthetic", "--set", setting, "--jobs", "0"])
+    assert code == 2
+    for line in errors.getvalue().splitlines():
+        assert re.match(r"benchmark: error: (run: )?--(set|jobs)", line), line
+
+
+def test_a_list_can_be_set_as_a_whole(benchmark: CommandLine) -> None:
+    arguments = write_tiny_run(Path())
+    result = benchmark(*arguments, "--set", "models=[tiny]", "--set", "seeds=[3]")
+    assert result.code == 0
+    assert [file.parts[-3:-1] for file in Path("runs").rglob("trial.json")] == [("tiny", "seed-3")]
+
+
+def test_a_name_that_begins_with_a_tilde_can_be_written(benchmark: CommandLine) -> None:
+    """As the message says that there is no home folder of that name."""
+    arguments = write_tiny_run(Path())
+    Path("tiny.yaml").rename("~tiny.yaml")
+    Path("tiny.py").rename("~tiny.py")
+    arguments = ["run", "./~tiny.yaml", "-p", "./~tiny.py", "--out", "./~runs", "--epochs", "1"]
+    assert benchmark(*arguments, "--data-dir", "./~data").code == 0
+    assert Path("~runs").absolute().is_dir()
+    assert Path("~data").absolute().is_dir()
+
+
+def test_a_home_folder_is_known_everywhere(
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    write_tiny_run(home)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("BENCHMARK_PLUGINS", "~/tiny.py")
+    assert benchmark("run", "~/tiny.yaml", "--out", "~/runs", "--data-dir", "~/data").code == 0
+    (folder,) = (home / "runs").iterdir()
+    assert (home / "data").is_dir()
+    assert benchmark("table", f"~/runs/{folder.name}").code == 0
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", "~/elsewhere")
+    assert f"data directory: {home}/elsewhere\n" in benchmark("env").out
+    assert not Path("~").exists()
 
 
 def test_device_without_a_gpu(benchmark: CommandLine) -> None:
@@ -125,10 +209,22 @@ def config_file(content: str | bytes, name: str = "x.yaml") -> str:
         ("", "x.yaml: should be a mapping of keys to values"),
         ("- epochs\n", "x.yaml: should be a mapping of keys to values"),
         ("name: [1\nepochs: 2", "x.yaml:2:"),
-        ("name: &a x\nnote: *a\n", "x.yaml:1:7: note: an alias (*) is not allowed"),
+        ("name: &a x\n", "x.yaml:1:7: name: an anchor (&a) is not allowed; write the value"),
+        ("note: *a\n", "x.yaml:1:7: note: an alias (*a) is not allowed; write the value"),
+        ("&a name: x\n", "x.yaml:1:1: an anchor (&a) is not allowed"),
+        ("note: &a\n  - x\n", "x.yaml:1:7: note: an anchor (&a) is not allowed"),
+        ("note: !!str x\n", "x.yaml:1:7: note: a tag"),
+        ("note: ! x\n", "x.yaml:1:7: note: a tag"),
         ("name: !!python/object/apply:os.getcwd []\n", "x.yaml:1:7: name: a tag"),
         ("? [a]\n: 1\n", "x.yaml:1:3: a key should be text"),
         ("a: " + "[" * 5000, "x.yaml: nested too deeply"),
+        (f"a: {'[' * 40}{']' * 40}", "x.yaml:1:36: a[0][0]"),
+        ('note: "\\ud800"\n', "x.yaml:1:7: note: half of a surrogate pair, which is no character"),
+        ('"\\ud800": 1\n', "x.yaml:1:1: half of a surrogate pair"),
+        ('note: "\\UFFFFFFFF"\n', "x.yaml:1:10: a number that is too large to be read"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1\n", "x.yaml:1:7: a number that is too large"),
+        (f"epochs: {'9' * 5000}\n", "x.yaml:1:9: epochs: a number of 5,000 digits, where 300 are"),
+        (f"note: {'x' * 2**20}\n", "x.yaml: larger than 1,048,576 bytes; no config is"),
         ("a: 1\n---\nb: 2\n", "x.yaml:2:1: a second document; a config is one"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,13 @@ from benchmark.cli.table import TableChoice, TableView, table_options
 if TYPE_CHECKING:
     from benchmark.runner import Outcome, Run
     from benchmark.strict_yaml import Document
+
+
+# What is an entry: a name, or a mapping with a name and options.
+ENTRY_KEYS = ("dataset", "recipe", "executor")
+
+# As a seed may have; of more than thousands of digits Python makes no number.
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
 @click.command(
@@ -131,6 +140,8 @@ def command(
 
 def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     """Put what the command line says in place of what the config says."""
+    from benchmark.strict_yaml import parse_key
+
     flags = {
         "models": ("-m", list(overrides["models"]) or None),
         "dataset": ("-d", overrides["dataset"]),
@@ -148,7 +159,8 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
         if value is not None:
             document = document.replaced((key,), value, flag)
     for key, value in parse_settings(overrides["settings"], "recipe.learning_rate=3e-4").items():
-        document = _set(document, key.split("."), value, f"--set {key}")
+        origin = f"--set {key}"
+        document = _set(document, parse_key(key, origin), value, origin)
     devices = overrides["devices"]
     executor_flags = {
         "jobs": ("--jobs", overrides["jobs"]),
@@ -165,22 +177,27 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
 def _parse_seeds(text: str | None) -> Any:
     if text is None:
         return None
-    parts = [
-        int(part) if part.strip().lstrip("-").isdecimal() else part for part in text.split(",")
-    ]
+    parts = [_number_or_text(part) for part in text.split(",")]
     return parts if "," in text else parts[0]
 
 
-def _set(document: Document, location: list[str], value: Any, origin: str) -> Document:
+def _number_or_text(text: str) -> int | str:
+    return int(text) if _WHOLE_NUMBER.fullmatch(text.strip()) else text
+
+
+def _set(document: Document, location: Sequence[str], value: Any, origin: str) -> Document:
     section = document.data.get(location[0])
-    if len(location) > 1 and isinstance(section, str):
+    if len(location) > 1 and isinstance(section, str) and location[0] in ENTRY_KEYS:
         # An entry given by its name alone has room for options from here on.
         document = document.replaced(
             (location[0],), {"name": section}, document.origin((location[0],))
         )
     elif len(location) > 1 and isinstance(section, list):
+        remedy = f"give the list as a whole (--set {location[0]}=[...])"
+        if location[0] == "dataset":
+            remedy = "choose one first (-d NAME)"
         raise click.UsageError(
-            f"{origin}: the config lists several under {location[0]!r}; choose one first (-d NAME)"
+            f"{origin}: the config lists several under {location[0]!r}; {remedy}"
         )
     return document.replaced(tuple(location), value, origin)
 

@@ -112,17 +112,18 @@ def named_folder(
     if value is None:
         return None
     name = parameter.opts[0] if isinstance(parameter, click.Option) else ""
-    return usable_folder(value, f"{name} {value}".strip() or parameter.human_readable_name)
+    return usable_folder(value, f"{name} {value}".strip() or parameter.human_readable_name.upper())
 
 
 def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:
     """Parse KEY=VALUE pairs; raises click.UsageError and ConfigError."""
-    from benchmark.strict_yaml import parse_value
+    from benchmark.strict_yaml import parse_key, parse_value
 
     values = {}
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key:
             raise click.UsageError(f"--set {setting}: should be KEY=VALUE, such as {prefix}")
+        parse_key(key, f"--set {key}")
         values[key] = parse_value(text, f"--set {key}")
     return values

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field, field_validator
 
 from benchmark import DatasetEntry, DatasetError, Images, ImageSplits, Options, hookimpl, track
+from benchmark.paths import usable_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_NAMES = ("test", "val")
@@ -34,11 +35,11 @@ class ImageFolderOptions(Options):
     root: Path
     size: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
 
-    @field_validator("root")
+    @field_validator("root", mode="before")
     @classmethod
-    def _home_is_known(cls, root: Path) -> Path:
-        # No shell expands what stands after an equals sign, or in a file.
-        return root.expanduser()
+    def _root_is_a_path(cls, root: Any) -> Any:
+        # No shell expands a "~" after an equals sign, or in a file.
+        return str(usable_folder(root, root or "root")) if isinstance(root, str) else root
 
 
 @dataclass(frozen=True)
