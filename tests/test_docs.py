@@ -18,13 +18,14 @@ import pytest
 import yaml
 
 import benchmark as face
-from benchmark import discovery, hookspecs
+from benchmark import discovery, hookspecs, runner
 from benchmark.catalog import load_catalog
 from benchmark.cli.main import root
 from benchmark.cli.session import Session
 from benchmark.config import RunConfig, preset_names
 from benchmark.image_cache import ENVIRONMENT_VARIABLE
 from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
+from benchmark.runner import Outcome
 from benchmark.store import CHECKSUM
 from tests.conftest import CommandLine
 from tests.tiny import write_tiny_run
@@ -317,6 +318,23 @@ def words_after(program: str, line: str) -> list[str] | None:
     while "=" in words[0]:
         words.pop(0)
     return words[1:] if Path(words[0]).name == program else None
+
+
+def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> None:
+    """Of the one that the pages show: of the images that it draws itself, and in bf16."""
+    table = blocks(sections(read("docs/first_steps.md"))["The quickstart's table"], "text")[0]
+    assert "quickstart: synthetic (435b97fd)" in table
+    assert "bf16." in table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "carry_out", lambda run, report: Outcome({}, False))
+        result = benchmark("run", "-d", "synthetic", "--precision", "bf16")
+    (folder,) = re.findall(r"records are in runs/(.+)\n", result.err)
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"quickstart-[0-9a-f]{8}", page.read_text("utf-8"))
+    }
+    assert named == {folder}
 
 
 def test_readme_and_first_steps_have_commands() -> None:

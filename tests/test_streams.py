@@ -16,14 +16,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
-import click
 import pytest
 
 from benchmark.catalog import load_catalog
-from benchmark.cli.main import root
 from benchmark.config import find_document, load_config
 from benchmark.printable import printable, printable_line
 from benchmark.store import RunDescription, RunDirectory
+from tests.commands import commands
 from tests.conftest import CommandLine
 from tests.made_records import PROTOCOL, failed_record, make_record
 from tests.tiny import write_tiny_run
@@ -46,18 +45,6 @@ CALLS = {
     "data info": ("data", "info", "synthetic", "--set", "train_images=20"),
     "env": ("env",),
 }
-
-
-def commands(group: click.Group = root, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by what one writes after ``benchmark``."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if not isinstance(command, click.Group) or command.invoke_without_command:
-            yield f"{prefix}{name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{prefix}{name} ")
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +158,19 @@ def test_a_reader_that_has_enough_is_no_error(
     result = benchmark(*call)
     assert result.code == 0
     assert "error" not in result.err
+
+
+def test_shells_get_their_completions(
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, opened: Opened
+) -> None:
+    """They are written as bytes, and end the process themselves."""
+    monkeypatch.setenv("COMP_WORDS", "benchmark ru")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_BENCHMARK_COMPLETE", "bash_complete")
+    result = benchmark()
+    assert (result.code, result.out, result.err) == (0, "plain,run\nplain,runs\n", "")
+    monkeypatch.setattr(sys, "stdout", opened("full"))
+    assert benchmark().code == 2
 
 
 def test_what_a_plugin_has_not_flushed_is_missed_in_the_end(
@@ -367,6 +367,12 @@ def test_foreign_text_cannot_act_on_a_terminal(
         assert not [line for line in text.splitlines() if line.startswith("y")]
     # Escaped here, or where a message quotes it.
     assert re.search(r"\\(u00|x)1b\[2J", result.out + result.err)
+
+
+def test_json_has_every_name_as_it_is(benchmark: CommandLine) -> None:
+    RunDirectory(Path("old")).write_record(failed_record(HOSTILE))
+    rows = json.loads(benchmark("table", "old", "--format", "json").out)
+    assert [row["model"] for row in rows] == ["alpha", HOSTILE]
 
 
 def test_what_an_encoding_does_not_have_is_escaped(

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from benchmark.cli.session import data_directory_option, everywhere_options, named_folder, warn
+from benchmark.printable import printable_line
 
 
 @click.group("runs", invoke_without_command=True, epilog="Example: benchmark runs clean")
@@ -97,7 +98,7 @@ def _agreed(leftovers: Sequence[Path], what: str, yes: bool) -> bool:
 
     if not leftovers:
         return False
-    click.echo(f"{size(size_bytes(leftovers))} of {what}.")
+    click.echo(printable_line(f"{size(size_bytes(leftovers))} of {what}."))
     return yes or click.confirm("Remove them?")
 
 

@@ -13,9 +13,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from benchmark.printable import printable, printable_line
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class TolerantStream(io.TextIOBase):
@@ -31,8 +34,9 @@ class TolerantStream(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Write, if that is possible; returns how much there was to write."""
+        encodable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
         try:
-            self._opened().write(_encodable(text, self.encoding))
+            self._opened().write(encodable)
         except (OSError, ValueError) as error:
             self.failure = self.failure or error
         return len(text)
@@ -60,6 +64,11 @@ class TolerantStream(io.TextIOBase):
         return self._opened().fileno()
 
     @property
+    def buffer(self) -> io.BufferedIOBase:
+        """What takes bytes; they are UTF-8."""
+        return _Bytes(cast(TextIO, self))
+
+    @property
     def encoding(self) -> str:  # type: ignore[override]
         """The stream's encoding."""
         return getattr(self._stream, "encoding", None) or "utf-8"
@@ -73,6 +82,24 @@ class TolerantStream(io.TextIOBase):
         if self._stream is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._stream
+
+
+class _Bytes(io.BufferedIOBase):
+    """What takes a stream's bytes, such as click's completions; they pass its text."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        content = bytes(data)
+        self._stream.write(content.decode("utf-8", "backslashreplace"))
+        return len(content)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class StandardOutput(TolerantStream):
@@ -148,7 +175,3 @@ def abandon_what_cannot_be_written() -> None:
         except (OSError, ValueError):
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _encodable(text: str, encoding: str) -> str:
-    return text.encode(encoding, "backslashreplace").decode(encoding)
