@@ -47,7 +47,7 @@ def _expanded(text: str | Path, origin: str, what: str) -> Path:
         home = path.parts[0]
         raise PathError(
             f"{origin}: there is no home folder {home}; "
-            f"write ./{home} for what has that name in the current folder"
+            f"write ./{home} for a file or folder of that name"
         ) from error
 
 

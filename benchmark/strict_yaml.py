@@ -81,6 +81,8 @@ def read_document(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE_BYTES + 1)
+        if len(content) > LARGEST_FILE_BYTES:
+            raise _error(str(path), f"larger than {LARGEST_FILE_BYTES:,} bytes, a config's limit")
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _error(str(path), f"not UTF-8 text: byte {error.start} cannot be decoded") from error
@@ -88,8 +90,6 @@ def read_document(path: Path) -> Document:
         raise _error(str(path), "a directory, not a config file") from error
     except OSError as error:
         raise _error(str(path), f"cannot be read: {error.strerror}") from error
-    if len(content) > LARGEST_FILE_BYTES:
-        raise _error(str(path), f"larger than {LARGEST_FILE_BYTES:,} bytes; no config is")
     return parse_document(text, str(path))
 
 
@@ -134,7 +134,7 @@ class _Loader(yaml.BaseLoader):
         super().__init__(text)
         self.forbidden: dict[yaml.Node, list[str]] = {}
 
-    # Its event tells of all that; the base class would put the anchor's node in the alias's place.
+    # Events have anchors, nodes do not; in an alias's place the base class puts the anchored node.
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
@@ -171,7 +171,7 @@ def _compose(text: str, source: str) -> tuple[yaml.Node | None, Mapping[yaml.Nod
             source, f"a character that YAML does not allow: {error.character!r}"
         ) from error
     except (ValueError, OverflowError) as error:
-        # Python's, of an escape such as "\\UFFFFFFFF", or of a version in a directive.
+        # Raised by Python for an escape that is beyond Unicode, or a version of 5,000 digits.
         mark = loader.get_mark()
         raise _error(
             f"{source}:{mark.line + 1}:{mark.column + 1}", "a number that is too large to be read"
@@ -252,10 +252,10 @@ def dotted(location: Location) -> str:
 
 def _problems_of_scalar(node: yaml.ScalarNode) -> Iterator[str]:
     if not is_encodable(node.value):
-        yield f"half of a surrogate pair, which is no character, in {node.value!r}"
+        yield f"a lone surrogate, which is not a character, in {node.value!r}"
     digits = len(node.value.lstrip("-+"))
     if digits > MOST_DIGITS and not node.style and _INTEGER.fullmatch(node.value):
-        yield f"a number of {digits:,} digits, where {MOST_DIGITS} are the most"
+        yield f"a number of {digits:,} digits; at most {MOST_DIGITS} are allowed"
 
 
 def _plain_scalar(text: str) -> Any:

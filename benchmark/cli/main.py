@@ -32,7 +32,7 @@ EXIT_INTERRUPTED = 130
 # Set where a shell asks for completions, by the script that it got from click.
 COMPLETION_VARIABLE = "_BENCHMARK_COMPLETE"
 
-# Longer than what people give on purpose; but for a path, say.
+# Longer than what people give on purpose, but for a few paths.
 _LONG_WORD = re.compile(r"\S{400,}")
 
 
