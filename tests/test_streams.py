@@ -217,7 +217,7 @@ def test_telling_of_progress_ends_no_run(
     benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, opened: Opened, kind: str
 ) -> None:
     loud = Path("tiny.py").read_text().replace("    channels,", "    write('x')\n    channels,")
-    Path("loud.py").write_text(f"import sys\n\ndef write(x): sys.stderr.write(x)\n{loud}")
+    Path("loud.py").write_text(f"from sys import stderr\n\ndef write(x): stderr.write(x)\n{loud}")
     monkeypatch.setattr(sys, "stderr", opened(kind))
     result = benchmark("run", "tiny.yaml", "-p", "loud.py", "-m", "tiny")
     assert result.code == 0
@@ -279,6 +279,23 @@ def test_an_interruption_is_130(
 
 
 # Foreign text
+
+
+# As some do when they are imported.
+CHOOSY = """
+import sys
+
+sys.stdout.reconfigure(line_buffering=True)
+sys.stdout.buffer.write("b\u00fcffer\\n".encode())
+assert sys.stdout.writable() and sys.stdout.encoding and sys.stdout.errors
+"""
+
+
+def test_a_plugin_finds_all_that_streams_have(benchmark: CommandLine) -> None:
+    Path("choosy.py").write_text(CHOOSY + Path("tiny.py").read_text(), encoding="utf-8")
+    result = benchmark("list", "models", "tiny", "-p", "choosy.py")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("b\u00fcffer\nkind")
 
 
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from benchmark.printable import printable, printable_line
 
@@ -77,6 +77,10 @@ class TolerantStream(io.TextIOBase):
     def errors(self) -> str:  # type: ignore[override]
         """What becomes of characters that it does not have."""
         return "backslashreplace"
+
+    def __getattr__(self, name: str) -> Any:
+        # Whatever else streams have: "reconfigure", which some plugins call when imported.
+        return getattr(self._stream, name)
 
     def _opened(self) -> TextIO:
         if self._stream is None:
@@ -161,8 +165,10 @@ def open_missing_descriptors() -> None:
             # The lowest number that is free, which is this one.
             os.open(os.devnull, mode)
             os.set_inheritable(descriptor, True)
-    if sys.stdin is None:
-        sys.stdin = os.fdopen(0, closefd=False)
+    # Python has none of its own for those.
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def abandon_what_cannot_be_written() -> None:
