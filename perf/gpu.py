@@ -108,7 +108,7 @@ def compare_engines(
             for name, run_epoch in timers.items():
                 seconds[name].append(run_epoch(epoch))
     images = step.steps_per_epoch * batch_size
-    flops = OPERATIONS_A_MAC * count_macs(step.model, SHAPE) * images
+    flops = OPERATIONS_A_MAC * count_macs(step.model, SHAPE).macs * images
     flops /= statistics.median(seconds["auto"][1:])
     return {
         "model": model,
