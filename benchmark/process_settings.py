@@ -42,6 +42,19 @@ def _write_default_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
+def _read_folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        # It has been removed.
+        return None
+
+
+def _write_folder(folder: str | None) -> None:
+    if folder is not None:
+        os.chdir(folder)
+
+
 def _write_deterministic(state: tuple[bool, bool]) -> None:
     enabled, only_warns = state
     torch.use_deterministic_algorithms(enabled, warn_only=only_warns)
@@ -91,7 +104,7 @@ SETTINGS = (
         torch.backends.mha.get_fastpath_enabled,
         torch.backends.mha.set_fastpath_enabled,
     ),
-    Setting("the current folder", os.getcwd, os.chdir),
+    Setting("the current folder", _read_folder, _write_folder),
 )
 
 

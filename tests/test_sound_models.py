@@ -123,6 +123,25 @@ def test_a_model_that_changes_its_process_changes_no_other_row(benchmark: Comman
     assert losses[0] == losses[1]
 
 
+def test_a_plugin_that_changes_its_process_when_it_is_imported_changes_no_row(
+    benchmark: CommandLine,
+) -> None:
+    Path("doubles.py").write_text(
+        "import torch\nfrom benchmark import hookimpl\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        "@hookimpl\n"
+        "def benchmark_models():\n"
+        "    torch.set_num_threads(torch.get_num_threads() + 1)\n"
+        "    return []\n"
+    )
+    threads = torch.get_num_threads()
+    result = train(benchmark, "linear", arguments=("-p", "doubles.py"))
+    assert result.code == 0
+    assert "benchmark: plugin doubles (no distribution) changed the default dtype" in result.err
+    assert f"the number of threads from {threads} to {threads + 1} when it was loaded" in result.err
+    assert record_of("linear")["warnings"] == []
+
+
 def test_the_first_training_batch_is_the_first_that_a_model_is_set_by(
     benchmark: CommandLine,
 ) -> None:

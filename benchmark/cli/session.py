@@ -44,7 +44,7 @@ class Session:
                     click.echo(plugin.failure.traceback, err=True)
         if strict:
             require_sound(catalog)
-        for line in catalog.complaints:
+        for line in [*catalog.complaints, *catalog.remarks]:
             warn(line)
         return catalog
 
