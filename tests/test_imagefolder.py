@@ -553,8 +553,9 @@ def test_warnings_of_pillow_are_one_line_when_the_images_are_decoded(
     first = _prepare(benchmark, root)
     assert first.code == 0
     assert first.err == (
-        "benchmark: imagefolder: decoded all images, though Pillow warns of 2, first of "
-        f"{root}/train/cat/9.png: Invalid APNG, will use default PNG image if possible\n"
+        "benchmark: imagefolder: all images were decoded, but Pillow warned about 2 of them, "
+        f"the first being {root}/train/cat/9.png: "
+        "Invalid APNG, will use default PNG image if possible\n"
     )
     second = _prepare(benchmark, root)
     assert (second.code, second.out, second.err) == (0, first.out, "")

@@ -37,7 +37,7 @@ class Decoder:
     """
 
     def __init__(self, first: Path, size: int | None) -> None:
-        # What reads JPEG and PNG, at once: else the threads would load it, and all other formats.
+        # Pillow's readers of JPEG and PNG; the threads would load those of every format instead.
         Image.preinit()
         self._first = first
         self._resize = None if size is None else (size, size)
@@ -63,7 +63,8 @@ class Decoder:
         if image.size != self._size:
             raise DatasetError(
                 f"imagefolder: {file} is {_text(image.size)} pixels and {self._first} is "
-                f"{_text(self._size)}; give a size for all, such as --set dataset.size=32"
+                f"{_text(self._size)}; give a size for all: --set dataset.size=32 "
+                "with benchmark run, --set size=32 with benchmark data"
             )
         return numpy.asarray(image).transpose(2, 0, 1)
 
@@ -98,7 +99,7 @@ def _read(file: Path, resize: tuple[int, int] | None) -> Image.Image:
     _now.decoded = file
     try:
         with Image.open(file, formats=FORMATS) as image:
-            depth = _depth_but_eight_bits(image)
+            depth = _unsupported_depth(image)
             colour = _to_rgb(image)
         if resize is not None:
             colour = colour.resize(resize, Image.Resampling.BILINEAR)
@@ -120,18 +121,18 @@ def _read(file: Path, resize: tuple[int, int] | None) -> Image.Image:
     return colour
 
 
-def _depth_but_eight_bits(image: ImageFile.ImageFile) -> str | None:
-    """What Pillow calls the pixels of a file that has not 8 bits a channel, or fewer."""
+def _unsupported_depth(image: ImageFile.ImageFile) -> str | None:
+    """Pillow's name for pixels of more than 8 bits a channel; None for all others."""
     if image.mode not in _EIGHT_BIT_MODES:
         return image.mode
-    # Colours of 16 bits have a mode of 8 bits, to which Pillow cuts them: the file's own tells.
+    # Pillow cuts colours of 16 bits to 8, and their mode does not show it: the packing does.
     stored = (str(tile[3]) for tile in image.tile)
     return next((name for name in stored if ";16" in name), None)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     image.load()
-    # The colours below it count; some ways of stating it Pillow cannot convert.
+    # Transparent pixels keep their colour; Pillow warns of some forms of transparency here.
     image.info.pop("transparency", None)
     return image.convert("RGB")
 

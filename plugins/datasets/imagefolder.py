@@ -23,7 +23,7 @@ from .image_files import Decoder, warnings_by_file
 from .image_folders import find_halves
 
 LARGEST_SIDE = 4096
-# Another number for another way to find and to decode images: what was cached is not used then.
+# Raised when images are found or decoded differently, so that older caches are not used.
 VERSION = 2
 
 
@@ -74,8 +74,8 @@ def load(data_directory: Path, options: ImageFolderOptions) -> ImageSplits:
     if warned:
         file, message = min(warned.items())
         announce(
-            f"benchmark: imagefolder: decoded all images, though Pillow warns of {len(warned):,}, "
-            f"first of {file}: {message}"
+            "benchmark: imagefolder: all images were decoded, but Pillow warned about "
+            f"{len(warned):,} of them, the first being {file}: {message}"
         )
     return ImageSplits(train, test, tuple(halves[0].classes))
 
