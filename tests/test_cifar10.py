@@ -619,6 +619,33 @@ def test_data_that_may_only_be_read_is_used(
     assert _files_in(shared) == before
 
 
+def test_another_place_is_named_where_nothing_can_be_kept(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    shared: Path,
+    outside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
+    _extract(published, shared)
+    (outside / "elsewhere").mkdir()
+    (outside / "elsewhere").chmod(0o777)
+    with read_only(shared, benchmark):
+        refused = benchmark("data", "prepare", "cifar10")
+        monkeypatch.setenv("BENCHMARK_CACHE_DIR", str(outside / "elsewhere"))
+        remedied = benchmark("data", "prepare", "cifar10")
+    (line,) = refused.err.splitlines()
+    assert refused.code == 2
+    assert line.startswith(f"benchmark: error: {shared}/benchmark/decoded/cifar10-")
+    assert line.endswith(
+        "cannot be written: Permission denied; "
+        "choose another place for decoded images with BENCHMARK_CACHE_DIR"
+    )
+    assert (remedied.code, remedied.err) == (0, "")
+    assert len([*(outside / "elsewhere" / "decoded").iterdir()]) == 1
+
+
 def test_a_run_on_data_that_may_only_be_read(
     benchmark: CommandLine,
     server: Server,
@@ -699,8 +726,8 @@ def test_data_that_is_missing_where_nothing_can_be_fetched_to(
     with read_only(shared, benchmark):
         line = _only_error(benchmark("data", "prepare", "cifar10"))
         fetched = benchmark("data", "prepare", "cifar10", "--data-dir", str(kept.parent))
-    assert f"cifar10: {state} and cannot be fetched to there (Permission denied); " in line
-    assert f"put {ARCHIVE} (MD5 {CIFAR10.tgz_md5}) in {shared}, have it fetched" in line
+    assert f"cifar10: {state}, and {shared} cannot be written to (Permission denied); " in line
+    assert f"put {ARCHIVE} (MD5 {CIFAR10.tgz_md5}) in {shared}, name a folder" in line
     # The remedy works.
     assert (fetched.code, fetched.err) == (0, "")
 

@@ -152,9 +152,8 @@ def _fetch(cifar10: type[CIFAR10], archive: Path, state: str) -> None:
         if not is_read_only(error):
             raise
         raise DatasetUnavailableError(
-            f"cifar10: {state} and cannot be fetched to there ({error.strerror})",
-            f"{place}, have it fetched to a folder that can be written to with --data-dir, "
-            f"{ALTERNATIVES}",
+            f"cifar10: {state}, and {archive.parent} cannot be written to ({error.strerror})",
+            f"{place}, name a folder to fetch it into with --data-dir, {ALTERNATIVES}",
         ) from error
     if not whole:
         # A network that asks for a login first, say: no reason not to try another data set.
