@@ -195,7 +195,10 @@ def _shape(output: Any) -> tuple[int, ...] | None:
     """The shape of a tensor, or of the first of several, without its batch dimension."""
     if isinstance(output, tuple | list) and output:
         return _shape(output[0])
-    return tuple(output.shape[1:]) if isinstance(output, Tensor) else None
+    # A nested tensor has no shape.
+    if not isinstance(output, Tensor) or output.is_nested:
+        return None
+    return tuple(output.shape[1:])
 
 
 def _count_new(module: nn.Module, counted: set[int]) -> int:
