@@ -27,6 +27,7 @@ from benchmark.training.layout import Layout
 from benchmark.training.loop import DivergedError, Evaluation
 from benchmark.training.memory import PeakMemory
 
+LOST = "parameters that became trainable during training are never trained"
 UNSAVED = "attributes that training changes and no checkpoint keeps"
 
 
@@ -63,15 +64,23 @@ class Findings:
         """Remark that the training changed a setting of its process, which is put back."""
         self.warnings.append(f"the training changed {change}; put back when it ended")
 
+    def note_lost(self, names: Sequence[str]) -> None:
+        """Remark, once, that the optimiser does not know parameters of the model's."""
+        if names and not any(LOST in warning for warning in self.warnings):
+            self.warnings.append(f"{LOST}: {_listed(names)}")
+
     def note_unsaved(self, names: Sequence[str]) -> None:
         """Remark, once, that attributes of the model's change and are in no checkpoint."""
         if not names or any(UNSAVED in warning for warning in self.warnings):
             return
-        listed = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
         self.warnings.append(
-            f"{UNSAVED}: {listed}; a resumed training may differ from an uninterrupted one (make "
-            "them buffers, or return them from get_extra_state)"
+            f"{UNSAVED}: {_listed(names)}; a resumed training may differ from an uninterrupted "
+            "one (make them buffers, or return them from get_extra_state)"
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None) -> TrialRecord:

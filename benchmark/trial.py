@@ -128,6 +128,7 @@ def _train(
         if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 findings.note_unsaved(unsaved.changed())
+                findings.note_lost(step.lost_parameters())
                 _save(step, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))

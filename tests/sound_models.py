@@ -212,6 +212,21 @@ class ChangesItsProcess(Linear):
         torch.manual_seed(3)
 
 
+class GrowsLater(Linear):
+    """Has a new head from its second epoch on."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.training:
+            self.steps += 1
+            if self.steps == 6:
+                self.dense = nn.Linear(INPUTS, self.dense.out_features)
+        return super().forward(image)
+
+
 class HasUnusedLayer(Linear):
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
@@ -265,6 +280,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "in_place": lambda n: Assigns(n, in_place=True),
     "assigned": lambda n: Assigns(n, in_place=False),
     "process": ChangesItsProcess,
+    "grows": GrowsLater,
     "unused": HasUnusedLayer,
     "skips": SkipsALayer,
     "scripted": lambda n: torch.jit.script(Linear(n)),

@@ -83,6 +83,7 @@ def warnings_of(benchmark: CommandLine, model: str) -> list[str]:
         ("first_forward", []),
         ("skips", []),
         ("unused", ["2 of 4 parameters get no gradient", "unused.weight, unused.bias"]),
+        ("grows", ["became trainable during training are never trained: dense.weight, dense.bias"]),
         ("counter", ["no checkpoint keeps: steps;"]),
         ("extra_state", []),
         ("torch_generator", []),

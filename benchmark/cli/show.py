@@ -111,7 +111,12 @@ def command(
         raise ModelError(f"model {model!r} of {offer.plugin.label}: {error}") from error
     if as_json:
         content = _as_data(layers, params, count)
-        click.echo(json.dumps({"model": model, "input_shape": input_shape, **content}, indent=1))
+        click.echo(
+            json.dumps(
+                {"model": model, "input_shape": input_shape, "classes": classes, **content},
+                indent=1,
+            )
+        )
         return
     click.echo(f"{model}: images of {_shape(input_shape)}, {classes} classes\n")
     click.echo(_as_text(layers, params, count))

@@ -76,6 +76,8 @@ class TrainingStep:
         self._draws = self._augmenter.draw(self._order.numel(), 0, 0)
         self._draws = self._draws.view(*self._order.shape, -1).to(self.device)
         self.rates = [group["lr"] for group in optimization.optimizer.param_groups]
+        # What the recipe leaves alone.
+        self._left_alone = {*self._without_optimizer()}
 
     @property
     def learning_rate(self) -> float:
@@ -156,6 +158,17 @@ class TrainingStep:
         count = math.ceil(self.optimization.calibration_images / self.batch_size)
         for indices in self._order[:count]:
             yield self._as_floats(self.images.pixels.index_select(0, indices))
+
+    def lost_parameters(self) -> list[str]:
+        """The names of those that became trainable since the start, which no step moves."""
+        return [name for name in self._without_optimizer() if name not in self._left_alone]
+
+    def _without_optimizer(self) -> Iterator[str]:
+        groups = self.optimization.optimizer.param_groups
+        moved = {id(parameter) for group in groups for parameter in group["params"]}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and id(parameter) not in moved:
+                yield name
 
     def state(self) -> dict[str, Any]:
         """All that a training has come to, as plain data and tensors that go on changing."""
