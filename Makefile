@@ -5,7 +5,8 @@
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
 # make perf-scale  what runs of many trials cost, in docs/scaling.md
-# make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder
+# make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder,
+#                       OPTIONS='--repeats 3' and the like
 # make perf-gpu-wheels  what that needs beside PyTorch, to be carried to the GPU's machine
 
 PYTHON ?= python3
@@ -52,18 +53,23 @@ perf-scale: $(STAMPS)/test
 	$(BIN)/python -m perf.overhead
 
 # PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
-# one made from that would not see them, so a folder stands before them on the path.
+# one made from that would not see them, so a folder stands before them on the path. The checkout is
+# kept off the path, for its benchmark/ would hide the wheel; perf is in no wheel, so a link leads to it.
 perf-gpu:
 	rm -rf $(GPU)
 	$(PYTHON) -m pip install --quiet --no-index --no-deps --target $(GPU) $(WHEELS)/*.whl
-	PYTHONPATH=$(GPU) $(PYTHON) -m perf.gpu --out perf/gpu-results $(if $(IMAGES),--images $(IMAGES))
+	ln -s .. $(GPU)/perf
+	PYTHONSAFEPATH=1 PYTHONPATH=$(GPU) $(PYTHON) -m perf.gpu --out perf/gpu-results \
+		$(if $(IMAGES),--images $(IMAGES)) $(OPTIONS)
 
+# NumPy, Pillow and SciPy are large and built for one another, so they are that machine's as well.
 perf-gpu-wheels: $(STAMPS)/environment
-	rm -rf $(WHEELS)
+	rm -rf $(WHEELS) build
 	$(BIN)/python -m pip wheel --quiet --no-deps -w $(WHEELS) .
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: -d $(WHEELS) \
 		--python-version $(GPU_PYTHON) -c constraints.txt \
-		annotated-types platformdirs pydantic pydantic-core typing-inspection
+		annotated-types click markdown-it-py mdurl platformdirs pluggy pydantic pydantic-core \
+		pygments pyyaml rich tabulate typing-extensions typing-inspection
 
 $(STAMPS)/environment $(PERF)/stamps/environment: %/stamps/environment:
 	$(if $(filter new,$(PYTHON_AGE)),,$(error benchmark needs Python 3.11 or newer, which $(PYTHON) is not; name another, as in make PYTHON=python3.12))

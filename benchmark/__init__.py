@@ -20,7 +20,7 @@ from benchmark.entries import (
 )
 from benchmark.errors import BenchmarkError, DatasetError, DatasetUnavailableError
 from benchmark.hookspecs import hookimpl
-from benchmark.progress import track
+from benchmark.progress import announce, track
 
 __all__ = [
     "Augmentation",
@@ -39,6 +39,7 @@ __all__ = [
     "Options",
     "RecipeEntry",
     "TrainingPlan",
+    "announce",
     "hookimpl",
     "track",
 ]

@@ -136,6 +136,11 @@ class Catalog:
         clashes = [shelf.clash(name) for shelf in self.shelves.values() for name in shelf.clashes]
         return failed + clashes
 
+    @property
+    def remarks(self) -> list[str]:
+        """A line for every plugin that changed its process when it was loaded."""
+        return [plugin.remark for plugin in self.plugins if plugin.changes]
+
     def callbacks(self, trial: TrialSpec, warn: Callable[[str], None]) -> list[Callback]:
         """Make a trial's callbacks; a plugin whose hook fails is left out with a warning."""
         callbacks = []

@@ -2,90 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from benchmark.mac_counter import MacCounter, WholeFunctions
+from benchmark.model_state import undone
 from benchmark.records import ParameterCount
+
+# Never a single one: there are models that a batch of one image makes fail, or compute otherwise.
+FEWEST_IMAGES = 2
+# Layers that whiten a batch need more than a few; CIFAR-10's are small enough for that.
+MOST_IMAGES_TO_CHECK = 32
+PIXELS_TO_CHECK = 32 * 32 * MOST_IMAGES_TO_CHECK
+IN_NO_LAYER = "(in no layer)"
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True)
+class MacCount:
+    """Multiply-accumulates of one image's forward pass.
+
+    They are a lower bound if there are operators of which nobody knows how many they take,
+    ``uncounted``.
+    """
+
+    macs: int
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A row of the layer table; ``output_shape`` is without the batch dimension."""
+    """A row of the layer table.
+
+    ``output_shape`` is without the batch dimension, None where the layer gives no tensor, or no
+    image was seen to pass it.
+    """
 
     name: str
     type: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, ...] | None
     params: int
 
 
 def count_parameters(module: nn.Module) -> ParameterCount:
-    """Count a module's parameters and floating-point buffers, shared ones once."""
-    parameters = list(module.parameters())
-    buffers = sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
+    """Count a module's parameters and its floating-point and complex buffers, shared ones once.
+
+    A complex number is one value. Parameters that a lazy layer has not got yet are not counted.
+    """
+    tensors = [*_counted_tensors(module)]
+    parameters = [tensor for tensor in tensors if isinstance(tensor, nn.Parameter)]
+    total = sum(tensor.numel() for tensor in tensors)
     return ParameterCount(
-        total=sum(parameter.numel() for parameter in parameters) + buffers,
+        total=total,
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        buffers=buffers,
+        buffers=total - sum(p.numel() for p in parameters),
     )
 
 
-def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one image's forward pass.
+def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> MacCount:
+    """Count what one image's forward pass takes, in evaluation mode, on the model's device.
 
-    Counts matrix products and convolutions, as ``torch.utils.flop_counter`` does, at two
-    floating-point operations each. The pass is computed, on the model's device: not every model
-    runs on the meta device, and one image costs little.
+    Every sum of products counts (see ``benchmark.mac_formulas``). The pass is computed, because
+    not every model runs on the meta device; the model is left as it was. What is computed once a
+    batch counts whole, so two batches of different sizes are compared.
+
+    Raises whatever the model raises.
     """
-    counter = FlopCounterMode(display=False)
-    with counter:
-        _forward_one_image(model, input_shape)
-    return int(counter.get_total_flops()) // 2
+    first, second = (
+        _count_batch(model, input_shape, images) for images in (FEWEST_IMAGES, FEWEST_IMAGES + 1)
+    )
+    one_more_image = second.macs - first.macs
+    one_image = first.macs - (FEWEST_IMAGES - 1) * one_more_image
+    uncounted = sorted(first.uncounted | second.uncounted)
+    # Images that meet each other, as in attention over a batch, cost more in a larger one.
+    return MacCount(one_image if one_image > 0 else first.macs // FEWEST_IMAGES, tuple(uncounted))
 
 
 def layer_table(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
-    """The model's layers in the order in which an image passes them.
+    """The model's layers in the order in which an image passes them, and below them the others.
 
-    Containers are opened; a module of any other kind is one layer, with all that is in it.
-    A layer that an image passes twice counts its parameters once.
+    Containers are opened; a module of any other kind is one layer, with all that is in it. Each
+    parameter counts once, where it is met first; those in no layer have a row at the end. So the
+    rows add up to ``count_parameters``. The model is left as it was.
+
+    Raises whatever the model raises.
     """
-    layers: list[Layer] = []
+    layers = dict(_layers(model)) or {"": model}
+    passed = _passed(model, layers, input_shape)
+    names_passed = {name for name, _ in passed}
+    others = [(name, None) for name in layers if name not in names_passed]
     counted: set[int] = set()
-
-    def note(name: str, module: nn.Module, output: Any) -> None:
-        params = 0 if id(module) in counted else count_parameters(module).total
-        counted.add(id(module))
-        shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
-        layers.append(Layer(name, type(module).__name__, shape, params))
-
-    handles = [
-        module.register_forward_hook(
-            lambda module, _inputs, output, name=name: note(name, module, output)
-        )
-        for name, module in _layers(model)
+    rows = [
+        Layer(name, _type(layers[name]), shape, _count_new(layers[name], counted))
+        for name, shape in [*passed, *others]
     ]
-    _forward_one_image(model, input_shape)
-    for handle in handles:
-        handle.remove()
-    return layers
+    in_no_layer = _count_new(model, counted)
+    if in_no_layer:
+        rows.append(Layer(IN_NO_LAYER, _type(model), None, in_no_layer))
+    return rows
+
+
+def noise_images(count: int, shape: tuple[int, int, int]) -> Tensor:
+    """Images of noise, always the same ones: floats of 0 to 1, ``count`` x C x H x W, on the CPU.
+
+    Unlike images of zeros they give every layer something to normalise.
+    """
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def images_to_check(shape: tuple[int, int, int]) -> Tensor:
+    """As many images of noise as a model may need at least, but no more than take long."""
+    _, height, width = shape
+    affordable = PIXELS_TO_CHECK // (height * width)
+    return noise_images(min(max(affordable, FEWEST_IMAGES), MOST_IMAGES_TO_CHECK), shape)
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Have what a model compiled itself run as it is: passes that only look need not wait for it.
+
+    Attention's fast path is an operator without parts, so it is not taken either.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are, the CPU if it has none."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _count_batch(model: nn.Module, input_shape: tuple[int, int, int], images: int) -> MacCounter:
+    counter = MacCounter()
+    with _evaluating(model), WholeFunctions(counter), counter:
+        model(noise_images(images, input_shape).to(device_of(model)))
+    return counter
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    with ExitStack() as stack:
+        for context in (undone(model), eager(), torch.no_grad()):
+            stack.enter_context(context)
+        model.eval()
+        yield
 
 
 def _layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     for name, child in module.named_children():
         path = f"{prefix}{name}"
-        if isinstance(child, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        if isinstance(child, _CONTAINERS):
             yield from _layers(child, f"{path}.")
         else:
             yield path, child
 
 
-def _forward_one_image(model: nn.Module, input_shape: tuple[int, int, int]) -> None:
-    was_training = model.training
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, *input_shape, device=device))
-    model.train(was_training)
+def _passed(
+    model: nn.Module, layers: Mapping[str, nn.Module], input_shape: tuple[int, int, int]
+) -> list[tuple[str, tuple[int, ...] | None]]:
+    """Each layer that an image is seen to pass, with its output's shape, as often as it does."""
+    passed: list[tuple[str, tuple[int, ...] | None]] = []
+    with _evaluating(model), ExitStack() as hooks:
+        for name, layer in layers.items():
+            if isinstance(layer, torch.jit.ScriptModule):
+                # It takes no hooks.
+                continue
+            handle = layer.register_forward_hook(
+                lambda _layer, _inputs, output, name=name: passed.append((name, _shape(output)))
+            )
+            hooks.callback(handle.remove)
+        model(noise_images(FEWEST_IMAGES, input_shape).to(device_of(model)))
+    return passed
+
+
+def _type(module: nn.Module) -> str:
+    # A scripted module's class says only that it is one.
+    return getattr(module, "original_name", type(module).__name__)
+
+
+def _shape(output: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor, or of the first of several, without its batch dimension."""
+    if isinstance(output, tuple | list) and output:
+        return _shape(output[0])
+    # A nested tensor has no shape.
+    if not isinstance(output, Tensor) or output.is_nested:
+        return None
+    return tuple(output.shape[1:])
+
+
+def _count_new(module: nn.Module, counted: set[int]) -> int:
+    """The values of those tensors of a module that are not ``counted``, and are from now on."""
+    tensors = {id(tensor): tensor for tensor in _counted_tensors(module)}
+    new = [tensor for key, tensor in tensors.items() if key not in counted]
+    counted.update(tensors)
+    return sum(tensor.numel() for tensor in new)
+
+
+def _counted_tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from (parameter for parameter in module.parameters() if not is_lazy(parameter))
+    for buffer in module.buffers():
+        if not is_lazy(buffer) and (buffer.is_floating_point() or buffer.is_complex()):
+            yield buffer

@@ -13,7 +13,13 @@ from benchmark.catalog import Offer, Shelf
 from benchmark.config import validate_options
 from benchmark.entries import DatasetEntry, ImageSplits
 from benchmark.errors import BenchmarkError, DatasetError, DatasetUnavailableError, one_line
-from benchmark.image_cache import cache_folder, prepared_by_one, read_cache, take_away, write_cache
+from benchmark.image_cache import (
+    cache_folders,
+    prepared_by_one,
+    read_cache,
+    take_away,
+    write_cache,
+)
 from benchmark.image_splits import fault_in, fingerprint, kind_of
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import Selection
@@ -63,34 +69,42 @@ def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_director
     if identity is None:
         splits = _load_checked(offer, data_directory, options)
         return Dataset(selection, splits, fingerprint(splits), None)
-    cache = cache_folder(data_directory, selection.name, identity)
-    cached = read_cache(cache)
-    if cached is None:
-        with prepared_by_one(cache):
+    caches = cache_folders(data_directory, selection.name, identity)
+    dataset = _find_cached(caches, selection)
+    if dataset is None:
+        with prepared_by_one(caches[0]):
             # Another process may have prepared it while this one waited.
-            cached = read_cache(cache)
-            if cached is None:
-                return _prepare(cache, offer, selection, data_directory, identity)
-    return Dataset(selection, *cached, cache)
+            dataset = _find_cached(caches, selection)
+            if dataset is None:
+                dataset = _prepare(caches, offer, selection, data_directory, identity)
+    return dataset
+
+
+def _find_cached(caches: Sequence[Path], selection: Selection) -> Dataset | None:
+    for cache in caches:
+        cached = read_cache(cache)
+        if cached is not None:
+            return Dataset(selection, *cached, cache)
+    return None
 
 
 def _prepare(
-    cache: Path,
+    caches: Sequence[Path],
     offer: Offer[DatasetEntry],
     selection: Selection,
     data_directory: Path,
     identity: str,
 ) -> Dataset:
     # What cannot be read is taken away before the long work: nobody should find it meanwhile.
-    take_away(cache)
+    for cache in caches:
+        take_away(cache)
     options = validate_options(offer.entry.options, selection.options)
     splits = _load_checked(offer, data_directory, options)
-    write_cache(cache, splits, identity)
-    cached = read_cache(cache)
-    if cached is None:
-        # A file system that maps nothing into memory, say: what was loaded is as good.
-        return Dataset(selection, splits, fingerprint(splits), None)
-    return Dataset(selection, *cached, cache)
+    written = write_cache(caches, splits, identity)
+    # On a file system that maps nothing into memory, say, what was loaded is as good.
+    return _find_cached([written], selection) or Dataset(
+        selection, splits, fingerprint(splits), None
+    )
 
 
 def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> str | None:

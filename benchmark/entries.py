@@ -230,6 +230,9 @@ class Callback:
     def on_trial_start(self, model: torch.nn.Module) -> None:
         """Called when the model is built and on its device, before the first step."""
 
+    def on_resume(self, epochs_done: int) -> None:
+        """Called next if the training resumes from a checkpoint, written after so many epochs."""
+
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         """Called after every epoch's evaluation."""
 

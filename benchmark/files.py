@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -11,6 +12,13 @@ from pathlib import Path
 
 # Lines may be long, but nobody reads more than this of the last ones.
 LARGEST_END_BYTES = 2**14
+
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def is_read_only(error: OSError) -> bool:
+    """Whether an attempt to write failed because the place may only be read."""
+    return error.errno in _READ_ONLY
 
 
 def write_atomically(path: Path, content: bytes) -> None:

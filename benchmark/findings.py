@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.complexity import MacCount
 from benchmark.environment import describe_environment, describe_hardware
 from benchmark.errors import BenchmarkError, one_line
 from benchmark.records import (
@@ -22,8 +23,12 @@ from benchmark.records import (
     pack_bits,
 )
 from benchmark.training.clock import TimeAccount
+from benchmark.training.layout import Layout
 from benchmark.training.loop import DivergedError, Evaluation
 from benchmark.training.memory import PeakMemory
+
+LOST = "parameters that became trainable during training are never trained"
+UNSAVED = "attributes that training changes and no checkpoint keeps"
 
 
 @dataclass
@@ -33,7 +38,8 @@ class Findings:
     account: TimeAccount
     memory: PeakMemory
     params: ParameterCount | None = None
-    macs: int | None = None
+    macs: MacCount | None = None
+    layout: Layout | None = None
     engine: str = "eager"
     engine_reason: str | None = None
     resumed: int = 0
@@ -48,10 +54,33 @@ class Findings:
         assert self.params is not None
         return TrialStart(
             params=self.params,
-            macs=self.macs,
+            **_macs(self.macs),
+            layout=self.layout,
             hardware=Machine(**describe_hardware(with_gpus=device.startswith("cuda"))),
             before=tuple(self.epochs),
         )
+
+    def note_changed_setting(self, change: str) -> None:
+        """Remark that the training changed a setting of its process, which is put back."""
+        self.warnings.append(f"the training changed {change}; put back when it ended")
+
+    def note_lost(self, names: Sequence[str]) -> None:
+        """Remark, once, that the optimiser does not know parameters of the model's."""
+        if names and not any(LOST in warning for warning in self.warnings):
+            self.warnings.append(f"{LOST}: {_listed(names)}")
+
+    def note_unsaved(self, names: Sequence[str]) -> None:
+        """Remark, once, that attributes of the model's change and are in no checkpoint."""
+        if not names or any(UNSAVED in warning for warning in self.warnings):
+            return
+        self.warnings.append(
+            f"{UNSAVED}: {_listed(names)}; a resumed training may differ from an uninterrupted "
+            "one (make them buffers, or return them from get_extra_state)"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None) -> TrialRecord:
@@ -68,8 +97,9 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
         engine=findings.engine,
         engine_reason=findings.engine_reason,
         resumed=findings.resumed,
+        layout=findings.layout,
         params=findings.params,
-        macs=findings.macs,
+        **_macs(findings.macs),
         epochs=tuple(findings.epochs),
         timing=timing,
         peak_memory_bytes=findings.memory.bytes(),
@@ -100,6 +130,8 @@ def record_lost_trial(
         reason=reason,
         params=start.params if start else None,
         macs=start.macs if start else None,
+        macs_is_lower_bound=start.macs_is_lower_bound if start else False,
+        layout=start.layout if start else None,
         epochs=tuple(epochs),
         timing=Timing(total_seconds=total_seconds),
         peak_memory_bytes=None,
@@ -131,6 +163,13 @@ def _asked_for(spec: TrialSpec) -> dict[str, Any]:
         "device": spec.device,
         "precision": protocol.precision,
         "compiled": spec.compile,
+    }
+
+
+def _macs(count: MacCount | None) -> dict[str, Any]:
+    return {
+        "macs": count.macs if count else None,
+        "macs_is_lower_bound": bool(count and count.uncounted),
     }
 
 

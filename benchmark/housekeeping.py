@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import StoreError
-from benchmark.image_cache import FOLDER as DECODED
+from benchmark.image_cache import decoded_folder
 from benchmark.lock import DirectoryLock, is_held
 from benchmark.store import RUN_FILE, RunDirectory, UnreadableError
 from benchmark.training.checkpoint import checkpoint_files
@@ -58,7 +58,7 @@ def remove_unfinished_work(run: Path) -> None:
 def decoded_data_sets(data_directory: Path) -> list[Path]:
     """The decoded data sets, which are decoded again when they are needed."""
     # One that is being decoded has a name with a dot.
-    return sorted((data_directory / DECODED).glob("[!.]*"))
+    return sorted(decoded_folder(data_directory).glob("[!.]*"))
 
 
 def remove(paths: Iterable[Path]) -> None:

@@ -1,8 +1,9 @@
 """Decoded data sets on disk.
 
-The cache of a data set is a folder of ``.npy`` files below the data directory, named after the
-data set and a hash of what was read. It is mapped into memory, so a second start reads no image,
-and its fingerprint is checked whenever it is read.
+The cache of a data set is a folder of ``.npy`` files, named after the data set and a hash of what
+was read. It lies below the data directory or, where that may only be read, below the platform's
+cache directory: data that is given and data that is cached need not lie in one place. It is mapped
+into memory, so a second start reads no image, and its fingerprint is checked whenever it is read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import platformdirs
 
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import DatasetError
-from benchmark.files import folder_written_atomically, write_atomically
+from benchmark.files import folder_written_atomically, is_read_only, write_atomically
 from benchmark.image_splits import fault_in, fingerprint
 from benchmark.paths import usable_folder
 from benchmark.progress import announce
@@ -32,23 +33,46 @@ INFO_FILE = "info.json"
 FOLDER = "decoded"
 
 ENVIRONMENT_VARIABLE = "BENCHMARK_DATA_DIR"
+CACHE_VARIABLE = "BENCHMARK_CACHE_DIR"
 
 
 def default_data_directory() -> Path:
-    """Where data sets lie: ``BENCHMARK_DATA_DIR``, else the platform's cache directory.
+    """Where data sets lie: ``BENCHMARK_DATA_DIR``, else the platform's cache directory."""
+    return _named_by(ENVIRONMENT_VARIABLE) or platformdirs.user_cache_path("benchmark")
 
-    Raises PathError for what can be no folder.
+
+def decoded_folders(data_directory: Path) -> list[Path]:
+    """Where decoded data sets are looked for, and written to the first that can be written to.
+
+    That is ``BENCHMARK_CACHE_DIR``, else the data directory and the platform's cache directory.
     """
-    configured = os.environ.get(ENVIRONMENT_VARIABLE)
-    if configured:
-        return usable_folder(configured, f"{ENVIRONMENT_VARIABLE}={configured}")
-    return platformdirs.user_cache_path("benchmark")
+    chosen = _named_by(CACHE_VARIABLE)
+    parents = [chosen] if chosen else [data_directory, platformdirs.user_cache_path("benchmark")]
+    return list(dict.fromkeys(parent / FOLDER for parent in parents))
 
 
-def cache_folder(data_directory: Path, name: str, identity: str) -> Path:
-    """Where the images of the data set ``name`` are cached that were read from ``identity``."""
+def decoded_folder(data_directory: Path) -> Path:
+    """The one that would be written to, as far as the permissions tell."""
+    folders = decoded_folders(data_directory)
+    return next((folder for folder in folders if _may_be_written_to(folder)), folders[-1])
+
+
+def _named_by(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return usable_folder(value, f"{variable}: {value}") if value else None
+
+
+def _may_be_written_to(folder: Path) -> bool:
+    # Unlike those of Path, this does not raise where a folder above may not be looked into.
+    nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))  # noqa: PTH110
+    effective = os.access in os.supports_effective_ids
+    return os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def cache_folders(data_directory: Path, name: str, identity: str) -> list[Path]:
+    """Where the images of the data set ``name`` that were read from ``identity`` may be cached."""
     key = hashlib.sha256(f"{SCHEMA}\0{identity}".encode("utf-8", "surrogateescape")).hexdigest()
-    return data_directory / FOLDER / f"{name}-{key[:16]}"
+    return [folder / f"{name}-{key[:16]}" for folder in decoded_folders(data_directory)]
 
 
 @contextlib.contextmanager
@@ -79,43 +103,63 @@ def _lock(descriptor: int, cache: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def write_cache(cache: Path, splits: ImageSplits, identity: str) -> None:
-    """Write a cache, whole or not at all; raises DatasetError where the disk refuses."""
+def write_cache(caches: Sequence[Path], splits: ImageSplits, identity: str) -> Path:
+    """Write to the first place that does not refuse, whole or not at all; returns that.
+
+    Raises DatasetError where all refuse, or a disk fails.
+    """
+    cache, *others = caches
+    try:
+        _write(cache, splits, identity)
+    except OSError as error:
+        if not others or not is_read_only(error):
+            raise _not_written(cache, error) from error
+        written = write_cache(others, splits, identity)
+        announce(
+            f"benchmark: {cache.parent}: cannot be written to ({error.strerror}); "
+            f"decoded images are kept in {written.parent}"
+        )
+        return written
+    return cache
+
+
+def _write(cache: Path, splits: ImageSplits, identity: str) -> None:
     info = {
         "schema": SCHEMA,
         "fingerprint": fingerprint(splits),
         "classes": list(splits.classes),
         "identity": hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest(),
     }
-    with _told_where_written(cache), folder_written_atomically(cache) as folder:
+    with folder_written_atomically(cache) as folder:
         for name, array in _arrays(splits).items():
             numpy.save(folder / f"{name}.npy", array)
         write_atomically(folder / INFO_FILE, json.dumps(info, indent=1).encode("utf-8"))
 
 
 def take_away(cache: Path) -> None:
-    """Remove a damaged cache; who has it mapped keeps what is mapped."""
+    """Remove a damaged cache unless it may only be read; who has it mapped keeps what is mapped.
+
+    Raises DatasetError where the disk fails.
+    """
     if not cache.exists():
         return
-    with (
-        _told_where_written(cache),
-        tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}.") as aside,
-        # If another process has moved it already, there is nothing left to do.
-        contextlib.suppress(FileNotFoundError),
-    ):
-        # Moved first, so that nobody finds it half removed.
-        cache.rename(Path(aside) / cache.name)
-
-
-@contextlib.contextmanager
-def _told_where_written(cache: Path) -> Iterator[None]:
     try:
-        yield
+        # Moved first, so that nobody finds it half removed.
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}.") as aside:
+            cache.rename(Path(aside) / cache.name)
+    except FileNotFoundError:
+        # Another process has moved it already.
+        pass
     except OSError as error:
-        raise DatasetError(
-            f"{cache}: cannot be written: {error.strerror or error}; "
-            f"choose another place with --data-dir or {ENVIRONMENT_VARIABLE}"
-        ) from error
+        if not is_read_only(error):
+            raise _not_written(cache, error) from error
+
+
+def _not_written(cache: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{cache}: cannot be written: {error.strerror or error}; "
+        f"choose another place for decoded images with {CACHE_VARIABLE}"
+    )
 
 
 def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:

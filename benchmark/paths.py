@@ -46,8 +46,7 @@ def _expanded(text: str | Path, origin: str, what: str) -> Path:
     except RuntimeError as error:
         home = path.parts[0]
         raise PathError(
-            f"{origin}: there is no home folder {home}; "
-            f"write ./{home} for a file or folder of that name"
+            f"{origin}: there is no such user; write ./{home} for a file or folder of that name"
         ) from error
 
 

@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass
 class Plugin:
-    """A plugin and what became of it."""
+    """A plugin and what became of it; ``changes`` are to the process, and have been put back."""
 
     name: str
     distribution: str | None = None
@@ -48,6 +48,7 @@ class Plugin:
     entries: int = 0
     failure: Failure | None = None
     blocked: bool = False
+    changes: list[str] = field(default_factory=list)
     relay: pluggy.HookRelay | None = field(default=None, repr=False)
 
     @property
@@ -74,6 +75,11 @@ class Plugin:
         """A digest of its package's files as they were when this was first asked for."""
         assert self.module is not None
         return source_digest(self.module)
+
+    @property
+    def remark(self) -> str:
+        """The line about what it changed of its process."""
+        return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
 
     @property
     def complaint(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,8 @@ class PluginManager:
         if plugin.blocked or plugin.failure:
             return
         try:
-            plugin.module = candidate.load()
+            with _process_unchanged(plugin):
+                plugin.module = candidate.load()
             plugin.failure = self._twin(plugin)
             if not plugin.failure:
                 _register(plugin)
@@ -50,12 +52,13 @@ class PluginManager:
         if plugin.status != "loaded" or hook not in plugin.hooks:
             return []
         caller = getattr(plugin.relay, hook)
-        results = caller(**arguments)
         expected = sum(not (impl.wrapper or impl.hookwrapper) for impl in caller.get_hookimpls())
-        # pluggy leaves out what is None.
-        if len(results) < expected:
-            raise TypeError("returned None where an iterable of entries is wanted")
-        return [entry for result in results for entry in result]
+        with _process_unchanged(plugin):
+            results = caller(**arguments)
+            # pluggy leaves out what is None.
+            if len(results) < expected:
+                raise TypeError("returned None where an iterable of entries is wanted")
+            return [entry for result in results for entry in result]
 
 
 def load_plugins(selection: Sequence[str] = ()) -> PluginManager:
@@ -64,6 +67,16 @@ def load_plugins(selection: Sequence[str] = ()) -> PluginManager:
     for candidate in find_candidates(selection):
         manager.add(candidate)
     return manager
+
+
+@contextmanager
+def _process_unchanged(plugin: Plugin) -> Iterator[None]:
+    """Put back what a plugin changes of its process, which would concern everybody's models."""
+    # Imported here: it imports torch, which takes seconds.
+    from benchmark.process_settings import settings_put_back
+
+    with settings_put_back(plugin.changes.append):
+        yield
 
 
 def _register(plugin: Plugin) -> None:

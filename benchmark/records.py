@@ -180,6 +180,9 @@ class TrialRecord(_Record):
 
     ``engine`` took the steps; where it is not the one that was wanted, ``engine_reason`` says why.
     ``resumed`` counts how often the training went on from a checkpoint and came to the next.
+    ``layout`` is how images and convolutions' weights lay in memory, None where the trial did not
+    get so far. If ``macs_is_lower_bound``, there are operators of which nobody knows what they
+    take; the warnings name them.
     """
 
     # "schema" is the name in the file; pydantic's own models have an attribute of that name.
@@ -199,8 +202,10 @@ class TrialRecord(_Record):
     engine_reason: str | None = None
     compiled: bool = False
     resumed: int = 0
+    layout: Literal["channels_last", "contiguous"] | None = None
     params: ParameterCount | None
     macs: int | None
+    macs_is_lower_bound: bool = False
     epochs: tuple[EpochRecord, ...]
     timing: Timing
     peak_memory_bytes: int | None
@@ -239,6 +244,8 @@ class TrialStart(_Record):
 
     params: ParameterCount
     macs: int | None
+    macs_is_lower_bound: bool = False
+    layout: Literal["channels_last", "contiguous"] | None = None
     hardware: Machine
     before: tuple[EpochRecord, ...]
 

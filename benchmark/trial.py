@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.catalog import Catalog, load_catalog, require_same
-from benchmark.complexity import count_macs, count_parameters
+from benchmark.complexity import FEWEST_IMAGES, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
 from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
@@ -21,8 +21,9 @@ from benchmark.errors import (
     one_line,
 )
 from benchmark.findings import Findings, make_record
-from benchmark.models import build_model
+from benchmark.models import build_model, fit_for_training, try_to_count_macs
 from benchmark.plugin import PLUGIN_FAULTS
+from benchmark.process_settings import settings_put_back
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
 from benchmark.training.checkpoint import (
     Checkpoints,
@@ -34,6 +35,7 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
 from benchmark.training.engine import start_engine
+from benchmark.training.extra_state import UnsavedAttributes
 from benchmark.training.loop import Evaluation, phases, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
@@ -69,7 +71,10 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
             catalog = load_catalog(spec.plugins)
             require_same(catalog, spec.identities)
             observers.join(catalog, spec)
-        with tuned(device, spec.protocol.precision):
+        with (
+            settings_put_back(findings.note_changed_setting),
+            tuned(device, spec.protocol.precision),
+        ):
             _train(spec, catalog, findings, observers, report)
     except (StoreError, CheckpointError):
         raise
@@ -104,19 +109,26 @@ def _train(
     spec: TrialSpec, catalog: Catalog, findings: Findings, observers: _Observers, report: Report
 ) -> None:
     account = findings.account
+    with account.charge("checkpoint"):
+        # First: what a model does to its process is no part of what it is compared with.
+        checkpoints = trial_checkpoints(spec, catalog)
     with account.charge("setup"):
         step, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
-        checkpoints = trial_checkpoints(spec, catalog)
         _go_on(step, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device)
+        unsaved = UnsavedAttributes(step.model)
     with account.charge("reporting"):
         observers.tell("on_trial_start", step.model)
+        if findings.epochs:
+            observers.tell("on_resume", len(findings.epochs))
         report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, step, test, findings):
         if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
             with account.charge("checkpoint"):
+                findings.note_unsaved(unsaved.changed())
+                findings.note_lost(step.lost_parameters())
                 _save(step, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))
@@ -158,6 +170,7 @@ def _prepare(
         spec.protocol.batch_size,
         spec.protocol.precision,
         compiled=spec.compile,
+        layout=findings.layout or "channels_last",
     )
     return step, ResidentImages(splits.test, device)
 
@@ -233,12 +246,23 @@ def _prepare_model(
     spec: TrialSpec, catalog: Catalog, splits: ImageSplits, findings: Findings
 ) -> nn.Module:
     input_shape = splits.train.pixels.shape[1:]
+    classes = len(splits.classes)
+    warn = findings.warnings.append
     # Built on the CPU, so that a seed gives the same initial weights on every device.
     seed_everything(spec.seed, INITIAL_WEIGHTS)
-    model = build_model(catalog.models[spec.model], input_shape, len(splits.classes))
+    model = build_model(catalog.models[spec.model], input_shape, classes, warn)
     findings.params = count_parameters(model)
-    findings.macs = count_macs(model, input_shape)
-    return model.to(device=spec.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    findings.macs = try_to_count_macs(model, input_shape, warn)
+    batch = max(spec.protocol.batch_size, FEWEST_IMAGES)
+    findings.layout = fit_for_training(
+        model,
+        torch.from_numpy(splits.train.pixels[:batch]).float().div_(255),
+        classes,
+        device=torch.device(spec.device),
+        precision=spec.protocol.precision,
+        warn=warn,
+    )
+    return model
 
 
 def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimization:

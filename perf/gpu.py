@@ -4,8 +4,9 @@
 
     make perf-gpu IMAGES=cifar10-jpeg.tar.xz
 
-It writes ``results.json``, ``table.md`` and the records of the trainings. On a CPU it measures
-eager steps alone; so its tests run it.
+It writes ``results.json``, ``table.md`` and the records of the trainings. Each comparison is
+printed and on disk as soon as it is made, so a run that is cut off still has what it measured; one
+that fails is a row with its reason. On a CPU it measures eager steps alone; so its tests run it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import statistics
 import tarfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from benchmark.cli.main import execute
 from benchmark.complexity import count_macs
 from benchmark.config import validate_options
 from benchmark.environment import describe_environment
+from benchmark.errors import one_line
+from benchmark.files import write_atomically
 from benchmark.training.clock import Clock, TimeAccount
 from benchmark.training.data import ResidentImages
 from benchmark.training.device import resolve_device, tuned
@@ -48,9 +52,34 @@ OPERATIONS_A_MAC = 6
 # Two trainings that round differently drift apart; after so few steps they still say something.
 COMPARED_STEPS = 10
 
+TABLE_HEAD = (
+    "| model | batch | eager (s/epoch) | graph (s/epoch) | eager / graph | of peak "
+    f"| weights apart after {COMPARED_STEPS} steps (eager twice) | reason |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write what came of it."""
+    """Measure, and write what came of it; exits with 1 where a comparison or a training failed."""
+    given = _parse(arguments)
+    device = resolve_device(given.device)
+    given.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {"environment": describe_environment(), "engines": []}
+    print(TABLE_HEAD, flush=True)
+    for model in MODELS:
+        for batch_size in given.batch_sizes:
+            row = attempt(model, batch_size, given.count, given.repeats, device)
+            results["engines"].append(row)
+            _write(given.out, results)
+            print(table_row(row), flush=True)
+    code = int(any(row["status"] == "failed" for row in results["engines"]))
+    if given.images is not None:
+        code = train(given.images, given.out, device, given.epochs, given.seeds) or code
+    if code:
+        raise SystemExit(code)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try this out")
     parser.add_argument("--images", type=Path, help="folder or archive to train on for real")
@@ -61,21 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=50, help="of the trainings")
     parser.add_argument("--seeds", type=int, default=3, help="of the trainings")
     given = parser.parse_args(arguments)
-    device = resolve_device(given.device)
-    given.out.mkdir(parents=True, exist_ok=True)
-    results = {
-        "environment": describe_environment(),
-        "engines": [
-            compare_engines(model, batch_size, given.count, given.repeats, device)
-            for model in MODELS
-            for batch_size in given.batch_sizes
-        ],
-    }
-    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (given.out / "table.md").write_text(engine_table(results["engines"]))
-    print(engine_table(results["engines"]))
-    if given.images is not None:
-        train(given.images, given.out, device, given.epochs, given.seeds)
+    if given.images is not None and not given.images.exists():
+        parser.error(f"--images: {given.images} does not exist")
+    return given
+
+
+def _write(out: Path, results: dict[str, Any]) -> None:
+    write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_atomically(out / "table.md", engine_table(results["engines"]).encode())
+
+
+def attempt(
+    model: str, batch_size: int, count: int, repeats: int, device: torch.device
+) -> dict[str, Any]:
+    """Compare the engines; whatever goes wrong is the row's reason and costs no other row."""
+    try:
+        figures = compare_engines(model, batch_size, count, repeats, device)
+    except Exception as error:
+        traceback.print_exc()
+        figures = {"status": "failed", "reason": one_line(error)}
+    return {"model": model, "batch_size": batch_size, **figures}
 
 
 def compare_engines(
@@ -108,15 +142,13 @@ def compare_engines(
             for name, run_epoch in timers.items():
                 seconds[name].append(run_epoch(epoch))
     images = step.steps_per_epoch * batch_size
-    flops = OPERATIONS_A_MAC * count_macs(step.model, SHAPE) * images
-    flops /= statistics.median(seconds["auto"][1:])
+    flops = operations_an_image(step.model) * images / statistics.median(seconds["auto"][1:])
     return {
-        "model": model,
-        "batch_size": batch_size,
+        "status": "measured",
         "images": images,
         "precision": precision,
         "captured": engine.name == "graph",
-        "reason": engine.reason,
+        "reason": engine.reason or (None if device.type == "cuda" else "graphs need CUDA"),
         # The first epoch of each engine warms it up.
         "eager_seconds": seconds["eager"][1:],
         "seconds": seconds["auto"][1:],
@@ -172,6 +204,11 @@ def epoch_timer(step: TrainingStep, take: Callable[[int], None]) -> Callable[[in
     return run_epoch
 
 
+def operations_an_image(model: nn.Module) -> int:
+    """Floating-point operations with which ``model`` is trained on one image."""
+    return OPERATIONS_A_MAC * count_macs(model, SHAPE).macs
+
+
 def peak_share(flops: float, device: torch.device) -> float | None:
     """FLOP/s as a share of the device's peak; None where that is not known."""
     if device.type != "cuda":
@@ -190,37 +227,39 @@ def relative_distance(left: nn.Module, right: nn.Module) -> float:
 
 def engine_table(engines: Sequence[dict[str, Any]]) -> str:
     """The engines' figures as a table in Markdown."""
-    lines = [
-        "| model | batch | eager (s/epoch) | graph (s/epoch) | eager / graph | of peak "
-        f"| weights apart after {COMPARED_STEPS} steps (eager twice) |",
-        "|---|---|---|---|---|---|---|",
+    return "\n".join([TABLE_HEAD, *map(table_row, engines)]) + "\n"
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """The figures of one comparison, or dashes where it failed, and the reason."""
+    reason = (row["reason"] or "-").replace("|", r"\|")
+    figures = ["-"] * 5 if row["status"] == "failed" else _figures(row)
+    cells = [f"`{row['model']}`", str(row["batch_size"]), *figures, reason]
+    return f"| {' | '.join(cells)} |"
+
+
+def _figures(row: dict[str, Any]) -> list[str]:
+    eager, graph = (statistics.median(row[key]) for key in ("eager_seconds", "seconds"))
+    ratios = [a / b for a, b in zip(row["eager_seconds"], row["seconds"], strict=True)]
+    return [
+        f"{eager:.4f}",
+        f"{graph:.4f}" if row["captured"] else "not captured",
+        f"{eager / graph:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        "-" if row["peak_share"] is None else f"{row['peak_share']:.1%}",
+        f"{row['difference']:.1e} ({row['control']:.1e})",
     ]
-    for row in engines:
-        eager, graph = (statistics.median(row[key]) for key in ("eager_seconds", "seconds"))
-        ratios = [a / b for a, b in zip(row["eager_seconds"], row["seconds"], strict=True)]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        captured = f"{graph:.4f}" if row["captured"] else "not captured"
-        share = "-" if row["peak_share"] is None else f"{row['peak_share']:.1%}"
-        lines.append(
-            f"| `{row['model']}` | {row['batch_size']} | {eager:.4f} | {captured} "
-            f"| {eager / graph:.2f} ({spread}) | {share} "
-            f"| {row['difference']:.1e} ({row['control']:.1e}) |"
-        )
-    return "\n".join(lines) + "\n"
 
 
-def train(images: Path, out: Path, device: torch.device, epochs: int, seeds: int) -> None:
-    """Train both models through the command line, as a user would."""
+def train(images: Path, out: Path, device: torch.device, epochs: int, seeds: int) -> int:
+    """Train both models through the command line, as a user would; returns its exit code."""
     root = images if images.is_dir() else unpack(images, out / "images")
-    code = execute(
+    return execute(
         [
             *("run", "cifar10", "-d", "imagefolder", "--set", f"dataset.root={root}"),
             *("--device", str(device), "--epochs", str(epochs), "--seeds", str(seeds)),
             *("--out", str(out / "runs"), "--data-dir", str(out / "data")),
         ]
     )
-    if code:
-        raise SystemExit(code)
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -32,7 +32,13 @@ def _macs(summary: ModelSummary) -> int | None:
 
 def _macs_text(summary: ModelSummary) -> str:
     macs = _macs(summary)
-    return NO_FIGURE if macs is None else f"{macs / 1e6:,.2f}"
+    if macs is None:
+        return NO_FIGURE
+    return f"{'≥ ' if _macs_is_lower_bound(summary) else ''}{macs / 1e6:,.2f}"
+
+
+def _macs_is_lower_bound(summary: ModelSummary) -> bool | None:
+    return summary.constant(lambda record: record.macs is not None and record.macs_is_lower_bound)
 
 
 def _test_accuracy(summary: ModelSummary) -> float | None:
@@ -93,3 +99,4 @@ def benchmark_columns() -> Iterator[Column]:
     )
     yield Column("status", "status", lambda summary: summary.status, text=_status_text)
     yield Column("seeds", "seeds", _seeds, shown=False)
+    yield Column("macs_is_lower_bound", "MACs are\na bound", _macs_is_lower_bound, shown=False)

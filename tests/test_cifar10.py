@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import socket
 import struct
@@ -14,6 +15,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,9 +31,6 @@ from benchmark.records import Selection
 from benchmark_plugins.datasets import cifar10
 from tests.conftest import CommandLine, Result
 from tests.tiny import PLUGIN
-
-# torchvision extracts the archive in a way that Python 3.12 and 3.13 warn of.
-pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will, by default:DeprecationWarning")
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -535,6 +534,202 @@ def test_data_directory_that_cannot_be_made(
     folder = tmp_path / "file" / "data"
     line = _only_error(benchmark("data", "prepare", "cifar10", "--data-dir", str(folder)))
     assert str(folder) in line
+
+
+# Where data lies that may only be read.
+
+NOBODY = 65_534
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A folder to which every user finds the way, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def shared(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory, still empty; beside it is where one is."""
+    monkeypatch.chdir(outside)
+    monkeypatch.setenv("BENCHMARK_DATA_DIR", str(outside / "shared"))
+    (outside / "shared").mkdir()
+    return outside / "shared"
+
+
+@pytest.fixture
+def kept(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where decoded images go from there; anybody may write to it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(outside / "cache"))
+    (outside / "cache").mkdir()
+    (outside / "cache").chmod(0o777)
+    return outside / "cache" / "benchmark" / "decoded"
+
+
+@contextmanager
+def read_only(folder: Path, benchmark: CommandLine) -> Iterator[None]:
+    """Have a folder be one that may only be read, and by another user where this one is root."""
+    # What is imported late might not be readable for that user.
+    small = ("--set", "train_images=10", "--set", "test_images=10", "--set", "size=8")
+    elsewhere = ("--data-dir", str(folder.parent / "imports"))
+    assert benchmark("data", "prepare", "synthetic", *small, *elsewhere).code == 0
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755)
+
+
+def _pack(published: Published, data_directory: Path) -> None:
+    (data_directory / ARCHIVE).write_bytes(published.archive)
+
+
+@pytest.mark.parametrize("give", [_extract, _pack])
+def test_data_that_may_only_be_read_is_used(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    shared: Path,
+    kept: Path,
+    give: Callable[[Published, Path], Any],
+) -> None:
+    server.stop()
+    give(published, shared)
+    before = _files_in(shared)
+    with read_only(shared, benchmark):
+        first = benchmark("data", "prepare", "cifar10")
+        again = benchmark("data", "prepare", "cifar10")
+        dataset = _load(shared)
+    assert first.code == 0
+    assert first.err == (
+        f"benchmark: {shared}/decoded: cannot be written to (Permission denied); "
+        f"decoded images are kept in {kept}\n"
+    )
+    assert (again.code, again.out, again.err) == (0, first.out, "")
+    assert dataset.cache is not None
+    assert dataset.cache.parent == kept
+    _assert_is(dataset, published)
+    assert _files_in(shared) == before
+
+
+def test_another_place_is_named_where_nothing_can_be_kept(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    shared: Path,
+    outside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
+    _extract(published, shared)
+    (outside / "elsewhere").mkdir()
+    (outside / "elsewhere").chmod(0o777)
+    with read_only(shared, benchmark):
+        refused = benchmark("data", "prepare", "cifar10")
+        monkeypatch.setenv("BENCHMARK_CACHE_DIR", str(outside / "elsewhere"))
+        remedied = benchmark("data", "prepare", "cifar10")
+    (line,) = refused.err.splitlines()
+    assert refused.code == 2
+    assert line.startswith(f"benchmark: error: {shared}/benchmark/decoded/cifar10-")
+    assert line.endswith(
+        "cannot be written: Permission denied; "
+        "choose another place for decoded images with BENCHMARK_CACHE_DIR"
+    )
+    assert (remedied.code, remedied.err) == (0, "")
+    assert len([*(outside / "elsewhere" / "decoded").iterdir()]) == 1
+
+
+def test_a_run_on_data_that_may_only_be_read(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    shared: Path,
+    kept: Path,
+    outside: Path,
+) -> None:
+    _extract(published, shared)
+    (outside / "tiny.py").write_text(PLUGIN)
+    (outside / "config.yaml").write_text(CONFIG)
+    (outside / "runs-of-others").mkdir()
+    (outside / "runs-of-others").chmod(0o777)
+    command = ("run", "config.yaml", "-p", "tiny.py")
+    # For the imports, as above.
+    assert benchmark(*command, "--data-dir", "imports").code == 0
+    with read_only(shared, benchmark):
+        result = benchmark(*command, "--out", "runs-of-others")
+    assert (result.code, result.err.count(f"kept in {kept}")) == (0, 1), result.err
+    assert "cifar10" in result.out
+
+
+def test_what_was_decoded_for_all_is_used_by_all(
+    benchmark: CommandLine, server: Server, published: Published, shared: Path, kept: Path
+) -> None:
+    expected = benchmark("data", "prepare", "cifar10")
+    server.stop()
+    with read_only(shared, benchmark):
+        assert benchmark("data", "prepare", "cifar10") == expected
+    assert not kept.exists()
+
+
+def test_what_was_decoded_for_all_and_is_damaged_is_passed_over(
+    benchmark: CommandLine, server: Server, published: Published, shared: Path, kept: Path
+) -> None:
+    expected = benchmark("data", "prepare", "cifar10")
+    server.stop()
+    (labels,) = shared.glob("decoded/*/test_labels.npy")
+    labels.write_bytes(b"damaged")
+    with read_only(shared, benchmark):
+        result = benchmark("data", "prepare", "cifar10")
+        dataset = _load(shared)
+    assert (result.code, result.out) == (0, expected.out)
+    _assert_is(dataset, published)
+    assert dataset.cache is not None
+    assert dataset.cache.parent == kept
+
+
+def test_clean_removes_what_is_kept_elsewhere(
+    benchmark: CommandLine, server: Server, published: Published, shared: Path, kept: Path
+) -> None:
+    _extract(published, shared)
+    with read_only(shared, benchmark):
+        assert benchmark("data", "prepare", "cifar10").code == 0
+        result = benchmark("runs", "clean", "--yes")
+        assert result.code == 0
+        assert f"decoded data sets in {kept}:" in result.out
+        assert not [*kept.iterdir()]
+
+
+@pytest.mark.parametrize("damaged", ["archive", "batch", "nothing"])
+def test_data_that_is_missing_where_nothing_can_be_fetched_to(
+    benchmark: CommandLine,
+    server: Server,
+    published: Published,
+    shared: Path,
+    kept: Path,
+    damaged: str,
+) -> None:
+    state = f"{shared / ARCHIVE} is not there"
+    if damaged == "archive":
+        (shared / ARCHIVE).write_bytes(published.archive[:1000])
+        state = f"{shared / ARCHIVE} is damaged (its MD5 is another)"
+    elif damaged == "batch":
+        batch = _extract(published, shared) / "data_batch_3"
+        batch.unlink()
+        state = f"{batch} is damaged or missing, {state}"
+    with read_only(shared, benchmark):
+        line = _only_error(benchmark("data", "prepare", "cifar10"))
+        fetched = benchmark("data", "prepare", "cifar10", "--data-dir", str(kept.parent))
+    assert f"cifar10: {state}, and {shared} cannot be written to (Permission denied); " in line
+    assert f"put {ARCHIVE} (MD5 {CIFAR10.tgz_md5}) in {shared}, name a folder" in line
+    # The remedy works.
+    assert (fetched.code, fetched.err) == (0, "")
 
 
 CONFIG = """

@@ -101,14 +101,14 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["run", f"--seeds={'9' * 5000}"], "--seeds: should be a number of seeds (1 or more) or"),
         (["run", f"--epochs={'9' * 5000}"], "is not a valid integer"),
         (["run", "caf\udce9.yaml"], "'caf\\udce9.yaml' is not UTF-8 text"),
-        (["run", "~nobody-here/x.yaml"], "there is no home folder ~nobody-here; write ./~nobody"),
+        (["run", "~nobody-here/x.yaml"], "there is no such user; write ./~nobody-here for"),
         (["run", "x" * 300], f"{'x' * 300}: File name too long"),
         (["run", ""], "CONFIG: should be a path, but is empty"),
         (["run", "--data-dir", ""], "--data-dir: should be a folder, but is empty"),
         (["run", "--data-dir", "x" * 300], ": File name too long"),
         (["run", "--out", "/".join(["x" * 200] * 20)], ": File name too long"),
         (["table", ""], "RUN: should be a folder, but is empty"),
-        (["list", "-p", "~nobody-here/x.py"], "-p ~nobody-here/x.py: there is no home folder"),
+        (["list", "-p", "~nobody-here/x.py"], "-p ~nobody-here/x.py: there is no such user"),
         (["list", "-p", f"{'x' * 300}.py"], ".py: File name too long"),
         (["list", "-p", f"{'x' * 300}/x"], ": File name too long"),
         (["run", "--columns", ""], "--columns: should name at least one column"),
@@ -150,7 +150,7 @@ def test_a_list_can_be_set_as_a_whole(benchmark: CommandLine) -> None:
 
 
 def test_a_name_that_begins_with_a_tilde_can_be_written(benchmark: CommandLine) -> None:
-    """As the message says that there is no home folder of that name."""
+    """As the message says where there is no such user."""
     arguments = write_tiny_run(Path())
     Path("tiny.yaml").rename("~tiny.yaml")
     Path("tiny.py").rename("~tiny.py")

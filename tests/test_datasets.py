@@ -212,8 +212,10 @@ def test_full_disk_is_told_in_a_line_and_nothing_is_left(
         patch.setattr(numpy, "save", _fail_with(FULL))
         line = only_error(benchmark(*PREPARE_SMALL))
     assert f"{data_directory / 'decoded'}" in line
-    assert "cannot be written: No space left on device; choose another place" in line
-    assert "--data-dir or BENCHMARK_DATA_DIR" in line
+    assert line.endswith(
+        "cannot be written: No space left on device; "
+        "choose another place for decoded images with BENCHMARK_CACHE_DIR"
+    )
     assert [*(data_directory / "decoded").iterdir()] == []
     assert benchmark(*PREPARE_SMALL).code == 0
 
@@ -254,6 +256,29 @@ def test_folder_that_may_not_be_written_to(
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     assert "cannot be written: Permission denied" in only_error(benchmark(*PREPARE_SMALL))
+
+
+def test_another_place_for_decoded_images(
+    benchmark: CommandLine, data_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BENCHMARK_CACHE_DIR", "~/elsewhere")
+    result = benchmark(*PREPARE_SMALL)
+    assert (result.code, result.err) == (0, "")
+    assert not data_directory.exists()
+    (cache,) = (tmp_path / "elsewhere" / "decoded").iterdir()
+    assert _load_small(data_directory).cache == cache
+    assert f"decoded data sets in {cache.parent}:" in benchmark("runs", "clean", "--yes").out
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("variable", ["BENCHMARK_DATA_DIR", "BENCHMARK_CACHE_DIR"])
+def test_folder_of_a_user_whom_there_is_not(
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "~nosuchuser/data")
+    line = only_error(benchmark(*PREPARE_SMALL))
+    assert line.startswith(f"benchmark: error: {variable}: ~nosuchuser/data: there is no such user")
 
 
 def test_file_system_that_maps_nothing_into_memory(

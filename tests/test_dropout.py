@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numpy
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from benchmark import Images, Optimization
+from benchmark.training.data import ResidentImages
 from benchmark.training.dropout import CheapDropout
+from benchmark.training.seeds import seed_everything
+from benchmark.training.steps import TrainingStep
 
 probabilities = st.floats(0.001, 0.999)
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
@@ -98,3 +104,55 @@ def test_what_it_does_not_know_is_pytorchs() -> None:
     assert set(in_place.tolist()) == {0.0, 2.0}
     with pytest.raises(ValueError, match="between 0 and 1"):
         drop(values, 1.5)
+
+
+class Checkpointed(nn.Module):
+    """Two blocks with dropout, each computed again in the backward pass, or not."""
+
+    def __init__(self, use_reentrant: bool | None) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(inputs, 32), nn.GELU(), nn.Dropout(0.5), nn.BatchNorm1d(32))
+            for inputs in (36, 32)
+        )
+        self.head = nn.Linear(32, 10)
+        self.use_reentrant = use_reentrant
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        values = self.stem(image).flatten(1)
+        for block in self.blocks:
+            if self.use_reentrant is None or not self.training:
+                values = block(values)
+            else:
+                values = checkpoint(block, values, use_reentrant=self.use_reentrant)
+        return self.head(values)
+
+
+def gradients_of_a_step(use_reentrant: bool | None, precision: str) -> list[torch.Tensor]:
+    seed_everything(0)
+    model = Checkpointed(use_reentrant)
+    pixels = numpy.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), numpy.uint8)
+    images = ResidentImages(Images(pixels, numpy.arange(16) % 10), torch.device("cpu"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = TrainingStep(
+        model, Optimization(optimizer, [1.0], functional.cross_entropy), images, 16, precision
+    )
+    seed_everything(1)
+    step.begin_epoch(0, 1)
+    step.take(1)
+    return [parameter.grad for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("use_reentrant", [True, False])
+@pytest.mark.parametrize("dropout", ["cheap", "pytorch"])
+def test_a_step_has_the_same_gradients_with_activation_checkpointing(
+    dropout: str, use_reentrant: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dropout == "pytorch":
+        monkeypatch.setattr("benchmark.training.dropout._is_supported", lambda tensor: False)
+    wanted = gradients_of_a_step(None, precision)
+    found = gradients_of_a_step(use_reentrant, precision)
+    for left, right in zip(found, wanted, strict=True):
+        assert torch.equal(left, right)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import struct
 import sys
 import tarfile
+import unicodedata
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +17,18 @@ from typing import Any
 
 import numpy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from benchmark import DatasetError
 from benchmark.catalog import load_catalog
 from benchmark.datasets import Dataset, load_dataset
 from benchmark.records import Selection
+from benchmark_plugins.datasets.image_files import Decoder, warnings_by_file
 from tests.conftest import CommandLine, Result, only_error
+from tests.tiny import write_tiny_run
 
 CLASSES = ("cat", "dog", "newt")
 SIDE = 16
@@ -167,15 +176,90 @@ def test_size_makes_all_images_alike(root: Path, data_directory: Path) -> None:
     numpy.testing.assert_allclose(after, before, atol=5)
 
 
-def test_hidden_files_and_other_suffixes_are_ignored(root: Path, data_directory: Path) -> None:
+def test_what_is_ignored_is_counted_and_said_each_time(
+    benchmark: CommandLine, root: Path, data_directory: Path
+) -> None:
     expected = _load(root, data_directory).fingerprint
-    (root / "train" / "cat" / ".0.png").write_bytes(b"what a file browser leaves")
     (root / "train" / "cat" / "notes.txt").write_text("a cat")
-    (root / "train" / "cat" / "Thumbs.db").write_bytes(b"\0")
+    (root / "test" / "newt" / "1.webp").write_bytes(b"another format")
+    (root / "train" / "cat" / "indoors").mkdir()
+    _save(root / "train" / "cat" / "indoors" / "3.png", _noise(50))
     (root / "train" / "list.png").write_text("not in a class")
+    _save(root / "val" / "cat" / "0.png", _noise(51))
+    result = _prepare(benchmark, root)
+    assert (result.code, result.out) == (0, f"imagefolder: ready ({expected[:12]})\n")
+    assert result.err == (
+        f"benchmark: imagefolder: {root}: ignored 2 files not named .jpg, .jpeg or .png "
+        "(test/newt/1.webp, ...), 1 file outside the class folders (train/list.png), "
+        "1 folder beside test (val), 1 folder inside a class folder (train/cat/indoors)\n"
+    )
+    assert _prepare(benchmark, root) == result
+
+
+def test_what_is_ignored_is_said_once_in_a_run(
+    benchmark: CommandLine, root: Path, data_directory: Path
+) -> None:
+    (root / "train" / "cat" / "notes.txt").write_text("a cat")
+    command = write_tiny_run(Path())
+    settings = ["--set", f"dataset={{name: imagefolder, root: {root}}}", "--set", "batch_size=4"]
+    result = benchmark(*command, *settings)
+    assert result.code == 0
+    assert result.err.count("ignored 1 file not named") == 1
+
+
+def test_hidden_files_and_what_lies_beside_the_halves_count_as_not_there(
+    benchmark: CommandLine, root: Path
+) -> None:
+    expected = _prepare(benchmark, root)
+    (root / "train" / "cat" / ".0.png").write_bytes(b"what a file browser leaves")
     (root / "train" / ".git").mkdir()
     (root / "readme.jpg").write_text("not in a half")
-    assert _load(root, data_directory).fingerprint == expected
+    assert _prepare(benchmark, root) == expected
+    assert expected.err == ""
+
+
+def _rename_classes(root: Path, *names: str) -> None:
+    """Have the class ``cat`` another name in each half."""
+    for half, name in zip(("train", "test"), names, strict=True):
+        (root / half / "cat").rename(root / half / name)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_are_the_same_however_unicode_writes_them(
+    root: Path, tmp_path: Path, forms: tuple[str, str]
+) -> None:
+    # In NFD it would come before, in NFC behind what lies beside it.
+    images = ("été.png", "etf.png")
+    for name in images:
+        _save(root / "train" / "dog" / name, _noise(len(name)))
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    for name in images:
+        (copy / "train" / "dog" / name).rename(
+            copy / "train" / "dog" / unicodedata.normalize(forms[0], name)
+        )
+    _rename_classes(root, "été", "été")
+    _rename_classes(copy, *(unicodedata.normalize(form, "été") for form in forms))
+    expected = _load(root, tmp_path / "data")
+    assert expected.splits.classes == ("dog", "newt", "été")
+    found = _load(copy, tmp_path / "data")
+    assert (found.splits.classes, found.fingerprint) == (
+        expected.splits.classes,
+        expected.fingerprint,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system has one of them only")
+def test_two_folders_of_one_name_are_not_one_class(
+    benchmark: CommandLine, root: Path, data_directory: Path
+) -> None:
+    _rename_classes(root, "été", "été")
+    other = root / "train" / unicodedata.normalize("NFD", "été")
+    _save(other / "0.png", _noise(50))
+    line = only_error(_prepare(benchmark, root))
+    assert "another folder has the same name" in line
+    assert str(root / "train") in line
+    _assert_nothing_cached(data_directory)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file names are always UTF-8")
@@ -231,18 +315,72 @@ def _sixteen_bit_png(root: Path) -> Path:
     return path
 
 
+def _sixteen_bit_colour_png(root: Path) -> Path:
+    return _write_sixteen_bit_png(root / "train" / "cat" / "9.png", colour_type=2, channels=3)
+
+
+def _sixteen_bit_transparent_png(root: Path) -> Path:
+    return _write_sixteen_bit_png(root / "test" / "cat" / "9.png", colour_type=6, channels=4)
+
+
+def _sixteen_bit_transparent_grey_png(root: Path) -> Path:
+    return _write_sixteen_bit_png(root / "train" / "cat" / "9.png", colour_type=4, channels=2)
+
+
+def _write_sixteen_bit_png(path: Path, colour_type: int, channels: int) -> Path:
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 16, colour_type, 0, 0, 0)
+    lines = (b"\0" + bytes(2 * channels * SIDE)) * SIDE
+    path.write_bytes(_png(("IHDR", header), ("IDAT", zlib.compress(lines)), ("IEND", b"")))
+    return path
+
+
 def _enormous_png(root: Path) -> Path:
     """A file of some bytes that says it is an image of 7 GB."""
     path = root / "train" / "cat" / "9.png"
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    chunks = _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(b""))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + _png_chunk(b"IEND", b""))
+    path.write_bytes(_png(("IHDR", header), ("IDAT", zlib.compress(b"")), ("IEND", b"")))
     return path
 
 
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+def _png(*chunks: tuple[str, bytes]) -> bytes:
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in chunks:
+        checked = kind.encode("latin-1") + data
+        content += struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+    return content
+
+
+def _postscript_named_jpg(root: Path) -> Path:
+    path = root / "train" / "cat" / "9.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n")
+    return path
+
+
+def _pipe_named_like_an_image(root: Path) -> Path:
+    path = root / "train" / "cat" / "9.png"
+    os.mkfifo(path)
+    return path
+
+
+def _device_named_like_an_image(root: Path) -> Path:
+    path = root / "train" / "cat" / "9.png"
+    path.symlink_to("/dev/zero")
+    return path
+
+
+def _png_with_an_empty_profile_at_its_end(root: Path) -> Path:
+    """A file at which Pillow raises an IndexError when it has all the pixels."""
+    path = root / "train" / "dog" / "1.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:-12] + _png(("iCCP", b""))[8:] + content[-12:])
+    return path
+
+
+def _class_of_another_format(root: Path) -> Path:
+    for half in ("train", "test"):
+        _save(root / half / "fish" / "0.png", _noise(50))
+    (root / "train" / "fish" / "0.png").rename(root / "train" / "fish" / "0.webp")
+    return root / "train" / "fish"
 
 
 def _empty_class(root: Path) -> Path:
@@ -321,10 +459,15 @@ def _folder_named_like_an_image(root: Path) -> Path:
         (_truncated_png_to_test_on, "damaged|cannot be decoded"),
         (_text_named_png, "not an image, or a damaged one"),
         (_empty_file, "not an image, or a damaged one"),
-        (_sixteen_bit_png, "not 8-bit"),
+        (_sixteen_bit_png, "(I;16) are not 8-bit; save it with 8 bits a channel"),
+        (_sixteen_bit_colour_png, "(RGB;16B) are not 8-bit; save it with 8 bits a channel"),
+        (_sixteen_bit_transparent_png, "(RGBA;16B) are not 8-bit"),
+        (_sixteen_bit_transparent_grey_png, "(LA;16B) are not 8-bit"),
+        (_postscript_named_jpg, "(only JPEG and PNG are read)"),
         (_enormous_png, "exceeds limit"),
         (_empty_class, "no images in this class"),
         (_class_of_texts, "no images in this class"),
+        (_class_of_another_format, "only 1 file not named .jpg, .jpeg or .png (train/fish/0.webp"),
         (_class_only_to_train_on, "test has no class 'fish'"),
         (_class_only_to_test_on, "train has no class 'fish'"),
         (_no_classes, "no images"),
@@ -334,7 +477,10 @@ def _folder_named_like_an_image(root: Path) -> Path:
         (_no_root, "no such folder"),
         (_root_is_a_file, "no such folder"),
         (_link_to_nowhere, "No such file"),
-        (_folder_named_like_an_image, "cannot be decoded"),
+        (_folder_named_like_an_image, "cannot be decoded: not a regular file"),
+        (_png_with_an_empty_profile_at_its_end, "cannot be decoded: index out of range"),
+        (_pipe_named_like_an_image, "cannot be decoded: not a regular file"),
+        (_device_named_like_an_image, "cannot be decoded: not a regular file"),
     ],
 )
 def test_faulty_folder_is_told_in_a_line(
@@ -351,6 +497,148 @@ def test_faulty_folder_is_told_in_a_line(
     _assert_nothing_cached(data_directory)
 
 
+@pytest.mark.parametrize("name", ["BMP", "EPS", "GIF", "ICO", "PCX", "PPM", "TGA", "TIFF", "WEBP"])
+def test_no_other_format_is_opened_whatever_its_name(
+    benchmark: CommandLine, root: Path, data_directory: Path, name: str
+) -> None:
+    path = root / "train" / "cat" / "9.jpg"
+    Image.fromarray(_noise(5)).save(path, name)
+    line = only_error(_prepare(benchmark, root))
+    assert line.endswith(f"{path}: not an image, or a damaged one (only JPEG and PNG are read)")
+    _assert_nothing_cached(data_directory)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            struct.error("unpack requires a buffer of 4 bytes"),
+            "unpack requires a buffer of 4 bytes",
+        ),
+        (zlib.error("Error -3 while decompressing"), "Error -3 while decompressing"),
+        (MemoryError(), "MemoryError"),
+        (EOFError("\nno more\nbytes"), "no more"),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_a_decoder_raises_is_told_in_a_line(
+    benchmark: CommandLine,
+    root: Path,
+    data_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    line = only_error(_prepare(benchmark, root))
+    first = root / "train" / "cat" / "0.jpg"
+    assert line == f"benchmark: error: imagefolder: {first}: cannot be decoded: {said}"
+    _assert_nothing_cached(data_directory)
+
+
+@pytest.mark.usefixtures("data_directory")
+def test_warnings_of_pillow_are_one_line_when_the_images_are_decoded(
+    benchmark: CommandLine, root: Path
+) -> None:
+    for name in ("cat", "dog"):
+        path = root / "train" / name / "9.png"
+        _save(path, _noise(5))
+        content = path.read_bytes()
+        # A header's end: that of an animation without a picture comes next.
+        path.write_bytes(content[:33] + _png(("acTL", bytes(8)))[8:] + content[33:])
+    first = _prepare(benchmark, root)
+    assert first.code == 0
+    assert first.err == (
+        "benchmark: imagefolder: all images were decoded, but Pillow warned about 2 of them, "
+        f"the first being {root}/train/cat/9.png: "
+        "Invalid APNG, will use default PNG image if possible\n"
+    )
+    second = _prepare(benchmark, root)
+    assert (second.code, second.out, second.err) == (0, first.out, "")
+
+
+def _encoded(image: Image.Image, name: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, name, **options)
+    return file.getvalue()
+
+
+def _sound_files() -> list[bytes]:
+    """Small files of many kinds: what they hold is all that Pillow has decoders for."""
+    image = Image.fromarray(_noise(0))
+    palette = image.quantize(16)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E], exif[0x011A] = 6, "a description", 72.0
+    texts = PngInfo()
+    texts.add_text("Author", "nobody" * 20, zip=True)
+    texts.add_itxt("Title", "noise", zip=True)
+    several = {"save_all": True, "append_images": [image.rotate(90)]}
+    return [
+        _encoded(image, "JPEG", exif=exif, comment=b"noise"),
+        _encoded(image, "JPEG", progressive=True),
+        _encoded(image.convert("L"), "JPEG", dpi=(72, 72)),
+        _encoded(image.convert("CMYK"), "JPEG"),
+        _encoded(image, "MPO", exif=exif, **several),
+        *(_encoded(image.convert(mode), "PNG", exif=exif) for mode in ("1", "L", "LA", "RGBA")),
+        _encoded(image, "PNG", pnginfo=texts, dpi=(72, 72), transparency=(1, 2, 3)),
+        _encoded(palette, "PNG", transparency=bytes(range(0, 256, 16))),
+        _encoded(palette, "PNG", transparency=3),
+        _encoded(image, "PNG", **several),
+    ]
+
+
+SOUND_FILES = _sound_files()
+PNG_CHUNKS = (
+    *("IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB", "iCCP", "tEXt", "zTXt"),
+    *("iTXt", "eXIf", "acTL", "fcTL", "fdAT", "pHYs", "bKGD", "\xff\xfe\x00\x01"),
+)
+
+
+@st.composite
+def _damaged_files(draw: st.DrawFn) -> bytes:
+    content = bytearray(draw(st.sampled_from(SOUND_FILES)))
+    for _ in range(draw(st.integers(1, 3))):
+        position = draw(st.integers(0, len(content) - 1))
+        damage = draw(st.sampled_from(["alter", "cut", "insert", "remove", "chunk"]))
+        if damage == "alter":
+            content[position] = draw(st.integers(0, 255))
+        elif damage == "cut":
+            del content[max(position, 1) :]
+        elif damage == "insert":
+            content[position:position] = draw(st.binary(min_size=1, max_size=8))
+        elif damage == "remove":
+            del content[position : position + draw(st.integers(1, len(content) - position)) - 1]
+        else:
+            # After the header of a PNG file, or before its end, a whole chunk of anything.
+            position = draw(st.sampled_from([33, max(len(content) - 12, 0)]))
+            chunk = (draw(st.sampled_from(PNG_CHUNKS)), draw(st.binary(max_size=40)))
+            content[position:position] = _png(chunk)[8:]
+    return bytes(content)
+
+
+@settings(deadline=None, max_examples=500)
+@given(content=_damaged_files())
+def test_any_damaged_file_is_an_image_or_a_line_with_its_path(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.png"
+    path.write_bytes(content)
+    with warnings_by_file() as warned:
+        try:
+            pixels = Decoder(path, 8).decode([path])
+        except DatasetError as error:
+            (line,) = str(error).splitlines()
+            assert line.startswith(f"imagefolder: {path}: ")
+            assert not line.endswith(": ")
+        else:
+            assert pixels.shape == (1, 3, 8, 8)
+    assert {*warned} <= {path}
+
+
 @pytest.mark.parametrize("half", ["train", "test"])
 def test_unequal_sizes_name_two_files_and_the_remedy(
     benchmark: CommandLine, root: Path, data_directory: Path, half: str
@@ -363,6 +651,23 @@ def test_unequal_sizes_name_two_files_and_the_remedy(
     assert "--set dataset.size=32" in line
     _assert_nothing_cached(data_directory)
     assert _prepare(benchmark, root, "--set", "size=16").code == 0
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("~nosuchuser/photos", "there is no such user"),
+        (300 * "x", "File name too long"),
+        ("photos\0", "no such folder"),
+    ],
+    ids=["user", "long", "null"],
+)
+def test_root_that_cannot_be(
+    benchmark: CommandLine, data_directory: Path, root: str, said: str
+) -> None:
+    line = only_error(benchmark("data", "prepare", "imagefolder", "--set", f"root={root!r}"))
+    assert said in line
+    _assert_nothing_cached(data_directory)
 
 
 def test_missing_root_option(benchmark: CommandLine, data_directory: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import Counter
+from typing import Any
 
 import numpy
 import pytest
@@ -215,3 +217,38 @@ def test_fp32_is_rounded_to_tf32_only_where_asked_for(precision: str, rounded: b
         assert torch.backends.cudnn.allow_tf32 == rounded
         assert torch.get_float32_matmul_precision() == ("high" if rounded else "highest")
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_what_an_optimizers_hooks_add_to_its_state_is_kept() -> None:
+    """PyTorch's protocol for state of an optimiser's that is in no parameter's state."""
+    step = make_step_with_hooks()
+    step.optimization.optimizer.calls = 7
+    state = copy.deepcopy(step.state())
+    assert state["optimizer"]["calls"] == 7
+    fresh = make_step_with_hooks()
+    fresh.restore(state)
+    assert fresh.optimization.optimizer.calls == 7
+
+
+def make_step_with_hooks() -> TrainingStep:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.calls = 0
+
+    def add(optimizer: Any, state: dict[str, Any]) -> None:
+        state["calls"] = optimizer.calls
+
+    def take(optimizer: Any, state: dict[str, Any]) -> dict[str, Any]:
+        optimizer.calls = state["calls"]
+        return {name: value for name, value in state.items() if name != "calls"}
+
+    optimizer.register_state_dict_post_hook(add)
+    optimizer.register_load_state_dict_pre_hook(take)
+    images = Images(numpy.zeros((4, 3, 2, 2), numpy.uint8), numpy.zeros(4, numpy.int64))
+    return TrainingStep(
+        model,
+        Optimization(optimizer, [1.0], functional.cross_entropy),
+        ResidentImages(images, torch.device("cpu")),
+        2,
+        "fp32",
+    )

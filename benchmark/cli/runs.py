@@ -75,7 +75,7 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
     """
     # Imported here: --help must not wait for it.
     from benchmark import housekeeping
-    from benchmark.image_cache import default_data_directory
+    from benchmark.image_cache import decoded_folder, default_data_directory
 
     assert context.parent is not None
     out = out or context.parent.params["out"]
@@ -87,7 +87,9 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
             click.echo("Removed.")
     data_directory = data_directory or default_data_directory()
     decoded = housekeeping.decoded_data_sets(data_directory)
-    what = f"decoded data sets in {data_directory}: they are decoded again when needed"
+    what = (
+        f"decoded data sets in {decoded_folder(data_directory)}: they are decoded again when needed"
+    )
     if _agreed(decoded, what, yes):
         housekeeping.remove(decoded)
         click.echo("Removed.")

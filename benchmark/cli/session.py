@@ -47,7 +47,7 @@ class Session:
                     say_indented(plugin.failure.traceback)
         if strict:
             require_sound(catalog)
-        for line in catalog.complaints:
+        for line in [*catalog.complaints, *catalog.remarks]:
             warn(line)
         return catalog
 

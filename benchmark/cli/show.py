@@ -3,77 +3,166 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.session import Session, everywhere_options
+from benchmark.cli.session import Session, everywhere_options, warn
 from benchmark.errors import ModelError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.complexity import Layer, MacCount
+    from benchmark.records import ParameterCount
+
 # CIFAR-10's, on which the models of the literature are compared.
-INPUT_SHAPE = (3, 32, 32)
-NUM_CLASSES = 10
+CIFAR_IMAGE = "3x32x32"
+CIFAR_CLASSES = 10
+LARGEST_SIZE = 2**16
+MOST_CLASSES = 2**20
+
+NO_FIGURE = "-"
+
+
+def _parse_image(
+    context: click.Context, parameter: click.Parameter, text: str
+) -> tuple[int, int, int]:
+    """Read CxHxW; raises click.BadParameter."""
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})x(\d{1,5})", text.strip(), re.ASCII)
+    sizes = [int(size) for size in found.groups()] if found else []
+    if not sizes or not all(1 <= size <= LARGEST_SIZE for size in sizes):
+        raise click.UsageError(
+            f"--image {text}: should be channels x height x width, such as 3x224x224"
+        )
+    channels, height, width = sizes
+    return channels, height, width
 
 
 @click.command(
     "show",
     short_help="Print a model's layers and cost.",
-    epilog="Example: benchmark show separable_cnn",
+    epilog="Example: benchmark show separable_cnn --image 3x64x64 --classes 100",
 )
 @click.argument("model")
+@click.option(
+    "--image",
+    "input_shape",
+    metavar="CxHxW",
+    default=CIFAR_IMAGE,
+    show_default=True,
+    callback=_parse_image,
+    help="Build the model for images of this shape: channels, height, width.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(1, MOST_CLASSES),
+    metavar="N",
+    default=CIFAR_CLASSES,
+    show_default=True,
+    help="Build the model for this number of classes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @everywhere_options
 @click.pass_obj
-def command(session: Session, model: str, as_json: bool) -> None:
+def command(
+    session: Session,
+    model: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    as_json: bool,
+) -> None:
     """Print MODEL's layers in the manner of Keras: layer, output shape, parameters.
 
-    For images of 3 x 32 x 32 and 10 classes; below, the totals and the multiply-accumulates of
-    one image.
+    Below them, the totals and the multiply-accumulates of one image's forward pass. The model is
+    built and checked as before a training; a figure that cannot be had is "-", and a line says why.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark.complexity import count_macs, count_parameters, layer_table
-    from benchmark.models import build_model
-    from benchmark.report.text_table import lay_out
+    import torch
+
+    from benchmark.complexity import count_parameters, images_to_check
+    from benchmark.models import (
+        build_model,
+        fit_for_training,
+        try_to_count_macs,
+        try_to_list_layers,
+    )
 
     offer = session.catalog().models[model]
+
+    def remark(line: str) -> None:
+        warn(f"model {model!r}: {line}")
+
     try:
-        network = build_model(offer, INPUT_SHAPE, NUM_CLASSES)
+        network = build_model(offer, input_shape, classes, remark)
+        params = count_parameters(network)
+        count = try_to_count_macs(network, input_shape, remark)
+        layers = try_to_list_layers(network, input_shape, remark)
+        fit_for_training(
+            network,
+            images_to_check(input_shape),
+            classes,
+            device=torch.device("cpu"),
+            precision="fp32",
+            warn=remark,
+        )
     except ModelError as error:
         raise ModelError(f"model {model!r} of {offer.plugin.label}: {error}") from error
-    layers = layer_table(network, INPUT_SHAPE)
-    params = count_parameters(network)
-    macs = count_macs(network, INPUT_SHAPE)
     if as_json:
-        content = {
-            "model": model,
-            "input_shape": INPUT_SHAPE,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "type": layer.type,
-                    "output_shape": layer.output_shape,
-                    "params": layer.params,
-                }
-                for layer in layers
-            ],
-            "params": params.model_dump(),
-            "macs": macs,
-        }
-        click.echo(json.dumps(content, indent=1))
+        content = _as_data(layers, params, count)
+        click.echo(
+            json.dumps(
+                {"model": model, "input_shape": input_shape, "classes": classes, **content},
+                indent=1,
+            )
+        )
         return
+    click.echo(f"{model}: images of {_shape(input_shape)}, {classes} classes\n")
+    click.echo(_as_text(layers, params, count))
+
+
+def _as_data(
+    layers: Sequence[Layer] | None, params: ParameterCount, count: MacCount | None
+) -> dict[str, Any]:
+    return {
+        "layers": None
+        if layers is None
+        else [
+            {
+                "name": layer.name,
+                "type": layer.type,
+                "output_shape": layer.output_shape,
+                "params": layer.params,
+            }
+            for layer in layers
+        ],
+        "params": params.model_dump(),
+        "macs": count.macs if count else None,
+        "macs_is_lower_bound": bool(count and count.uncounted),
+    }
+
+
+def _as_text(layers: Sequence[Layer] | None, params: ParameterCount, count: MacCount | None) -> str:
+    from benchmark.report.text_table import lay_out
+
     rows = [
-        (f"{layer.name} ({layer.type})", _shape(layer.output_shape), f"{layer.params:,}")
-        for layer in layers
+        (f"{layer.name} ({layer.type})".strip(), _shape(layer.output_shape), f"{layer.params:,}")
+        for layer in layers or ()
     ]
-    click.echo(f"{model}: images of 3 x 32 x 32, 10 classes\n")
     headers = ("layer (type)", "output shape", "params")
-    click.echo(lay_out(rows, headers, right=[2]))
-    click.echo(
-        f"\nTotal params:         {params.total:>13,}\n"
+    table = lay_out(rows, headers, right=[2]) + "\n\n" if layers is not None else ""
+    bound = "≥ " if count and count.uncounted else ""
+    macs = f"{bound}{count.macs:,}" if count else NO_FIGURE
+    return table + (
+        f"Total params:         {params.total:>13,}\n"
         f"Trainable params:     {params.trainable:>13,}\n"
         f"Non-trainable params: {params.total - params.trainable:>13,}\n"
-        f"Multiply-accumulates: {macs:>13,}"
+        f"Multiply-accumulates: {macs:>13}"
     )
 
 
-def _shape(sizes: tuple[int, ...]) -> str:
-    return " x ".join(str(size) for size in sizes)
+def _shape(sizes: tuple[int, ...] | None) -> str:
+    if sizes is None:
+        return NO_FIGURE
+    return " x ".join(str(size) for size in sizes) or "a number"

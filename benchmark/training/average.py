@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from benchmark.training.slots import lent, tensor_slots
 
 
 class WeightAverage:
-    """Averages a model's parameters and floating-point buffers, step by step.
+    """Averages a model's parameters and its floating-point and complex buffers, step by step.
 
     After each step the average is ``decay`` times itself plus (1 - ``decay``) times the weights
     (Polyak and Juditsky, 1992, with exponential weights). BatchNorm's statistics are averaged
-    with the weights that they belong to.
+    with the weights that they belong to. Tensors are looked up whenever they are used, because a
+    model may put others in their place; one that it has later, or in another shape, is averaged
+    from then on.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._current = [parameter.detach() for parameter in model.parameters()]
-        self._current += [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-        self.values = [value.clone() for value in self._current]
+        self._model = model
+        self._slots = tensor_slots(model)
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self.values: dict[str, Tensor] = {}
+        self._current()
 
     def update(self) -> None:
         """Take the model's present weights in."""
-        self._average(self.values, self._current, 0)
+        current = self._current()
+        self._average([*self.values.values()], current, 0)
 
     @torch.no_grad()
-    def load(self, values: Sequence[torch.Tensor]) -> None:
+    def load(self, values: Mapping[str, Tensor]) -> None:
         """Put a checkpoint's average in place of this one."""
-        torch._foreach_copy_(self.values, [*values])
+        for name, value in values.items():
+            own = self.values.get(name)
+            if own is not None and own.shape == value.shape:
+                # In place: a captured graph knows the addresses.
+                own.copy_(value)
+            else:
+                tensor = self._slots[name].tensor if name in self._slots else None
+                device = value.device if tensor is None else tensor.device
+                self.values[name] = value.to(device, copy=True)
+        self.values = {name: self.values[name] for name in self._slots if name in values}
 
     @contextmanager
     def in_the_model(self) -> Iterator[None]:
         """Lend the average to the model, and give it its own weights back."""
-        own = [value.clone() for value in self._current]
-        try:
+        self._slots = tensor_slots(self._model)
+        current = self._current()
+        with lent(self._slots[name] for name in self.values):
             with torch.no_grad():
-                torch._foreach_copy_(self._current, self.values)
+                torch._foreach_copy_(current, [*self.values.values()])
             yield
-        finally:
-            with torch.no_grad():
-                torch._foreach_copy_(self._current, own)
+
+    def _current(self) -> list[Tensor]:
+        """The present tensors of what is averaged, in the order of ``values``."""
+        current = {
+            name: tensor
+            for name, slot in self._slots.items()
+            if (tensor := slot.tensor) is not None and _is_averaged(tensor)
+        }
+        if current.keys() != self.values.keys() or any(
+            tensor.shape != self.values[name].shape for name, tensor in current.items()
+        ):
+            self.values = {name: self._begun(name, tensor) for name, tensor in current.items()}
+        return [*current.values()]
+
+    def _begun(self, name: str, tensor: Tensor) -> Tensor:
+        """The average of a tensor so far, or a new one that begins with what it is now."""
+        average = self.values.get(name)
+        if average is None or average.shape != tensor.shape:
+            return tensor.detach().clone()
+        return average
+
+
+def _is_averaged(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from benchmark.training.precision import computing_in
+from benchmark.training.slots import lent, tensor_slots
 
 _LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -28,20 +29,17 @@ def calibrated(
     """
     model.train()
     layers = [layer for layer in _batch_norms(model) if layer.training]
-    buffers = [buffer for layer in layers for buffer in layer.buffers()]
-    own_values = [buffer.clone() for buffer in buffers]
+    statistics = [slot for layer in layers for slot in tensor_slots(layer).values()]
     own_momenta = [layer.momentum for layer in layers]
     model.eval()
-    try:
-        if layers:
-            _measure(model, layers, batches, precision)
-        yield model
-    finally:
-        for layer, momentum in zip(layers, own_momenta, strict=True):
-            layer.momentum = momentum
-        # In place: a captured graph knows the buffers' addresses.
-        for buffer, value in zip(buffers, own_values, strict=True):
-            buffer.copy_(value)
+    with lent(statistics):
+        try:
+            if layers:
+                _measure(model, layers, batches, precision)
+            yield model
+        finally:
+            for layer, momentum in zip(layers, own_momenta, strict=True):
+                layer.momentum = momentum
 
 
 @torch.no_grad()
@@ -59,7 +57,11 @@ def _measure(
         # for the device's count of batches.
         for layer in layers:
             layer.momentum = 1 / number
-        with computing_in(precision, pixels.device):
+        with (
+            computing_in(precision, pixels.device),
+            # Each momentum would have what the model compiled itself compiled again.
+            torch.compiler.set_stance("force_eager"),
+        ):
             model(pixels)
     for layer in layers:
         layer.eval()

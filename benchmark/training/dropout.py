@@ -6,36 +6,42 @@ PyTorch draws one Bernoulli number an element, which was a third of a training s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 # A mask's element is kept if its 15 random bits, as a number, are below its share of 2^15.
 _LEVELS = 2**15
+_PYTORCH_DROPOUT = functional.dropout
 _INTEGERS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
 
 
-class CheapDropout(TorchFunctionMode):
+def cheap_dropout(device: torch.device) -> AbstractContextManager[object]:
+    """The context of a forward pass *and* of its backward pass, on that device.
+
+    Activation checkpointing computes a block again while gradients are worked out, from the same
+    state of the generator: it has to draw the masks in the same way.
+    """
+    return CheapDropout() if device.type == "cpu" else nullcontext()
+
+
+class CheapDropout:
     """While this is entered, ``torch.nn.functional.dropout`` draws its masks cheaply.
 
     The probability is rounded to a multiple of 2^-15. Models are not changed: ``nn.Dropout`` calls
-    that function, as models of a plugin's author may.
+    that function, as models of a plugin's author may. It is the function that is exchanged, and
+    not a mode of PyTorch's that is entered: a mode does not reach into a backward pass.
     """
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call ``function``, or what stands in for it."""
-        if function is functional.dropout:
-            function = _dropout
-        return function(*args, **(kwargs or {}))
+    def __enter__(self) -> None:
+        """Exchange the function."""
+        self._before = functional.dropout
+        functional.dropout = _dropout
+
+    def __exit__(self, *raised: object) -> None:
+        """Put back what was there."""
+        functional.dropout = self._before
 
 
 def _dropout(
@@ -43,7 +49,7 @@ def _dropout(
 ) -> torch.Tensor:
     kept = round((1 - p) * _LEVELS)
     if not training or inplace or not 0 < kept < _LEVELS or not _is_supported(input):
-        return functional.dropout(input, p, training, inplace)
+        return _PYTORCH_DROPOUT(input, p, training, inplace)
     return input * _scaled_mask(input, kept, 1 / (1 - p))
 
 

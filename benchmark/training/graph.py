@@ -156,7 +156,7 @@ class CapturedStep:
         """What steps move, apart where one may move by far less than another."""
         parts = {"weights": [parameter.detach() for parameter in self._step.model.parameters()]}
         if self._step.average is not None:
-            parts["averaged weights"] = self._step.average.values
+            parts["averaged weights"] = [*self._step.average.values.values()]
         return parts | {name: [buffer] for name, buffer in self._step.model.named_buffers()}
 
     def _begin_rehearsal(self) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, as_floats
+from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 from benchmark.training.seeds import TRAINING, seed_everything
 from benchmark.training.steps import TrainingStep
@@ -59,7 +60,7 @@ def train(
         with account.charge("evaluation") as evaluating:
             loss, accuracy = epoch_figures(step, epoch)
             with step.evaluated_model() as model:
-                evaluation = evaluate(model, test, step.precision)
+                evaluation = evaluate(model, test, step.precision, step.layout)
         if not numpy.isfinite(evaluation.loss):
             raise DivergedError(f"the test loss is not finite after epoch {epoch}")
         record = EpochRecord(
@@ -102,18 +103,40 @@ def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:
 
 # Not inference_mode: a model may keep a tensor of its evaluation that its training then needs.
 @torch.no_grad()
-def evaluate(model: nn.Module, images: ResidentImages, precision: str) -> Evaluation:
+def evaluate(
+    model: nn.Module, images: ResidentImages, precision: str, layout: Layout = "channels_last"
+) -> Evaluation:
     """Classify every image once, dropout off and BatchNorm on its moving statistics."""
     model.eval()
     device = images.pixels.device
     total_loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros(len(images), dtype=torch.bool, device=device)
-    for start in range(0, len(images), EVALUATION_BATCH):
-        stop = min(start + EVALUATION_BATCH, len(images))
-        labels = images.labels[start:stop]
+    for batch in evaluation_batches(len(images)):
+        labels = images.labels[batch]
         with computing_in(precision, device):
-            logits = model(as_floats(images.pixels[start:stop]))
+            logits = _logits(model, as_floats(images.pixels[batch], layout))
         logits = logits.float()
         total_loss += functional.cross_entropy(logits, labels, reduction="sum")
-        correct[start:stop] = logits.argmax(1) == labels
+        correct[batch] = logits.argmax(1) == labels
     return Evaluation(float(total_loss) / len(images), correct.cpu().numpy())
+
+
+def evaluation_batches(images: int) -> Iterator[slice]:
+    """Batches of EVALUATION_BATCH images and what is left; one image left joins those before it."""
+    start = 0
+    while start < images:
+        stop = start + EVALUATION_BATCH
+        if stop >= images - 1:
+            stop = images
+        yield slice(start, stop)
+        start = stop
+
+
+def _logits(model: nn.Module, pixels: Tensor) -> Tensor:
+    """What the model gives; a single image is given to it twice.
+
+    There are models that drop a batch dimension of one, or normalise over the batch.
+    """
+    if len(pixels) > 1:
+        return model(pixels)  # type: ignore[no-any-return]
+    return model(pixels.repeat(2, 1, 1, 1))[:1]  # type: ignore[no-any-return]

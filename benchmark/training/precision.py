@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 from benchmark.errors import DeviceError
-from benchmark.training.dropout import CheapDropout
 
 _BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 # The first generation of NVIDIA's GPUs that has bf16 and TF32 (Ampere).
@@ -52,20 +50,12 @@ def _cpu_flags() -> set[str]:
     return set(flags.split())
 
 
-@contextmanager
-def computing_in(
-    precision: str, device: torch.device, *, cheap_dropout: bool = False
-) -> Iterator[None]:
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context of a forward pass.
 
-    bf16 is autocast's: weights stay fp32 and are cast once, however often they are used.
+    bf16 is autocast's: weights stay fp32 and are cast once, however often they are used. It ends
+    with the forward pass; activation checkpointing enters it again for what it computes again.
     """
-    cheap = cheap_dropout and device.type == "cpu"
-    with _autocast(precision, device), CheapDropout() if cheap else nullcontext():
-        yield
-
-
-def _autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +20,9 @@ from benchmark.training.augment import Augmenter
 from benchmark.training.average import WeightAverage
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
+from benchmark.training.dropout import cheap_dropout
+from benchmark.training.extra_state import extra_state, misfit, set_extra_state
+from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 
 
@@ -44,6 +47,7 @@ class TrainingStep:
         precision: str,
         *,
         compiled: bool = False,
+        layout: Layout = "channels_last",
     ) -> None:
         self.model = model
         self.optimization = optimization
@@ -51,6 +55,7 @@ class TrainingStep:
         self.batch_size = batch_size
         self.precision = precision
         self.compiled = compiled
+        self.layout = layout
         self.device = images.pixels.device
         self.drops_out = True
         self.steps_per_epoch = len(images) // batch_size
@@ -71,6 +76,8 @@ class TrainingStep:
         self._draws = self._augmenter.draw(self._order.numel(), 0, 0)
         self._draws = self._draws.view(*self._order.shape, -1).to(self.device)
         self.rates = [group["lr"] for group in optimization.optimizer.param_groups]
+        # What the recipe leaves alone.
+        self._left_alone = {*self._without_optimizer()}
 
     @property
     def learning_rate(self) -> float:
@@ -109,11 +116,12 @@ class TrainingStep:
         optimizer = self.optimization.optimizer
         pixels, labels = self._next_batch()
         optimizer.zero_grad(set_to_none=True)
-        with computing_in(self.precision, self.device, cheap_dropout=not self.compiled):
-            logits = self._forward(pixels)
-        logits = logits.float()
-        loss = self.optimization.loss(logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with nullcontext() if self.compiled else cheap_dropout(self.device):
+            with computing_in(self.precision, self.device):
+                logits = self._forward(pixels)
+            logits = logits.float()
+            loss = self.optimization.loss(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if self.average is not None:
             self.average.update()
@@ -123,13 +131,16 @@ class TrainingStep:
         self.position.add_(1)
 
     def _next_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gather images: floats of B x C x H x W between 0 and 1, channels last, and B labels."""
+        """Gather images: floats of B x C x H x W between 0 and 1, and B labels."""
         indices = self._order.index_select(0, self.position)[0]
         labels = self.images.labels.index_select(0, indices)
         if not self._augmenter.changes_images:
-            return as_floats(self.images.pixels.index_select(0, indices)), labels
+            return self._as_floats(self.images.pixels.index_select(0, indices)), labels
         draws = self._draws.index_select(0, self.position)[0]
-        return as_floats(self._augmenter.gather(self.images.pixels, indices, draws)), labels
+        return self._as_floats(self._augmenter.gather(self.images.pixels, indices, draws)), labels
+
+    def _as_floats(self, pixels: torch.Tensor) -> torch.Tensor:
+        return as_floats(pixels, self.layout)
 
     @contextmanager
     def evaluated_model(self) -> Iterator[nn.Module]:
@@ -146,7 +157,18 @@ class TrainingStep:
         """The first batches of the epoch, their images as they are."""
         count = math.ceil(self.optimization.calibration_images / self.batch_size)
         for indices in self._order[:count]:
-            yield as_floats(self.images.pixels.index_select(0, indices))
+            yield self._as_floats(self.images.pixels.index_select(0, indices))
+
+    def lost_parameters(self) -> list[str]:
+        """The names of those that became trainable since the start, which no step moves."""
+        return [name for name in self._without_optimizer() if name not in self._left_alone]
+
+    def _without_optimizer(self) -> Iterator[str]:
+        groups = self.optimization.optimizer.param_groups
+        moved = {id(parameter) for group in groups for parameter in group["params"]}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and id(parameter) not in moved:
+                yield name
 
     def state(self) -> dict[str, Any]:
         """All that a training has come to, as plain data and tensors that go on changing."""
@@ -155,6 +177,7 @@ class TrainingStep:
             "model": _tensors(self.model),
             "optimizer": self.optimization.optimizer.state_dict(),
             "average": None if self.average is None else self.average.values,
+            "extra": extra_state(self.model),
         }
 
     def check_fits(self, state: Mapping[str, Any]) -> None:
@@ -171,6 +194,9 @@ class TrainingStep:
                 raise MisfitError(f"{name} is gone")
         if (state["average"] is None) != (self.average is None):
             raise MisfitError("weights are averaged now, or no longer")
+        extra_misfit = misfit(self.model, state["extra"])
+        if extra_misfit:
+            raise MisfitError(extra_misfit)
 
     def _has_place_for(self, name: str) -> bool:
         """Whether ``name`` is a buffer that the model has only later, None when it is built."""
@@ -204,6 +230,7 @@ class TrainingStep:
                 self._set_buffer(name, tensor.to(self.device))
         if self.average is not None:
             self.average.load(state["average"])
+        set_extra_state(self.model, state["extra"])
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:

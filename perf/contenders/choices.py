@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmark.training import device, precision
+from benchmark.training import device, dropout
 from perf.contenders import framework
 from perf.turns import Turns
 from perf.workload import Workload
@@ -26,7 +26,7 @@ def _one_thread(workload: Workload) -> Workload:
 
 
 def _pytorch_dropout(workload: Workload) -> Workload:
-    precision.CheapDropout = nullcontext  # type: ignore[assignment,misc]
+    dropout.CheapDropout = nullcontext  # type: ignore[assignment,misc]
     return workload
 
 

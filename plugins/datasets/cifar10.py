@@ -1,15 +1,21 @@
-"""CIFAR-10: the archive and its checksums as torchvision knows them, read by torchvision."""
+"""CIFAR-10: the archive and its checksums as torchvision knows them.
+
+It is read where it lies, packed or extracted, and nothing is written beside it but an archive that
+is fetched: given data may lie where it can only be read.
+"""
 
 from __future__ import annotations
 
 import http.client
 import math
+import pickle
+import tarfile
 import tempfile
 import threading
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +31,7 @@ from benchmark import (
     hookimpl,
     track,
 )
+from benchmark.files import is_read_only
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -52,69 +59,84 @@ def identify(data_directory: Path, options: Cifar10Options) -> str:
 
 
 def load(data_directory: Path, options: Cifar10Options) -> ImageSplits:
-    """Fetch the archive unless it is there, verify and read it.
+    """Fetch the archive unless it is there, packed or extracted; verify and read it.
 
     Raises DatasetUnavailableError where it is neither there nor to be fetched whole, and
     DatasetError where the disk refuses.
     """
     # Imported here: torchvision takes seconds to import, and most commands need none of it.
     from torchvision.datasets import CIFAR10
-
-    del options
-    try:
-        if _is_extracted(CIFAR10, data_directory):
-            return _read(CIFAR10, data_directory)
-        archive = data_directory / CIFAR10.filename
-        _fetch(CIFAR10, archive)
-        return _read_archive(CIFAR10, archive)
-    except OSError as error:
-        raise DatasetError(f"cifar10: {data_directory}: {error.strerror or error}") from error
-
-
-def _is_extracted(cifar10: type[CIFAR10], folder: Path) -> bool:
     from torchvision.datasets.utils import check_integrity
 
-    files = [
-        *cifar10.train_list,
-        *cifar10.test_list,
-        (cifar10.meta["filename"], cifar10.meta["md5"]),
-    ]
-    return all(
-        check_integrity(str(folder / cifar10.base_folder / name), md5) for name, md5 in files
-    )
+    del options
+    folder, archive = data_directory / CIFAR10.base_folder, data_directory / CIFAR10.filename
+    try:
+        damaged = _damaged_files(CIFAR10, folder)
+        if not damaged:
+            names = _checksums(CIFAR10)
+            return _read(CIFAR10, ((name, (folder / name).read_bytes()) for name in names))
+        if not check_integrity(str(archive), CIFAR10.tgz_md5):
+            _fetch(CIFAR10, archive, _state(folder, damaged, archive))
+        return _read(CIFAR10, _unpacked(CIFAR10, archive))
+    except OSError as error:
+        where = error.filename or data_directory
+        raise DatasetError(f"cifar10: {where}: {error.strerror or error}") from error
 
 
-def _read_archive(cifar10: type[CIFAR10], archive: Path) -> ImageSplits:
-    """Read the archive by way of a folder of our own, which no other process takes away."""
-    from torchvision.datasets.utils import extract_archive
-
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".cifar10-") as folder:
-        extract_archive(str(archive), folder)
-        return _read(cifar10, Path(folder))
+def _checksums(cifar10: type[CIFAR10]) -> dict[str, str]:
+    """The MD5 of each file of the archive that is read."""
+    meta = (cifar10.meta["filename"], cifar10.meta["md5"])
+    return dict((*cifar10.train_list, *cifar10.test_list, meta))
 
 
-def _read(cifar10: type[CIFAR10], folder: Path) -> ImageSplits:
+def _damaged_files(cifar10: type[CIFAR10], folder: Path) -> list[Path]:
+    """Those that are not whole in a folder into which the archive was extracted."""
+    from torchvision.datasets.utils import check_integrity
+
+    files = {folder / name: md5 for name, md5 in _checksums(cifar10).items()}
+    return [file for file, md5 in files.items() if not check_integrity(str(file), md5)]
+
+
+def _state(folder: Path, damaged: Sequence[Path], archive: Path) -> str:
+    """What is wrong with what is there."""
+    packed = "is damaged (its MD5 is another)" if archive.exists() else "is not there"
+    extracted = f"{damaged[0]} is damaged or missing, " if folder.exists() else ""
+    return f"{extracted}{archive} {packed}"
+
+
+def _unpacked(cifar10: type[CIFAR10], archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The archive's files and their names; nothing is extracted to disk."""
+    wanted = {f"{cifar10.base_folder}/{name}": name for name in _checksums(cifar10)}
+    with tarfile.open(archive) as members:
+        for member in members:
+            content = members.extractfile(member) if member.name in wanted else None
+            if content is not None:
+                yield wanted[member.name], content.read()
+
+
+def _read(cifar10: type[CIFAR10], files: Iterable[tuple[str, bytes]]) -> ImageSplits:
     with warnings.catch_warnings():
         # The batches were pickled in 2009; NumPy 2.4.0 to 2.4.4 warn of how they write a dtype.
         warnings.filterwarnings("ignore", r"dtype\(\): align should be passed")
-        train = cifar10(str(folder), train=True)
-        test = cifar10(str(folder), train=False)
-    return ImageSplits(_images(train), _images(test), tuple(train.classes))
+        # Not just any pickles: their checksums are those of the true ones.
+        read = {name: pickle.loads(content, encoding="latin1") for name, content in files}  # noqa: S301
+    train, test = (
+        _images([read[name] for name, _ in half])
+        for half in (cifar10.train_list, cifar10.test_list)
+    )
+    return ImageSplits(train, test, tuple(read[cifar10.meta["filename"]][cifar10.meta["key"]]))
 
 
-def _images(half: CIFAR10) -> Images:
-    pixels = numpy.ascontiguousarray(half.data.transpose(0, 3, 1, 2))
-    return Images(pixels, numpy.asarray(half.targets, numpy.int64))
+def _images(batches: Sequence[Any]) -> Images:
+    pixels = numpy.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    labels = numpy.concatenate([batch["labels"] for batch in batches])
+    return Images(pixels, labels.astype(numpy.int64))
 
 
-def _fetch(cifar10: type[CIFAR10], archive: Path) -> None:
-    """See to it that the whole archive is there."""
-    from torchvision.datasets.utils import check_integrity
-
-    if check_integrity(str(archive), cifar10.tgz_md5):
-        return
-    state = "is damaged (its MD5 is another)" if archive.exists() else "is not there"
-    remedy = f"put {cifar10.filename} (MD5 {cifar10.tgz_md5}) in {archive.parent}, {ALTERNATIVES}"
+def _fetch(cifar10: type[CIFAR10], archive: Path, state: str) -> None:
+    """Put the whole archive in its place; ``state`` is what there is instead."""
+    place = f"put {cifar10.filename} (MD5 {cifar10.tgz_md5}) in {archive.parent}"
+    remedy = f"{place}, {ALTERNATIVES}"
     try:
         whole = _download(cifar10.url, archive, cifar10.tgz_md5)
     except (
@@ -124,8 +146,14 @@ def _fetch(cifar10: type[CIFAR10], archive: Path) -> None:
         http.client.HTTPException,
     ) as error:
         raise DatasetUnavailableError(
-            f"cifar10: {archive} {state} and {cifar10.url} cannot be fetched ({_reason(error)})",
-            remedy,
+            f"cifar10: {state} and {cifar10.url} cannot be fetched ({_reason(error)})", remedy
+        ) from error
+    except OSError as error:
+        if not is_read_only(error):
+            raise
+        raise DatasetUnavailableError(
+            f"cifar10: {state}, and {archive.parent} cannot be written to ({error.strerror})",
+            f"{place}, name a folder to fetch it into with --data-dir, {ALTERNATIVES}",
         ) from error
     if not whole:
         # A network that asks for a login first, say: no reason not to try another data set.

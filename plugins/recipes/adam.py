@@ -24,7 +24,13 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
     """Adam (Kingma and Ba, 2015) with cross-entropy; no weight decay, no augmentation."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Optimization(
-        optimizer=optim.Adam(parameters, lr=plan.options.learning_rate, eps=EPSILON, fused=True),
+        optimizer=optim.Adam(
+            parameters,
+            lr=plan.options.learning_rate,
+            eps=EPSILON,
+            # PyTorch's fused step knows no complex numbers.
+            fused=not any(parameter.is_complex() for parameter in parameters),
+        ),
         learning_rates=[1.0] * plan.total_steps,
         loss=functional.cross_entropy,
     )

@@ -54,7 +54,8 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
         lr=options.learning_rate,
         momentum=options.momentum,
         nesterov=True,
-        fused=True,
+        # PyTorch's fused step knows no complex numbers.
+        fused=not any(parameter.is_complex() for parameter in model.parameters()),
     )
     if options.max_gradient_norm:
         optimizer.register_step_pre_hook(partial(_clip_gradients, options.max_gradient_norm))
