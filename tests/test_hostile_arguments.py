@@ -153,7 +153,12 @@ def test_any_key_of_a_setting_is_taken_or_refused(key: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", [discovery.ENVIRONMENT_VARIABLE, image_cache.ENVIRONMENT_VARIABLE]
+    "variable",
+    [
+        discovery.ENVIRONMENT_VARIABLE,
+        image_cache.ENVIRONMENT_VARIABLE,
+        image_cache.CACHE_VARIABLE,
+    ],
 )
 @quickly
 @given(value=texts.filter(lambda text: "\0" not in text and "\ud800" not in text))
