@@ -22,6 +22,7 @@ from benchmark.records import (
     pack_bits,
 )
 from benchmark.training.clock import TimeAccount
+from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.loop import DivergedError, Evaluation
 from benchmark.training.memory import PeakMemory
 
@@ -32,6 +33,7 @@ class Findings:
 
     account: TimeAccount
     memory: PeakMemory
+    progress: EpochProgress
     params: ParameterCount | None = None
     macs: int | None = None
     engine: str = "eager"

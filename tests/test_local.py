@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.cli.display import LOG_LINES
+from benchmark.cli.training_display import LOG_LINES
 from benchmark.records import TrialSpec
 from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process

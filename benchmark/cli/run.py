@@ -95,7 +95,8 @@ def command(
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
     from benchmark import runner
-    from benchmark.cli.display import TrainingDisplay, open_display
+    from benchmark.cli.display import open_display
+    from benchmark.cli.training_display import TrainingDisplay
     from benchmark.config import find_document, load_config
     from benchmark.image_cache import default_data_directory
     from benchmark.progress import shown_by

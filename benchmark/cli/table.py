@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.display import remarks
 from benchmark.cli.session import Session, everywhere_options, warn
+from benchmark.cli.training_display import remarks
 from benchmark.errors import StoreError
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 

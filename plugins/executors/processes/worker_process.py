@@ -15,7 +15,8 @@ from typing import IO
 from pydantic import BaseModel
 
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
-from benchmark.records import Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import Status, TrialEvent, TrialProgress, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
@@ -42,7 +43,7 @@ SECONDS_TO_SHOW_STACKS = 1.0
 MOST_READS_AT_THE_END = 100
 
 MESSAGES: dict[bytes, type[BaseModel]] = {
-    kind.__name__.encode(): kind for kind in (TrialEvent, Fault, Alive)
+    kind.__name__.encode(): kind for kind in (TrialEvent, TrialProgress, Fault, Alive)
 }
 FAULTS = {kind.__name__: kind for kind in (CheckpointError, StoreError)}
 # Those for real-time use have no names.
@@ -52,7 +53,7 @@ SIGNALS = {number.value: number.name for number in signal.Signals}
 class WorkerProcess:
     """A process of its own for one trial, in a group of its own with all that it starts.
 
-    ``report`` is called with what the trial says.
+    ``report`` is called with what the trial says; its limits are counted by ``clock``.
     """
 
     def __init__(
@@ -60,13 +61,15 @@ class WorkerProcess:
         spec: TrialSpec,
         limits: LimitOptions,
         guardian: Guardian,
+        clock: RunningClock,
         report: Callable[[TrialEvent], None],
     ) -> None:
         self.spec = spec
         self._limits = limits
+        self._clock = clock
         self._report = report
-        self._started = self._last_sign = time.monotonic()
-        self._reported = Reported(spec, self._started)
+        self._started = self._last_sign = clock.seconds
+        self._reported = Reported(spec, began=time.monotonic())
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
         self._interrupted = False
@@ -102,13 +105,13 @@ class WorkerProcess:
     def interrupt(self) -> None:
         """Ask it to end as Ctrl-C would, and soon."""
         self._interrupted = True
-        self._kill_at = time.monotonic() + SECONDS_TO_INTERRUPT
+        self._kill_at = self._clock.seconds + SECONDS_TO_INTERRUPT
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGINT)
 
     def enforce_limits(self) -> None:
         """End it if it has had its time, or has been silent for too long."""
-        now = time.monotonic()
+        now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
         if self._kill_at is not None:
             if now >= self._kill_at:
@@ -152,12 +155,12 @@ class WorkerProcess:
 
     def _end(self, status: Status, reason: str) -> None:
         self._verdict = (status, reason)
-        self._kill_at = time.monotonic() + SECONDS_TO_SHOW_STACKS
+        self._kill_at = self._clock.seconds + SECONDS_TO_SHOW_STACKS
         with suppress(ProcessLookupError):
             self._process.send_signal(SHOW_STACKS)
 
     def _take_messages(self, content: bytes) -> None:
-        self._last_sign = time.monotonic()
+        self._last_sign = self._clock.seconds
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
@@ -168,13 +171,15 @@ class WorkerProcess:
                 return
             if isinstance(understood, TrialEvent):
                 self._take_event(understood)
+            if isinstance(understood, TrialProgress):
+                self._report(TrialEvent(spec=self.spec, progress=understood))
             if isinstance(understood, Fault):
                 raise FAULTS[understood.kind](understood.text)
 
     def _take_event(self, event: TrialEvent) -> None:
         if event.record is not None:
             self._record = event.record
-            self._kill_at = time.monotonic() + SECONDS_TO_END
+            self._kill_at = self._clock.seconds + SECONDS_TO_END
             return
         self._reported.take(event)
         self._report(event)

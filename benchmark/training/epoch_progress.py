@@ -1,0 +1,74 @@
+"""How far an epoch is: noted by the training as it goes, read by a display whenever it likes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+# As fine as a display shows; on a GPU each part costs an event in the stream of its work.
+PARTS = 100
+
+
+@dataclass
+class Position:
+    """So many ``steps`` of ``epoch``, 0 before the first, are done and took so many ``seconds``."""
+
+    epoch: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    _began: float = field(default_factory=time.perf_counter)
+    # On a GPU, which works behind the host: steps, and the event that says that they are done.
+    _marks: deque[tuple[int, torch.cuda.Event]] = field(default_factory=deque)
+
+    def note(self, steps: int) -> None:
+        """Note that so many steps are done."""
+        self.steps, self.seconds = steps, time.perf_counter() - self._began
+
+    def mark(self, steps: int, event: torch.cuda.Event) -> None:
+        """Note that so many steps are done when the event is."""
+        self._marks.append((steps, event))
+
+    def look(self) -> None:
+        """Find out which events have been, without waiting for any."""
+        try:
+            while self._marks and self._marks[0][1].query():  # type: ignore[no-untyped-call]
+                self.note(self._marks.popleft()[0])
+        except RuntimeError:
+            # A device that has failed: the training finds out, and says so.
+            self._marks.clear()
+
+
+class EpochProgress:
+    """How many steps of the present epoch the device has finished.
+
+    To ask never waits for the device, and may be done by any one other thread.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._position = Position()
+
+    def take(self, take: Callable[[int], None], steps: int, *, epoch: int) -> None:
+        """Have ``take`` take an epoch's ``steps``, part by part."""
+        self._position = position = Position(epoch)
+        part = math.ceil(steps / PARTS)
+        for first in range(0, steps, part):
+            last = min(first + part, steps)
+            take(last - first)
+            if self._device.type != "cuda":
+                position.note(last)
+                continue
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record(torch.cuda.current_stream(self._device))
+            position.mark(last, event)
+
+    def read(self) -> Position:
+        """Where the training is."""
+        position = self._position
+        position.look()
+        return position
