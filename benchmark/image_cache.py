@@ -22,7 +22,7 @@ import platformdirs
 
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import DatasetError
-from benchmark.files import folder_written_atomically, write_atomically
+from benchmark.files import folder_written_atomically, write_atomically, write_fault
 from benchmark.image_splits import fault_in, fingerprint
 from benchmark.progress import announce
 
@@ -106,10 +106,9 @@ def _told_where_written(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DatasetError(
-            f"{cache}: cannot be written: {error.strerror or error}; "
-            f"choose another place with --data-dir or {ENVIRONMENT_VARIABLE}"
-        ) from error
+        elsewhere = f"choose another place with --data-dir or {ENVIRONMENT_VARIABLE}"
+        fault = write_fault(cache, error, full=f"or {elsewhere}", otherwise=elsewhere)
+        raise DatasetError(fault) from error
 
 
 def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:

@@ -25,6 +25,7 @@ from benchmark import (
     hookimpl,
     track,
 )
+from benchmark.errors import system_fault
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -68,7 +69,7 @@ def load(data_directory: Path, options: Cifar10Options) -> ImageSplits:
         _fetch(CIFAR10, archive)
         return _read_archive(CIFAR10, archive)
     except OSError as error:
-        raise DatasetError(f"cifar10: {data_directory}: {error.strerror or error}") from error
+        raise DatasetError(f"cifar10: {data_directory}: {system_fault(error)}") from error
 
 
 def _is_extracted(cifar10: type[CIFAR10], folder: Path) -> bool:

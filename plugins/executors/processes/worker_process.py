@@ -22,6 +22,7 @@ from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
 from .limits import LimitOptions
+from .memory_limit import MemoryLimit
 from .reported import Reported
 from .worker import SHOW_STACKS, Alive, Fault, Order
 
@@ -77,6 +78,7 @@ class WorkerProcess:
         self._unfinished_line = b""
         self._output = CapturedOutput(spec.log_file)
         self._process, self._messages = _start(spec, limits, guardian)
+        self._memory = MemoryLimit(limits.memory_bytes, self.group)
         assert self._process.stdout is not None
         self.pipes: dict[IO[bytes], Callable[[bytes], None]] = {
             self._messages: self._take_messages,
@@ -111,6 +113,7 @@ class WorkerProcess:
 
     def enforce_limits(self) -> None:
         """End it if it has had its time, or has been silent for too long."""
+        self._memory.look()
         now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
         if self._kill_at is not None:
@@ -177,6 +180,7 @@ class WorkerProcess:
                 raise FAULTS[understood.kind](understood.text)
 
     def _take_event(self, event: TrialEvent) -> None:
+        self._memory.look()
         if event.record is not None:
             self._record = event.record
             self._kill_at = self._clock.seconds + SECONDS_TO_END
@@ -188,6 +192,8 @@ class WorkerProcess:
         record = self._record
         if record is None:
             status, reason = self._verdict or self._cause_of_death()
+            if status == "failed" and self._verdict is None:
+                reason = self._memory.named_where_likely(reason, self._output.end)
             return self._reported.lost_record(status, reason)
         if record.status == "interrupted" and not self._interrupted:
             # Nobody pressed a key: it was the model, or whatever is beside it.
@@ -196,6 +202,9 @@ class WorkerProcess:
         if record.status == "failed" and self._interrupted:
             # It may have made another exception of it.
             return record.model_copy(update={"status": "interrupted"})
+        if record.status == "failed":
+            reason = self._memory.named_where_refused(record.reason or "")
+            return record.model_copy(update={"reason": reason})
         return record
 
     def _cause_of_death(self) -> tuple[Status, str]:
