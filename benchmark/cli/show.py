@@ -6,6 +6,7 @@ import json
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.errors import ModelError
 
@@ -19,7 +20,7 @@ NUM_CLASSES = 10
     short_help="Print a model's layers and cost.",
     epilog="Example: benchmark show separable_cnn",
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completion.entries("models"))
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @everywhere_options
 @click.pass_obj
