@@ -39,7 +39,5 @@ def reporting_progress(
 
 
 def _progress(findings: Findings) -> TrialProgress:
-    at = findings.progress.read()
-    return TrialProgress(
-        part=findings.account.part, epoch=at.epoch, steps=at.steps, seconds=at.seconds
-    )
+    position = findings.progress.read()
+    return TrialProgress(part=findings.account.part, **position._asdict())

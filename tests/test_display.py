@@ -62,22 +62,22 @@ def test_before_the_first_epoch_the_time_left_is_what_its_steps_say() -> None:
 # In a log.
 
 
-class Log:
-    """What a display has printed, by a clock of its own."""
+class Log(PlainDisplay):
+    """A display by a clock of its own, and what it has printed when."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = time.monotonic()
+    def __init__(self) -> None:
+        self.now = self.began = time.monotonic()
         self.lines: list[tuple[float, str]] = []
-        monkeypatch.setattr(
-            "click.echo", lambda line, err: self.lines.append((self.now, line)) or None
-        )
-        self.display = PlainDisplay(lambda: self.now)
-        self.began = self.now
+        super().__init__(lambda: self.now)
+
+    def say(self, line: str) -> None:
+        self.lines.append((self.now, line))
+        super().say(line)
 
     def wait(self, seconds: int) -> None:
         for _ in range(seconds):
             self.now += 1
-            self.display.tick()
+            self.tick()
 
     @property
     def longest_silence(self) -> float:
@@ -85,12 +85,12 @@ class Log:
         return max(after - before for before, after in itertools.pairwise(times))
 
 
-def test_a_log_has_a_line_a_minute_whatever_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log(monkeypatch)
-    log.display.put(WHOLE, Work("preparing"))
+def test_a_log_has_a_line_a_minute_whatever_goes_on() -> None:
+    log = Log()
+    log.put(WHOLE, Work("preparing"))
     log.wait(200)
     assert log.lines[0][1].startswith("preparing  0:")
-    training = TrainingDisplay(log.display, [make_spec()])
+    training = TrainingDisplay(log, [make_spec()])
     log.wait(200)
     assert re.fullmatch(r"training  0 of 2 epochs  .* elapsed", log.lines[-1][1])
     for activity in (
@@ -107,11 +107,11 @@ def test_a_log_has_a_line_a_minute_whatever_goes_on(monkeypatch: pytest.MonkeyPa
     assert QUIET_SECONDS <= log.longest_silence <= 60
 
 
-def test_each_trial_in_a_long_epoch_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_trial_in_a_long_epoch_has_a_line_a_minute() -> None:
     """Also where another's short epochs fill the log."""
-    log = Log(monkeypatch)
+    log = Log()
     short, long = make_spec("short"), make_spec("long")
-    training = TrainingDisplay(log.display, [short, long])
+    training = TrainingDisplay(log, [short, long])
     training.report(TrialEvent(spec=long, progress=in_step(1)))
     for _ in range(20):
         training.report(TrialEvent(spec=short, epoch=make_epoch(1)))
@@ -120,9 +120,9 @@ def test_each_trial_in_a_long_epoch_has_a_line_a_minute(monkeypatch: pytest.Monk
     assert QUIET_SECONDS <= log.longest_silence <= 60
 
 
-def test_epochs_that_are_short_have_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log(monkeypatch)
-    training = TrainingDisplay(log.display, [make_spec()])
+def test_epochs_that_are_short_have_one_line_each() -> None:
+    log = Log()
+    training = TrainingDisplay(log, [make_spec()])
     for epoch in (1, 2):
         for step in range(STEPS):
             training.report(TrialEvent(spec=make_spec(), progress=in_step(step, epoch)))

@@ -20,7 +20,8 @@ from benchmark.trial import SUSPENDED
 from tests.command_process import start
 from tests.trial_files import trial_record
 
-SILENCE_SECONDS = 3
+# A busy machine takes some seconds to start a process.
+SILENCE_SECONDS = 6
 EPOCHS = 4
 PLUGIN = """
 import os, time
@@ -83,7 +84,7 @@ def process_that_waits(run: subprocess.Popen[str], epoch: int) -> int:
 def suspend(*processes: int) -> None:
     for process in processes:
         os.kill(process, signal.SIGSTOP)
-    time.sleep(SILENCE_SECONDS * 1.5)
+    time.sleep(SILENCE_SECONDS + 1.5)
     for process in processes:
         os.kill(process, signal.SIGCONT)
 

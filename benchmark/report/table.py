@@ -16,7 +16,7 @@ from benchmark.analysis.summary import ModelSummary
 from benchmark.entries import Column
 from benchmark.errors import one_line
 from benchmark.plugin import PLUGIN_FAULTS
-from benchmark.report.text_table import fold, lay_out
+from benchmark.report.text_table import lay_out
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12
@@ -134,9 +134,7 @@ def _for_people(table: Table, format: str, width: int) -> str:
     if longest is None:
         return text
     folded = max(widths[longest] - excess, NARROWEST_NAME)
-    for row in rows:
-        row[longest] = fold(row[longest], folded)
-    return lay_out(rows, headers, right=numeric)
+    return lay_out(rows, headers, right=numeric, folded={longest: folded})
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tabulate
@@ -20,12 +20,20 @@ def lay_out(
     *,
     right: Iterable[int] = (),
     format: str = "simple",
+    folded: Mapping[int, int] | None = None,
 ) -> str:
-    """Lay cells out as they are written; columns numbered in ``right`` are aligned to the right."""
+    """Lay cells out as they are written; columns numbered in ``right`` are aligned to the right.
+
+    Those numbered in ``folded`` are folded to so many characters.
+    """
     to_the_right = set(right)
     alignment = ["right" if i in to_the_right else "left" for i in range(len(headers))]
+    widths = folded or {}
     return tabulate.tabulate(
-        list(rows),
+        [
+            [fold(cell, widths[i]) if i in widths else cell for i, cell in enumerate(row)]
+            for row in rows
+        ],
         headers,
         tablefmt=format,
         disable_numparse=True,

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -14,20 +14,26 @@ import torch
 PARTS = 100
 
 
-@dataclass
-class Position:
+class Position(NamedTuple):
     """So many ``steps`` of ``epoch``, 0 before the first, are done and took so many ``seconds``."""
 
-    epoch: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    _began: float = field(default_factory=time.perf_counter)
-    # On a GPU, which works behind the host: steps, and the event that says that they are done.
-    _marks: deque[tuple[int, torch.cuda.Event]] = field(default_factory=deque)
+    epoch: int
+    steps: int
+    seconds: float
+
+
+class _Epoch:
+    """An epoch at work; on a GPU, which works behind the host, also where it will be."""
+
+    def __init__(self, number: int) -> None:
+        # Replaced as a whole, so that a reader never sees the half of it.
+        self.position = Position(number, 0, 0.0)
+        self._began = time.perf_counter()
+        self._marks: deque[tuple[int, torch.cuda.Event]] = deque()
 
     def note(self, steps: int) -> None:
         """Note that so many steps are done."""
-        self.steps, self.seconds = steps, time.perf_counter() - self._began
+        self.position = Position(self.position.epoch, steps, time.perf_counter() - self._began)
 
     def mark(self, steps: int, event: torch.cuda.Event) -> None:
         """Note that so many steps are done when the event is."""
@@ -51,24 +57,24 @@ class EpochProgress:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._position = Position()
+        self._epoch = _Epoch(0)
 
     def take(self, take: Callable[[int], None], steps: int, *, epoch: int) -> None:
         """Have ``take`` take an epoch's ``steps``, part by part."""
-        self._position = position = Position(epoch)
+        self._epoch = _Epoch(epoch)
         part = math.ceil(steps / PARTS)
         for first in range(0, steps, part):
             last = min(first + part, steps)
             take(last - first)
             if self._device.type != "cuda":
-                position.note(last)
+                self._epoch.note(last)
                 continue
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record(torch.cuda.current_stream(self._device))
-            position.mark(last, event)
+            self._epoch.mark(last, event)
 
     def read(self) -> Position:
         """Where the training is."""
-        position = self._position
-        position.look()
-        return position
+        epoch = self._epoch
+        epoch.look()
+        return epoch.position
