@@ -276,6 +276,17 @@ def test_steps_that_a_gpu_has_not_finished_are_not_shown(monkeypatch: pytest.Mon
     assert shown == [(3, 0), (3, 1), (3, 59), (3, 60)]
 
 
+def test_once_an_epoch_is_finished_no_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread's question would end the capture of a graph."""
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    progress = EpochProgress(torch.device("cuda"))
+    progress.take(lambda count: None, 60, epoch=3)
+    progress.finish()
+    monkeypatch.setattr(Event, "query", lambda event: pytest.fail("asked"))
+    assert progress.read()[:2] == (3, 60)
+
+
 @given(st.integers(1, 5000))
 def test_an_epoch_in_parts_has_all_its_steps(steps: int) -> None:
     progress = EpochProgress(torch.device("cpu"))

@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.running_clock import LONGEST_TICK_SECONDS, RunningClock
 from benchmark.training.clock import TimeAccount
 from benchmark.trial import SUSPENDED
+from benchmark_plugins.datasets import cifar10
 from tests.command_process import start
 from tests.trial_files import trial_record
 
@@ -180,3 +181,19 @@ def test_a_cluster_is_not_lost_while_the_driver_is_suspended(
         time_of.pass_by(LONGEST_TICK_SECONDS)
     with pytest.raises(BenchmarkError, match="no node has room"):
         watch.look(is_silent=True)
+
+
+def test_an_answer_that_came_while_the_process_was_suspended_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time_of = FakeTime()
+    monkeypatch.setattr(cifar10, "RunningClock", lambda: time_of.clock)
+    monkeypatch.setattr(cifar10, "NETWORK_SECONDS", LONGEST_TICK_SECONDS * 2)
+
+    def answer_late(url: str, outcome: list[object]) -> None:
+        time_of.wall += 3600
+        time.sleep(cifar10.TICK_SECONDS * 3)
+        outcome.append(url)
+
+    monkeypatch.setattr(cifar10, "_ask", answer_late)
+    assert cifar10._open("an answer") == "an answer"

@@ -49,7 +49,7 @@ WHOLE = "whole"
 @contextmanager
 def open_display(activity: str = "preparing") -> Iterator[Display]:
     """Lines that move where stderr is a terminal, else plain lines; ``activity`` comes first."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
         plain = PlainDisplay()
         plain.put(WHOLE, Work(activity))
         with plain.ticking():
@@ -60,7 +60,9 @@ def open_display(activity: str = "preparing") -> Iterator[Display]:
 
     from benchmark.cli.live_lines import LiveLines
 
-    with LiveLines(Console(stderr=True, highlight=False)) as lines:
+    # It is one, whatever else the environment says.
+    console = Console(stderr=True, highlight=False, force_terminal=True)
+    with LiveLines(console) as lines:
         display = LiveDisplay(lines)
         display.put(WHOLE, Work(activity))
         yield display

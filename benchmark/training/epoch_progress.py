@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,7 @@ class _Epoch:
         self.position = Position(number, 0, 0.0)
         self._began = time.perf_counter()
         self._marks: deque[tuple[int, torch.cuda.Event]] = deque()
+        self._looking = threading.Lock()
 
     def note(self, steps: int) -> None:
         """Note that so many steps are done."""
@@ -41,11 +43,19 @@ class _Epoch:
 
     def look(self) -> None:
         """Find out which events have been, without waiting for any."""
-        try:
-            while self._marks and self._marks[0][1].query():  # type: ignore[no-untyped-call]
-                self.note(self._marks.popleft()[0])
-        except RuntimeError:
-            # A device that has failed: the training finds out, and says so.
+        with self._looking:
+            try:
+                while self._marks and self._marks[0][1].query():  # type: ignore[no-untyped-call]
+                    self.note(self._marks.popleft()[0])
+            except RuntimeError:
+                # A device that has failed: the training finds out, and says so.
+                self._marks.clear()
+
+    def finish(self) -> None:
+        """Note that all of them have been; none is looked for from here on."""
+        with self._looking:
+            if self._marks:
+                self.note(self._marks[-1][0])
             self._marks.clear()
 
 
@@ -72,6 +82,13 @@ class EpochProgress:
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record(torch.cuda.current_stream(self._device))
             self._epoch.mark(last, event)
+
+    def finish(self) -> None:
+        """Note that the device has finished the epoch.
+
+        What comes next may be the capture of a graph, which fails if any thread asks for an event.
+        """
+        self._epoch.finish()
 
     def read(self) -> Position:
         """Where the training is."""

@@ -59,6 +59,7 @@ def train(
         with account.charge("training") as training:
             step.begin_epoch(seed, epoch)
             progress.take(take, step.steps_per_epoch, epoch=epoch)
+        progress.finish()
         with account.charge("evaluation") as evaluating:
             loss, accuracy = epoch_figures(step, epoch)
             with step.evaluated_model() as model:
