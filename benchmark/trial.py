@@ -44,7 +44,10 @@ from benchmark.trial_progress import reporting_progress
 
 Report = Callable[[TrialEvent], None]
 
-SUSPENDED = "the process was suspended for a while: the epochs in which it was are not timings"
+SUSPENDED = (
+    "the process was suspended, or got no processor, for a second or longer: "
+    "the epochs in which that happened are not timings"
+)
 
 
 def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:

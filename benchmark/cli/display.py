@@ -104,7 +104,7 @@ class PlainDisplay:
 
     def tick(self) -> None:
         """Print a line of each trial of which there has been none for long, or of the run."""
-        for key, status in [*self._statuses.items()]:
+        for key, status in self._statuses.copy().items():
             last = self._said if key == WHOLE else self._said_of[key]
             if self._now() - last >= QUIET_SECONDS:
                 self._said_of[key] = self._now()

@@ -56,7 +56,7 @@ class LiveLines(RenderHook):
         columns, rows = _size(console)
         # The last column stays empty: some terminals are in the next line then, and some are not.
         width, height = columns - 1, max(rows - 1, 1)
-        lines = [_line(status, console, options, width) for status in [*self.statuses.values()]]
+        lines = [_line(status, console, options, width) for status in self.statuses.copy().values()]
         if len(lines) > height:
             more = len(lines) - height + 1
             lines[height - 1 :] = [[Segment(set_cell_size(f"and {more} more", width).rstrip())]]
