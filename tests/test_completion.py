@@ -30,7 +30,7 @@ BROKEN = {
 @pytest.fixture
 def complete(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Complete:
     """Complete the last of some words; the names are kept in a folder of this test's own."""
-    monkeypatch.setenv("BENCHMARK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def call(*words: str) -> list[str]:
         shell = ShellComplete(root, {"obj": Session()}, "benchmark", "_BENCHMARK_COMPLETE")
@@ -103,7 +103,8 @@ def test_plugins_are_loaded_once_until_one_changes(complete: Complete, loads: li
     plugin.write_text(PLUGIN + "\n")
     complete("run", "-p", "theirs.py", "-m", "")
     assert len(loads) == 2
-    (Path(os.environ["BENCHMARK_DATA_DIR"]) / entry_names.CACHE_FILE).write_text("{")
+    (kept,) = Path("cache").rglob(entry_names.CACHE_FILE)
+    kept.write_text("{")
     complete("run", "-p", "theirs.py", "-m", "")
     assert len(loads) == 3
 
@@ -111,7 +112,7 @@ def test_plugins_are_loaded_once_until_one_changes(complete: Complete, loads: li
 def test_where_nothing_can_be_kept_names_are_completed_all_the_same(
     complete: Complete, loads: list[object]
 ) -> None:
-    Path(os.environ["BENCHMARK_DATA_DIR"]).write_text("no folder")
+    Path(os.environ["XDG_CACHE_HOME"]).write_text("no folder")
     assert complete("run", "-m", "sep") == complete("run", "-m", "sep") == ["separable_cnn"]
     assert len(loads) == 2
 
@@ -123,7 +124,7 @@ def test_a_plugin_that_is_missing_offers_nothing(complete: Complete) -> None:
 def test_bash_completes_whatever_broken_plugins_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BENCHMARK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, text in BROKEN.items():
         Path(f"{name}.py").write_text(text)
     selected = " ".join(f"-p {name}.py" for name in BROKEN)

@@ -20,9 +20,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from benchmark.files import write_atomically
 from benchmark.hookspecs import PROJECT
-from benchmark.image_cache import default_data_directory
 
 Names = dict[str, list[str]]
 
@@ -42,7 +43,7 @@ def entry_names(selection: Sequence[str]) -> Names:
 
     ``selection`` is what ``selected_plugins`` returns.
     """
-    cache, state = default_data_directory() / CACHE_FILE, _state(selection)
+    cache, state = platformdirs.user_cache_path("benchmark") / CACHE_FILE, _state(selection)
     # What cannot be read, or is not what was written, is found out anew.
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(cache.read_bytes())
