@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmark.cli import completion
+
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
 
@@ -73,6 +75,7 @@ def everywhere_options(function: Function) -> Function:
         "-p",
         "--plugin",
         metavar="PLUGIN",
+        shell_complete=completion.files,
         multiple=True,
         expose_value=False,
         callback=_remember_plugins,
