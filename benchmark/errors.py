@@ -5,6 +5,8 @@ Everything else that is raised is a bug and ends in a traceback.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,10 +26,31 @@ class BenchmarkError(Exception):
         return "\n".join(self.lines)
 
 
+# What the system calls a full disk, and NumPy, which has no number for it.
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
+
+
 def one_line(error: BaseException) -> str:
     """An exception's kind and the first line of its message."""
     message = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    full = f" ({is_full(error)})" if is_full(error) else ""
+    return f"{type(error).__name__}: {message}{full}" if message else type(error).__name__
+
+
+def is_full(error: BaseException) -> str | None:
+    """In plain words that a disk is full, if that is what the error says."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno is None and CUT_SHORT.search(str(error)):
+        return FULL[errno.ENOSPC]
+    return FULL.get(error.errno or 0)
+
+
+def system_fault(error: OSError) -> str:
+    """What the system says of a file or a disk, in plain words too where a disk is full."""
+    said = error.strerror or str(error)
+    return f"{said} ({is_full(error)})" if is_full(error) else said
 
 
 class PathError(BenchmarkError, ValueError):

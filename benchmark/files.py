@@ -10,15 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmark.errors import is_full, system_fault
+
 # Lines may be long, but nobody reads more than this of the last ones.
 LARGEST_END_BYTES = 2**14
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+RESUMES = "and the same command resumes from the checkpoint"
 
 
 def is_read_only(error: OSError) -> bool:
     """Whether an attempt to write failed because the place may only be read."""
     return error.errno in _READ_ONLY
+
+
+def write_fault(path: Path, error: OSError, *, full: str = RESUMES, otherwise: str = "") -> str:
+    """Say that a file cannot be written, why, and what to do where the disk is full or is not."""
+    fault = f"{path}: cannot be written: {system_fault(error)}"
+    if is_full(error):
+        return f"{fault}; make room in {path.parent}, {full}"
+    return f"{fault}; {otherwise}" if otherwise else fault
 
 
 def write_atomically(path: Path, content: bytes) -> None:

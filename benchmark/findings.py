@@ -23,6 +23,7 @@ from benchmark.records import (
     pack_bits,
 )
 from benchmark.training.clock import TimeAccount
+from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.layout import Layout
 from benchmark.training.loop import DivergedError, Evaluation
 from benchmark.training.memory import PeakMemory
@@ -37,6 +38,7 @@ class Findings:
 
     account: TimeAccount
     memory: PeakMemory
+    progress: EpochProgress
     params: ParameterCount | None = None
     macs: MacCount | None = None
     layout: Layout | None = None

@@ -23,7 +23,12 @@ import platformdirs
 
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import DatasetError
-from benchmark.files import folder_written_atomically, is_read_only, write_atomically
+from benchmark.files import (
+    folder_written_atomically,
+    is_read_only,
+    write_atomically,
+    write_fault,
+)
 from benchmark.image_splits import fault_in, fingerprint
 from benchmark.paths import usable_folder
 from benchmark.progress import announce
@@ -156,10 +161,8 @@ def take_away(cache: Path) -> None:
 
 
 def _not_written(cache: Path, error: OSError) -> DatasetError:
-    return DatasetError(
-        f"{cache}: cannot be written: {error.strerror or error}; "
-        f"choose another place for decoded images with {CACHE_VARIABLE}"
-    )
+    elsewhere = f"choose another place for decoded images with {CACHE_VARIABLE}"
+    return DatasetError(write_fault(cache, error, full=f"or {elsewhere}", otherwise=elsewhere))
 
 
 def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:

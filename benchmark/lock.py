@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import StoreError
+from benchmark.files import write_fault
 
 LOCK_FILE = "lock"
 # Before it is said that somebody is at work.
@@ -49,7 +50,7 @@ class DirectoryLock:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = self._take()
         except OSError as error:
-            raise StoreError(f"{self._file}: cannot be written: {error.strerror}") from error
+            raise StoreError(write_fault(self._file, error)) from error
 
     def _take(self) -> int:
         descriptor = self._open()

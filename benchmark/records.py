@@ -121,7 +121,8 @@ class EpochRecord(_Record):
     """One epoch; losses are means an image, accuracies fractions.
 
     An epoch's training seconds are no timing if it is not ``timed``: the first after the training
-    went on from a checkpoint, which was begun before, and one whose device others could use, too.
+    went on from a checkpoint, which was begun before, one whose device others could use, too, and
+    one in which the process was suspended.
     """
 
     epoch: int = Field(ge=1)
@@ -250,16 +251,31 @@ class TrialStart(_Record):
     before: tuple[EpochRecord, ...]
 
 
+class TrialProgress(_Record):
+    """Where a trial is at the moment.
+
+    ``part`` is what its time is being charged to, as in ``Timing``. So many ``steps`` of ``epoch``,
+    which is 0 before the first, are done, and took so many ``seconds``.
+    """
+
+    part: str
+    epoch: int = Field(ge=0)
+    steps: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+
+
 class TrialEvent(_Record):
     """What just happened in a trial: it was set up, an epoch ended, or the trial did.
 
-    With none of these it has begun to be set up. ``warnings`` are all that there have been so far.
+    Or nothing has, and there is only its ``progress``. With none of these it has begun to be set
+    up. ``warnings`` are all that there have been so far, except beside ``progress``.
     """
 
     spec: TrialSpec
     start: TrialStart | None = None
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None
+    progress: TrialProgress | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
-from benchmark.files import write_atomically
+from benchmark.files import write_atomically, write_fault
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
@@ -200,7 +200,7 @@ def _disk_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StoreError(write_fault(path, error)) from error
 
 
 def _read(file: Path) -> bytes:

@@ -25,6 +25,7 @@ from benchmark.models import build_model, fit_for_training, try_to_count_macs
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.process_settings import settings_put_back
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
 from benchmark.training.checkpoint import (
     Checkpoints,
     NotPlainError,
@@ -35,29 +36,44 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
 from benchmark.training.engine import start_engine
+from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.extra_state import UnsavedAttributes
 from benchmark.training.loop import Evaluation, phases, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
 from benchmark.training.steps import MisfitError, TrainingStep
+from benchmark.trial_progress import reporting_progress
 
 Report = Callable[[TrialEvent], None]
+
+SUSPENDED = (
+    "the process was suspended, or got no processor, for a second or longer: "
+    "the epochs in which that happened are not timings"
+)
 
 
 def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     """Train one model once and say what became of it, going on from a checkpoint if there is one.
 
     Whatever the model, the recipe or a callback raises ends in the record, with its status and
-    reason; ``report`` is called at the trial's start and after every epoch.
+    reason; ``report`` is called at the trial's start and after every epoch, and in between, from
+    another thread, with the trial's progress.
 
     Raises StoreError where the disk refuses, and CheckpointError where the trial cannot go on as
     it began: the run's trouble, not the model's.
     """
     spec = _placed(spec)
     device = torch.device(spec.device)
-    account = TimeAccount(device)
-    with account.charge("setup"):
-        findings = Findings(account, PeakMemory(device))
+    with RunningClock() as running_clock:
+        account = TimeAccount(device, running_clock)
+        with account.charge("setup"):
+            findings = Findings(account, PeakMemory(device), EpochProgress(device))
+        with reporting_progress(spec, findings, report):
+            return _carry_out(spec, findings, report)
+
+
+def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialRecord:
+    account = findings.account
     if spec.shares_device:
         findings.warnings.append(
             f"{spec.device} was not for this trial alone: its times are no timings"
@@ -73,7 +89,7 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
             observers.join(catalog, spec)
         with (
             settings_put_back(findings.note_changed_setting),
-            tuned(device, spec.protocol.precision),
+            tuned(torch.device(spec.device), spec.protocol.precision),
         ):
             _train(spec, catalog, findings, observers, report)
     except (StoreError, CheckpointError):
@@ -147,11 +163,19 @@ def _epochs(
         engine = start_engine(step, spec.engine, account)
         findings.engine, findings.engine_reason = engine.name, engine.reason
         for epoch, evaluation in train(
-            step, engine.take, test, seed=spec.seed, epochs=epochs, account=account
+            step,
+            engine.take,
+            test,
+            seed=spec.seed,
+            epochs=epochs,
+            account=account,
+            progress=findings.progress,
         ):
             # One that was begun before, by a process that was stopped, is no timing.
             is_whole = epoch.epoch == 1 or epoch.epoch > left.start
-            timed = is_whole and not spec.shares_device
+            timed = epoch.timed and is_whole and not spec.shares_device
+            if not epoch.timed and SUSPENDED not in findings.warnings:
+                findings.warnings.append(SUSPENDED)
             findings.epochs.append(epoch.model_copy(update={"timed": timed}))
             findings.evaluation = evaluation
             yield findings.epochs[-1]

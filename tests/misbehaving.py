@@ -63,6 +63,15 @@ class RunsOutOfMemory(Linear):
         self.hoard = torch.ones(6 * 2**30, dtype=torch.uint8)
 
 
+class RunsOutOfMemoryInC(Linear):
+    """Is refused what nobody thought it could be refused."""
+
+    def act(self) -> None:
+        new = ctypes.CDLL("libstdc++.so.6")["_Znwm"]
+        new.argtypes = [ctypes.c_size_t]
+        new(2**40)
+
+
 class RunsOutOfGpuMemory(Linear):
     """Raises what PyTorch raises then: a GPU is not needed for that."""
 
@@ -168,6 +177,7 @@ MODELS = {
     "raises": Raises,
     "diverges": Diverges,
     "runs_out_of_memory": RunsOutOfMemory,
+    "refused_in_c": RunsOutOfMemoryInC,
     "out_of_gpu_memory": RunsOutOfGpuMemory,
     "starts_threads": StartsThreads,
     "keeps_a_thread": KeepsAThread,

@@ -598,7 +598,10 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(train: Train) -> None:
         result = train("restless")
     assert (result.code, result.out) == (2, "")
     path = trial_folder().absolute() / NEWEST
-    refusal = f"benchmark: error: {path}: cannot be written: {os.strerror(errno.ENOSPC)}"
+    refusal = (
+        f"benchmark: error: {path}: cannot be written: No space left on device (the disk is full); "
+        f"make room in {path.parent}, and the same command resumes from the checkpoint"
+    )
     assert [line for line in result.err.splitlines() if "error" in line] == [refusal]
     assert not (trial_folder() / "trial.json").exists()
     assert epochs_told(train("restless")) == 3

@@ -212,10 +212,8 @@ def test_full_disk_is_told_in_a_line_and_nothing_is_left(
         patch.setattr(numpy, "save", _fail_with(FULL))
         line = only_error(benchmark(*PREPARE_SMALL))
     assert f"{data_directory / 'decoded'}" in line
-    assert line.endswith(
-        "cannot be written: No space left on device; "
-        "choose another place for decoded images with BENCHMARK_CACHE_DIR"
-    )
+    assert "cannot be written: No space left on device (the disk is full); make room in " in line
+    assert line.endswith("or choose another place for decoded images with BENCHMARK_CACHE_DIR")
     assert [*(data_directory / "decoded").iterdir()] == []
     assert benchmark(*PREPARE_SMALL).code == 0
 
@@ -228,7 +226,7 @@ def test_disk_that_fills_at_the_last_file(
 
     monkeypatch.setattr(os, "fsync", fail)
     line = only_error(benchmark(*PREPARE_SMALL))
-    assert "No space left on device" in line
+    assert "(the disk is full)" in line
     assert [*(data_directory / "decoded").iterdir()] == []
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.cli.display import LOG_LINES
+from benchmark.cli.training_display import LOG_LINES
 from benchmark.records import TrialSpec
 from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
 from benchmark_plugins.executors.processes import worker_process
@@ -63,15 +63,23 @@ def log(model: str) -> str:
     return (trial_folder(model) / "log.txt").read_text()
 
 
+OF_THE_LIMIT = r"; its process may allocate no more than 6 GiB \(executor\.memory_gib\)"
 FAILED = {
     "raises": ("failed", r"RuntimeError: no such layer"),
     "diverges": ("diverged", r"the loss is not finite in epoch 2, step 1 of 4"),
-    "runs_out_of_memory": ("failed", r"RuntimeError: .*can't allocate memory.*"),
+    "runs_out_of_memory": (
+        "failed",
+        rf"RuntimeError: .*can't allocate memory.*{OF_THE_LIMIT}",
+    ),
+    "refused_in_c": (
+        "failed",
+        rf"its process was ended by SIGABRT, in epoch 2 of 3{OF_THE_LIMIT}",
+    ),
     "out_of_gpu_memory": (
         "failed",
         r"OutOfMemoryError: CUDA out of memory\. Tried to allocate 90\.00 GiB\.",
     ),
-    "starts_threads": ("failed", r"RuntimeError: can't start new thread"),
+    "starts_threads": ("failed", rf"RuntimeError: can't start new thread{OF_THE_LIMIT}"),
     "is_killed": (
         "failed",
         r"its process was ended by SIGKILL \(so does the system when memory runs out\), "
@@ -156,7 +164,9 @@ def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.Mo
     assert (result.code, result.out) == (2, "")
     refusal = result.err.splitlines()[-1]
     assert refusal.startswith("benchmark: error: ")
-    assert refusal.endswith("prints/seed-0/log.txt: cannot be written: No space left on device")
+    assert "prints/seed-0/log.txt: cannot be written: No space left on device" in refusal
+    assert "(the disk is full)" in refusal
+    assert refusal.endswith("prints/seed-0, and the same command resumes from the checkpoint")
 
 
 def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> None:

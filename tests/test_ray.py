@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
+from benchmark.records import TrialEvent, TrialProgress
 from benchmark_plugins.executors.processes.guardian import LAST_WORDS
 from tests import observed
 from tests.command_process import start
 from tests.conftest import CommandLine, only_error
+from tests.made_records import make_spec
 from tests.trial_files import figures, trial_folder, trial_record
 
 pytest.importorskip("ray")
@@ -480,3 +482,15 @@ def test_devices_are_those_of_the_cluster(
     code, out, said = driver.run("--device", device, "--set", "executor.num_cpus=3", *settings)
     assert (code, out) == (2, "")
     assert complaint in said.splitlines()[-1]
+
+
+def test_a_node_sends_no_more_progress_than_a_driver_can_take() -> None:
+    """All of everything else, in its order."""
+    from benchmark_plugins.executors.cluster.node import Outbox
+
+    outbox = Outbox()
+    begun, ended = (TrialEvent(spec=make_spec(), warnings=(word,)) for word in ("begun", "ended"))
+    progress = TrialProgress(part="training", epoch=1, steps=1, seconds=1)
+    for event in (begun, *[TrialEvent(spec=make_spec(), progress=progress)] * 10, ended):
+        outbox.add(event)
+    assert [event.warnings for event in outbox.events] == [("begun",), (), ("ended",)]

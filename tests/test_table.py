@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import weakref
@@ -11,6 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmark import Column
 from benchmark.analysis.summary import ModelSummary, summarize
@@ -19,6 +22,7 @@ from benchmark.config import find_document, load_config
 from benchmark.records import TrialRecord
 from benchmark.report import table
 from benchmark.report.caption import Coverage, write_caption
+from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store import RunDescription
 from tests.made_records import PROTOCOL, failed_record, make_record, make_summary
 
@@ -169,6 +173,58 @@ def test_a_long_name_is_folded_and_nothing_is_lost(columns: list[Column]) -> Non
     lines = render([make_summary(name, 0.8, 0.9)], shown(columns), "simple").splitlines()
     assert max(map(len, lines)) <= 80
     assert "".join(line.split()[0] for line in lines[3:]) == name
+
+
+def single_letters(lines: Iterable[str]) -> int:
+    return sum(sum(letter not in SEPARATORS for letter in line) < 2 for line in lines)
+
+
+@given(st.text(st.characters(exclude_characters="\n")), st.integers(0, 40))
+def test_a_name_is_folded_to_any_width_and_nothing_is_lost(name: str, width: int) -> None:
+    lines = fold(name, width).split("\n")
+    assert "".join(lines) == name
+    assert max(map(len, lines)) <= max(width, 1)
+
+
+@given(st.from_regex(r"[a-z0-9]+([-_./][a-z0-9]+)*", fullmatch=True), st.integers(12, 40))
+def test_no_single_letter_is_folded_off(name: str, width: int) -> None:
+    lines = fold(name, width).split("\n")
+    assert len(lines) == 1 or single_letters(lines) == 0
+
+
+@given(st.text("ab_", min_size=1, max_size=9), st.integers(1, 9))
+def test_in_a_narrower_column_there_are_as_few_as_there_can_be(name: str, width: int) -> None:
+    ways = []
+    for folds in itertools.product([False, True], repeat=len(name) - 1):
+        ends = [*(end for end, is_fold in enumerate(folds, 1) if is_fold), len(name)]
+        lines = [name[start:end] for start, end in itertools.pairwise([0, *ends])]
+        if max(map(len, lines)) <= width:
+            ways.append(single_letters(lines))
+    assert single_letters(fold(name, width).split("\n")) == min(ways)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "lines"),
+    [
+        ("separable_cnn", 12, ["separable_", "cnn"]),
+        ("resnet_x", 7, ["resn", "et_x"]),
+        ("timm/resnet18.a1_in1k", 12, ["timm/", "resnet18.", "a1_in1k"]),
+        ("supercalifragilistic", 12, ["supercalif", "ragilistic"]),
+        ("alpha", 12, ["alpha"]),
+        ("alpha", 0, ["a", "l", "p", "h", "a"]),
+    ],
+)
+def test_a_name_is_folded_where_people_would(name: str, width: int, lines: list[str]) -> None:
+    assert fold(name, width).split("\n") == lines
+
+
+def test_only_names_are_folded_wherever_they_stand(columns: list[Column]) -> None:
+    wanted = [named(columns, name) for name in ("seeds", "model", "status")]
+    summaries = [make_summary("separable_network_of_some_length", 0.5, 0.25)]
+    warnings: list[str] = []
+    text = table.render(table.tabulate(summaries, wanted, warnings.append), "simple", width=30)
+    assert max(map(len, text.splitlines())) <= 30
+    assert "2/2 ok" in text
 
 
 def test_the_caption_is_folded_to_the_width(columns: list[Column]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.session import (
     Session,
     data_directory_option,
@@ -33,7 +34,7 @@ def command() -> None:
     short_help="Fetch, verify and decode a data set.",
     epilog="Example: benchmark data prepare imagefolder --set root=photos",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=completion.entries("datasets"))
 @_settings_option
 @data_directory_option
 @everywhere_options
@@ -51,7 +52,7 @@ def prepare(
     short_help="Say what a data set is.",
     epilog="Example: benchmark data info synthetic --set train_images=1000",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=completion.entries("datasets"))
 @_settings_option
 @data_directory_option
 @everywhere_options

@@ -6,6 +6,7 @@ import fnmatch
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options
 
 KINDS = ("models", "datasets", "recipes", "columns", "executors")
@@ -17,7 +18,7 @@ KINDS = ("models", "datasets", "recipes", "columns", "executors")
     epilog="Example: benchmark list models 'sep*'",
 )
 @click.argument("kind", type=click.Choice(KINDS), required=False)
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=completion.entries())
 @everywhere_options
 @click.pass_obj
 def command(session: Session, kind: str | None, pattern: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.session import (
     Session,
     data_directory_option,
@@ -37,25 +38,63 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
     short_help="Train models and print their table.",
     epilog="Example: benchmark run cifar10 -m separable_cnn --seeds 3",
 )
-@click.argument("config", default="quickstart")
+@click.argument("config", default="quickstart", shell_complete=completion.configs)
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="Train this model; repeatable."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.entries("models"),
+    help="Train this model; repeatable.",
 )
-@click.option("-d", "--dataset", metavar="NAME", help="Train on this data set.")
-@click.option("-r", "--recipe", metavar="NAME", help="Train with this recipe.")
+@click.option(
+    "-d",
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.entries("datasets"),
+    help="Train on this data set.",
+)
+@click.option(
+    "-r",
+    "--recipe",
+    metavar="NAME",
+    shell_complete=completion.entries("recipes"),
+    help="Train with this recipe.",
+)
 @click.option("--epochs", type=int, metavar="N", help="Train for N epochs.")
 @click.option(
     "--seeds", metavar="N|A,B,...", help="Train with seeds 0 to N-1, or with those listed."
 )
 @click.option("--batch-size", type=int, metavar="N", help="Images a step.")
-@click.option("--device", metavar="auto|cpu|cuda[:I]|mps", help="Train on this device.")
-@click.option("--precision", metavar="auto|fp32|bf16|tf32", help="Compute in this precision.")
-@click.option("--executor", metavar="NAME", help="Have this executor carry the trials out.")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda[:I]|mps",
+    shell_complete=completion.words("auto", "cpu", "cuda", "mps"),
+    help="Train on this device.",
+)
+@click.option(
+    "--precision",
+    metavar="auto|fp32|bf16|tf32",
+    shell_complete=completion.words("auto", "fp32", "bf16", "tf32"),
+    help="Compute in this precision.",
+)
+@click.option(
+    "--executor",
+    metavar="NAME",
+    shell_complete=completion.entries("executors"),
+    help="Have this executor carry the trials out.",
+)
 @click.option("--jobs", type=int, metavar="N", help="Train N models at a time.")
 @click.option("--devices", metavar="A,B,...", help="Train on these, such as cuda:0,cuda:2.")
 @click.option("--share-device", is_flag=True, help="Let trials share a device; no timings then.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End a trial after so long.")
-@click.option("--engine", metavar="auto|eager|graph", help="Take steps so; graph needs CUDA.")
+@click.option(
+    "--engine",
+    metavar="auto|eager|graph",
+    shell_complete=completion.words("auto", "eager", "graph"),
+    help="Take steps so; graph needs CUDA.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compile models with torch.compile.")
 @click.option(
     "--set",
@@ -104,7 +143,8 @@ def command(
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
     from benchmark import runner
-    from benchmark.cli.display import TrainingDisplay, open_display
+    from benchmark.cli.display import open_display
+    from benchmark.cli.training_display import TrainingDisplay
     from benchmark.config import find_document, load_config
     from benchmark.image_cache import default_data_directory
     from benchmark.progress import shown_by

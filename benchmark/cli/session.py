@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.streams import say, say_indented
 from benchmark.paths import usable_folder
 
@@ -76,6 +77,7 @@ def everywhere_options(function: Function) -> Function:
         "-p",
         "--plugin",
         metavar="PLUGIN",
+        shell_complete=completion.files,
         multiple=True,
         expose_value=False,
         callback=_remember_plugins,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options, warn
 from benchmark.errors import ModelError
 
@@ -45,7 +46,7 @@ def _parse_image(
     short_help="Print a model's layers and cost.",
     epilog="Example: benchmark show separable_cnn --image 3x64x64 --classes 100",
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completion.entries("models"))
 @click.option(
     "--image",
     "input_shape",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.display import remarks
+from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options, named_folder, warn
+from benchmark.cli.training_display import remarks
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
@@ -88,9 +89,15 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--columns",
         metavar="NAME,...",
+        shell_complete=completion.listed_entries("columns"),
         help="Show these columns, in this order ('benchmark list columns' names them).",
     )
-    @click.option("--sort", metavar="NAME", help="Order rows by this column, the best first.")
+    @click.option(
+        "--sort",
+        metavar="NAME",
+        shell_complete=completion.entries("columns"),
+        help="Order rows by this column, the best first.",
+    )
     @functools.wraps(function)
     def wrapper(
         *arguments: Any, format: str, columns: str | None, sort: str | None, **rest: Any

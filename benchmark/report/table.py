@@ -83,7 +83,7 @@ def tabulate(
 def render(table: Table, format: str, caption: str = "", width: int = DEFAULT_WIDTH) -> str:
     """Write the table, under its caption where the format has room for one.
 
-    ``simple`` is kept within ``width`` characters by folding the first column.
+    ``simple`` is kept within ``width`` characters by folding the column with the longest words.
     """
     if format == "json":
         return json.dumps([_values(table, row) for row in table.rows], indent=1)
@@ -146,8 +146,13 @@ def _for_people(table: Table, format: str, width: int) -> str:
     excess = max(map(len, text.splitlines()), default=0) - width
     if format != "simple" or excess <= 0 or not rows:
         return text
-    folded = max(max(len(row[0]) for row in rows) - excess, NARROWEST_NAME)
-    return lay_out(rows, headers, right=numeric, first_width=folded)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headers))]
+    words = [column for column in range(len(headers)) if column not in numeric]
+    longest = max(words, key=lambda column: widths[column], default=None)
+    if longest is None:
+        return text
+    folded = max(widths[longest] - excess, NARROWEST_NAME)
+    return lay_out(rows, headers, right=numeric, folded={longest: folded})
 
 
 def _text(value: Any) -> str:

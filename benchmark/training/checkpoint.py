@@ -21,7 +21,7 @@ import torch
 
 from benchmark.environment import processor_name, versions
 from benchmark.errors import CheckpointError, StoreError
-from benchmark.files import write_atomically
+from benchmark.files import write_atomically, write_fault
 from benchmark.plugin import Plugin
 from benchmark.records import TrialSpec
 
@@ -72,7 +72,7 @@ class Checkpoints:
                 newest.replace(self.folder / PREVIOUS)
             write_atomically(newest, digest + b"\n" + payload.getbuffer())
         except OSError as error:
-            raise StoreError(f"{newest}: cannot be written: {error.strerror}") from error
+            raise StoreError(write_fault(newest, error)) from error
 
     def load(self, warn: Callable[[str], None]) -> Any:
         """Read the newest checkpoint that is sound, None where there is none.

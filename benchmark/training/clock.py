@@ -9,11 +9,17 @@ from typing import Any
 
 import torch
 
+from benchmark.running_clock import RunningClock
+
 
 class Stretch:
-    """A stretch of time; ``seconds`` is known when it has ended."""
+    """A stretch of time; ``seconds`` is known when it has ended.
+
+    ``was_suspended`` says whether the process was suspended in it, which is part of its seconds.
+    """
 
     seconds = 0.0
+    was_suspended = False
 
 
 class Clock:
@@ -62,23 +68,30 @@ class Clock:
 class TimeAccount:
     """Where a trial's time went: seconds by part, and in all since this object was made.
 
-    A training that goes on from a checkpoint adds what went before.
+    A training that goes on from a checkpoint adds what went before. Whether the process was
+    suspended meanwhile is known only where a ``running_clock`` is given. ``part`` is the one that
+    was charged last.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, running_clock: RunningClock | None = None) -> None:
         self._clock = Clock(device)
+        self._running_clock = running_clock
         self._started = time.perf_counter()
         self._total_before = 0.0
         self._parts: dict[str, float] = {}
+        self.part = "setup"
 
     @contextmanager
     def charge(self, part: str) -> Iterator[Stretch]:
         """Charge what is done inside to ``part``, also where it raises."""
+        self.part = part
         stretch = Stretch()
+        suspended_before = self._suspended_seconds()
         try:
             with self._clock.measure() as stretch:
                 yield stretch
         finally:
+            stretch.was_suspended = self._suspended_seconds() > suspended_before
             self._parts[part] = self._parts.get(part, 0.0) + stretch.seconds
 
     def seconds(self, part: str) -> float:
@@ -88,6 +101,13 @@ class TimeAccount:
     def total_seconds(self) -> float:
         """Seconds in all, charged or not."""
         return self._total_before + time.perf_counter() - self._started
+
+    def _suspended_seconds(self) -> float:
+        if self._running_clock is None:
+            return 0.0
+        # Its own thread may not have looked yet.
+        self._running_clock.look()
+        return self._running_clock.suspended_seconds
 
     def balance(self) -> dict[str, float]:
         """The account, as plain data: every part, and ``total``."""

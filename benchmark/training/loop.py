@@ -13,6 +13,7 @@ from torch.nn import functional
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, as_floats
+from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 from benchmark.training.seeds import TRAINING, seed_everything
@@ -47,16 +48,19 @@ def train(
     seed: int,
     epochs: Iterable[int],
     account: TimeAccount,
+    progress: EpochProgress | None = None,
 ) -> Iterator[tuple[EpochRecord, Evaluation]]:
     """Train epoch by epoch, evaluating after each; ``take`` takes so many of ``step``'s steps.
 
     Raises DivergedError, with epoch and step, when a loss is not finite.
     """
+    progress = progress or EpochProgress(step.device)
     for epoch in epochs:
         seed_everything(seed, TRAINING, epoch)
         with account.charge("training") as training:
             step.begin_epoch(seed, epoch)
-            take(step.steps_per_epoch)
+            progress.take(take, step.steps_per_epoch, epoch=epoch)
+        progress.finish()
         with account.charge("evaluation") as evaluating:
             loss, accuracy = epoch_figures(step, epoch)
             with step.evaluated_model() as model:
@@ -72,6 +76,7 @@ def train(
             test_accuracy=evaluation.accuracy,
             eval_seconds=evaluating.seconds,
             learning_rate=step.learning_rate,
+            timed=not training.was_suspended,
         )
         yield record, evaluation
 

@@ -31,7 +31,9 @@ from benchmark import (
     hookimpl,
     track,
 )
+from benchmark.errors import system_fault
 from benchmark.files import is_read_only
+from benchmark.running_clock import TICK_SECONDS, RunningClock
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -80,7 +82,7 @@ def load(data_directory: Path, options: Cifar10Options) -> ImageSplits:
         return _read(CIFAR10, _unpacked(CIFAR10, archive))
     except OSError as error:
         where = error.filename or data_directory
-        raise DatasetError(f"cifar10: {where}: {error.strerror or error}") from error
+        raise DatasetError(f"cifar10: {where}: {system_fault(error)}") from error
 
 
 def _checksums(cifar10: type[CIFAR10]) -> dict[str, str]:
@@ -201,7 +203,9 @@ def _open(url: str) -> http.client.HTTPResponse:
     outcome: list[http.client.HTTPResponse | Exception] = []
     thread = threading.Thread(target=_ask, args=(url, outcome), daemon=True)
     thread.start()
-    thread.join(NETWORK_SECONDS)
+    with RunningClock() as clock:
+        while thread.is_alive() and clock.seconds < NETWORK_SECONDS:
+            thread.join(TICK_SECONDS)
     if not outcome:
         raise TimeoutError(f"no answer in {NETWORK_SECONDS:g} s")
     if isinstance(outcome[0], Exception):

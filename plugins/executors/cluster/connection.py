@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 
 from benchmark.errors import BenchmarkError, one_line
+from benchmark.running_clock import RunningClock
 
 from .options import RayOptions
 from .request import Request
@@ -84,13 +84,14 @@ def _refuse_silent(address: str) -> None:
 class ClusterWatch:
     """Looks after a cluster from which nothing is heard: Ray would wait for ever."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, clock: RunningClock) -> None:
         self._request = request
-        self._looked = self._had_room = time.monotonic()
+        self._clock = clock
+        self._looked = self._had_room = clock.seconds
 
     def look(self, *, is_silent: bool) -> None:
         """Raise BenchmarkError if no node has had room for a long time."""
-        now = time.monotonic()
+        now = self._clock.seconds
         if not is_silent:
             self._had_room = now
         if not is_silent or now - self._looked < LOOK_EVERY_SECONDS:

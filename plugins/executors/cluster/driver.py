@@ -13,6 +13,7 @@ from ray import ObjectRefGenerator
 from ray.exceptions import RayError
 
 from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
 
 from ..processes.guardian import LAST_WORDS, Guardian
 from .connection import ClusterWatch, connect, told_if_lost
@@ -47,19 +48,20 @@ class RayExecutor:
         request.refuse_if_impossible(ray.nodes())
         plugins = {path: Path(path).read_bytes() for path in specs[0].plugins if _is_file(path)}
         tasks = deque(Task(spec, self._options, plugins, report) for spec in specs)
-        return _beside_ray(_carry_out(tasks, request))
+        return _beside_ray(tasks, request)
 
 
-def _beside_ray(records: Iterator[TrialRecord]) -> Iterator[TrialRecord]:
-    """The same, while Ray may print something, or end this process."""
+def _beside_ray(tasks: deque[Task], request: Request) -> Iterator[TrialRecord]:
+    """Carry the tasks out, while Ray may print something, or end this process."""
     # Standard output is the table's. If the cluster is lost, Ray ends the process without a word.
-    with redirect_stdout(sys.stderr), Guardian(LAST_WORDS):
-        yield from records
+    with redirect_stdout(sys.stderr), Guardian(LAST_WORDS), RunningClock() as clock:
+        yield from _carry_out(tasks, request, ClusterWatch(request, clock))
 
 
-def _carry_out(waiting: deque[Task], request: Request) -> Iterator[TrialRecord]:
+def _carry_out(
+    waiting: deque[Task], request: Request, watch: ClusterWatch
+) -> Iterator[TrialRecord]:
     ordered: dict[ObjectRefGenerator, Task] = {}
-    watch = ClusterWatch(request)
     try:
         while waiting or ordered:
             with told_if_lost():

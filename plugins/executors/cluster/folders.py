@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import StoreError
-from benchmark.files import write_atomically
+from benchmark.files import write_atomically, write_fault
 
 # Which file it is, as of when, and how long. A file that is renamed keeps it.
 Signature = tuple[int, int, int]
@@ -72,7 +72,7 @@ def apply(changes: Changes, folder: Path) -> None:
         for name, content in changes.written.items():
             write_atomically(_made_room(folder, name), content)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
+        raise StoreError(write_fault(folder, error)) from error
 
 
 def _made_room(folder: Path, name: str) -> Path:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from ..processes.crew import Crew, Place
 from ..processes.guardian import Guardian
 from .folders import Changes, WatchedFolder, apply
 from .options import RayOptions
+
+PROGRESS_SECONDS = 5.0
+NO_CHANGES = Changes({}, {})
 
 
 class TrialOrder(BaseModel):
@@ -102,14 +106,32 @@ def _train(
     watched = WatchedFolder(spec.directory)
     # What was brought is known to whom it came from.
     watched.changes()
-    events: deque[TrialEvent] = deque()
-    with Crew(options, guardian, events.append) as crew:
+    outbox = Outbox()
+    with Crew(options, guardian, outbox.add) as crew:
         crew.start(spec, _place(spec, options))
         while crew.workers:
-            events.extend(TrialEvent(spec=spec, record=record) for _, record in crew.ended())
-            while events:
-                event = events.popleft().model_dump_json(by_alias=True)
-                yield Parcel(event, watched.changes(), remark)
+            for _, record in crew.ended():
+                outbox.add(TrialEvent(spec=spec, record=record))
+            while outbox.events:
+                event = outbox.events.popleft()
+                changes = NO_CHANGES if event.progress else watched.changes()
+                yield Parcel(event.model_dump_json(by_alias=True), changes, remark)
+
+
+class Outbox:
+    """Events to be sent; of those of progress, no more than a driver of many trials can take."""
+
+    def __init__(self) -> None:
+        self.events: deque[TrialEvent] = deque()
+        self._next_progress = 0.0
+
+    def add(self, event: TrialEvent) -> None:
+        """Put an event in, unless it is of progress and the last of those was just sent."""
+        if event.progress is not None:
+            if time.monotonic() < self._next_progress:
+                return
+            self._next_progress = time.monotonic() + PROGRESS_SECONDS
+        self.events.append(event)
 
 
 def _place(spec: TrialSpec, options: RayOptions) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.errors import StoreError
+from benchmark.files import write_fault
 
 # A worker that prints without end must fill neither the disk nor the memory.
 LARGEST_BEGINNING_BYTES = 4 * 2**20
@@ -39,9 +40,14 @@ class CapturedOutput:
         self._unwritten_bytes = 0
 
     @property
+    def end(self) -> str:
+        """The last of it, some tens of KiB."""
+        return self._end.decode("utf-8", errors="replace")
+
+    @property
     def last_line(self) -> str:
         """The last line that is not blank, if there is one, shortened to what people read."""
-        lines = self._end.decode("utf-8", errors="replace").splitlines()
+        lines = self.end.splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return "".join(filter(str.isprintable, last))[:LONGEST_LINE]
 
@@ -51,7 +57,7 @@ class CapturedOutput:
         try:
             self._write(part)
         except OSError as error:
-            raise StoreError(f"{self._file}: cannot be written: {error.strerror}") from error
+            raise StoreError(write_fault(self._file, error)) from error
 
     def _write(self, part: bytes) -> None:
         with self._file.open("ab") as file:

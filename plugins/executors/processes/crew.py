@@ -10,6 +10,7 @@ from functools import partial
 from typing import Self
 
 from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
 
 from .guardian import Guardian
 from .limits import LimitOptions
@@ -37,12 +38,14 @@ class Crew:
         self._limits = limits
         self._guardian = guardian
         self._report = report
+        # If this process is suspended, so are most likely its workers, and they are not late.
+        self._clock = RunningClock()
         self._selector = selectors.DefaultSelector()
 
     def start(self, spec: TrialSpec, place: Place) -> None:
         """Start a worker for a trial."""
         spec = spec.on(place.device, shared=place.shared)
-        worker = WorkerProcess(spec, self._limits, self._guardian, self._report)
+        worker = WorkerProcess(spec, self._limits, self._guardian, self._clock, self._report)
         self.workers[worker] = place
         for pipe in worker.pipes:
             self._selector.register(pipe, selectors.EVENT_READ, partial(worker.read, pipe))
@@ -73,11 +76,13 @@ class Crew:
             del self.workers[worker]
 
     def __enter__(self) -> Self:
+        self._clock.__enter__()
         return self
 
     def __exit__(self, *raised: object) -> None:
         with ExitStack() as closing:
             closing.callback(self._selector.close)
+            closing.push(self._clock)
             for worker in self.workers:
                 worker.kill()
                 closing.callback(self._close, worker)

@@ -33,6 +33,8 @@ class Reported:
     def take(self, event: TrialEvent) -> None:
         """Take note of what the trial says."""
         self._began = self._began or time.monotonic()
+        if event.progress is not None:
+            return
         self._warnings = event.warnings
         if event.epoch is not None:
             self._epochs = [*self._epochs, event.epoch]

@@ -1,9 +1,9 @@
 """What runs in a worker's process: one trial, ordered on standard input, told of on a pipe.
 
 The order is a line of JSON, an ``Order``. Each message is a line too: its type's name, and its
-content as JSON. It is a ``TrialEvent``, the last of which has the record; a ``Fault``, which is the
-run's and not the trial's; or ``Alive``, every few seconds. Nothing is pickled, so nothing that a
-plugin makes has to be; and what a plugin prints goes elsewhere.
+content as JSON. It is a ``TrialEvent``, the last of which has the record; a ``TrialProgress``, each
+second; a ``Fault``, which is the run's and not the trial's; or ``Alive``, every few seconds.
+Nothing is pickled, so nothing that a plugin makes has to be; what a plugin prints goes elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from benchmark.errors import CheckpointError, StoreError
-from benchmark.records import TrialEvent, TrialSpec
+from benchmark.records import TrialEvent, TrialProgress, TrialSpec
 
 # Has a worker print where each of its threads is, even if one never lets the others run.
 SHOW_STACKS = signal.SIGUSR1
@@ -59,12 +59,16 @@ class Channel:
         self._pipe = os.fdopen(descriptor, "wb")
         self._lock = threading.Lock()
 
-    def send(self, message: TrialEvent | Fault | Alive) -> None:
+    def send(self, message: TrialEvent | TrialProgress | Fault | Alive) -> None:
         """Send a message, whole, whatever other threads send."""
         kind, content = type(message).__name__, message.model_dump_json(by_alias=True)
         with self._lock:
             self._pipe.write(f"{kind} {content}\n".encode())
             self._pipe.flush()
+
+    def report(self, event: TrialEvent) -> None:
+        """Send an event; of one that comes every second, only what is new in it."""
+        self.send(event.progress or event)
 
     def keep_alive(self, every_seconds: float) -> None:
         """Send a sign of life every so often, from a thread of its own."""
@@ -93,7 +97,7 @@ def main() -> None:
     from benchmark.trial import run_trial
 
     try:
-        record = run_trial(order.spec, channel.send)
+        record = run_trial(order.spec, channel.report)
     except (StoreError, CheckpointError) as error:
         channel.send(Fault(kind=type(error).__name__, text=str(error)))
     else:

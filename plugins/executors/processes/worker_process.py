@@ -15,12 +15,14 @@ from typing import IO
 from pydantic import BaseModel
 
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
-from benchmark.records import Status, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import Status, TrialEvent, TrialProgress, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
 from .limits import LimitOptions
+from .memory_limit import MemoryLimit
 from .reported import Reported
 from .worker import SHOW_STACKS, Alive, Fault, Order
 
@@ -42,7 +44,7 @@ SECONDS_TO_SHOW_STACKS = 1.0
 MOST_READS_AT_THE_END = 100
 
 MESSAGES: dict[bytes, type[BaseModel]] = {
-    kind.__name__.encode(): kind for kind in (TrialEvent, Fault, Alive)
+    kind.__name__.encode(): kind for kind in (TrialEvent, TrialProgress, Fault, Alive)
 }
 FAULTS = {kind.__name__: kind for kind in (CheckpointError, StoreError)}
 # Those for real-time use have no names.
@@ -52,7 +54,7 @@ SIGNALS = {number.value: number.name for number in signal.Signals}
 class WorkerProcess:
     """A process of its own for one trial, in a group of its own with all that it starts.
 
-    ``report`` is called with what the trial says.
+    ``report`` is called with what the trial says; its limits are counted by ``clock``.
     """
 
     def __init__(
@@ -60,13 +62,15 @@ class WorkerProcess:
         spec: TrialSpec,
         limits: LimitOptions,
         guardian: Guardian,
+        clock: RunningClock,
         report: Callable[[TrialEvent], None],
     ) -> None:
         self.spec = spec
         self._limits = limits
+        self._clock = clock
         self._report = report
-        self._started = self._last_sign = time.monotonic()
-        self._reported = Reported(spec, self._started)
+        self._started = self._last_sign = clock.seconds
+        self._reported = Reported(spec, began=time.monotonic())
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
         self._interrupted = False
@@ -74,6 +78,7 @@ class WorkerProcess:
         self._unfinished_line = b""
         self._output = CapturedOutput(spec.log_file)
         self._process, self._messages = _start(spec, limits, guardian)
+        self._memory = MemoryLimit(limits.memory_bytes, self.group)
         assert self._process.stdout is not None
         self.pipes: dict[IO[bytes], Callable[[bytes], None]] = {
             self._messages: self._take_messages,
@@ -102,13 +107,14 @@ class WorkerProcess:
     def interrupt(self) -> None:
         """Ask it to end as Ctrl-C would, and soon."""
         self._interrupted = True
-        self._kill_at = time.monotonic() + SECONDS_TO_INTERRUPT
+        self._kill_at = self._clock.seconds + SECONDS_TO_INTERRUPT
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGINT)
 
     def enforce_limits(self) -> None:
         """End it if it has had its time, or has been silent for too long."""
-        now = time.monotonic()
+        self._memory.look()
+        now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
         if self._kill_at is not None:
             if now >= self._kill_at:
@@ -152,12 +158,12 @@ class WorkerProcess:
 
     def _end(self, status: Status, reason: str) -> None:
         self._verdict = (status, reason)
-        self._kill_at = time.monotonic() + SECONDS_TO_SHOW_STACKS
+        self._kill_at = self._clock.seconds + SECONDS_TO_SHOW_STACKS
         with suppress(ProcessLookupError):
             self._process.send_signal(SHOW_STACKS)
 
     def _take_messages(self, content: bytes) -> None:
-        self._last_sign = time.monotonic()
+        self._last_sign = self._clock.seconds
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
@@ -168,13 +174,16 @@ class WorkerProcess:
                 return
             if isinstance(understood, TrialEvent):
                 self._take_event(understood)
+            if isinstance(understood, TrialProgress):
+                self._report(TrialEvent(spec=self.spec, progress=understood))
             if isinstance(understood, Fault):
                 raise FAULTS[understood.kind](understood.text)
 
     def _take_event(self, event: TrialEvent) -> None:
+        self._memory.look()
         if event.record is not None:
             self._record = event.record
-            self._kill_at = time.monotonic() + SECONDS_TO_END
+            self._kill_at = self._clock.seconds + SECONDS_TO_END
             return
         self._reported.take(event)
         self._report(event)
@@ -183,6 +192,8 @@ class WorkerProcess:
         record = self._record
         if record is None:
             status, reason = self._verdict or self._cause_of_death()
+            if status == "failed" and self._verdict is None:
+                reason = self._memory.named_where_likely(reason, self._output.end)
             return self._reported.lost_record(status, reason)
         if record.status == "interrupted" and not self._interrupted:
             # Nobody pressed a key: it was the model, or whatever is beside it.
@@ -191,6 +202,9 @@ class WorkerProcess:
         if record.status == "failed" and self._interrupted:
             # It may have made another exception of it.
             return record.model_copy(update={"status": "interrupted"})
+        if record.status == "failed":
+            reason = self._memory.named_where_refused(record.reason or "")
+            return record.model_copy(update={"reason": reason})
         return record
 
     def _cause_of_death(self) -> tuple[Status, str]:
