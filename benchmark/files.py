@@ -32,6 +32,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link; raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a text file, none where there is no such file; raises OSError."""
     if not path.exists():

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
-from benchmark.files import write_atomically
+from benchmark.files import remove, write_atomically
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
@@ -142,14 +141,21 @@ class RunDirectory:
         folders = sorted(self.path.glob("trials/*"))
         return sorted(folders, key=lambda folder: places.get(folder.name, len(places)))
 
-    def start_trial(self, model: str, seed: int, *, keep: bool) -> None:
-        """Make a trial's folder, empty of an earlier attempt unless that one is to go on."""
+    def start_trial(self, model: str, seed: int, *, keep: bool, keep_record: bool = False) -> None:
+        """Make a trial's folder, empty of an earlier attempt unless that one is to go on.
+
+        With ``keep_record`` the earlier record stays until another takes its place.
+        """
         folder = self.trial_directory(model, seed)
         with _disk_faults(folder):
-            if not keep:
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_symlink() and not keep:
+                # What it leads to is nobody's to empty.
+                folder.unlink()
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECORD_FILE).unlink(missing_ok=True)
+            for path in [*folder.iterdir()]:
+                is_record = path.name == RECORD_FILE
+                if (not keep_record) if is_record else (not keep):
+                    remove(path)
 
     def temporary_files(self) -> list[Path]:
         """What is being written, or was half written when a kill came."""

@@ -42,7 +42,8 @@ class TableView:
         from benchmark.report.table import DEFAULT_WIDTH, render, tabulate
 
         coverage = Coverage()
-        summaries = coverage.noting(summarize(records, description.trials if description else ()))
+        trials = description.trials if description else ()
+        summaries = coverage.noting(summarize(records, trials, warn))
         table = tabulate(summaries, filter(None, [*self.columns, self.sort]), warn)
         if self.sort is not None and self.sort in table.columns:
             table = table.sorted_by(self.sort)
