@@ -79,7 +79,9 @@ def continue_run(
     if fresh:
         return Continuation({}, tuple(specs), frozenset(), frozenset())
     earlier = _earlier_trials(directory, specs, warn)
-    outdated = _outdated(earlier, specs, warn)
+    # Told only when it is sure that the run is not refused.
+    remarks: list[str] = []
+    outdated = _outdated(earlier, specs, remarks.append)
     kept = {
         key: trial.status
         for key, trial in earlier.items()
@@ -88,6 +90,8 @@ def continue_run(
     pending = tuple(spec for spec in specs if spec.key not in kept)
     retried = frozenset(earlier.keys() - kept.keys() - outdated)
     resumed = _resumable(pending, retried | outdated, catalog, is_remote, warn)
+    for remark in remarks:
+        warn(remark)
     codes: dict[str, list[Provenance]] = defaultdict(list)
     for model, seed in kept:
         codes[model].append(earlier[model, seed].code)
