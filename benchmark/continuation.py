@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from benchmark.catalog import Catalog
 from benchmark.errors import BenchmarkError, CheckpointError
+from benchmark.foreign_files import UnreadableError
 from benchmark.provenance import Provenance
 from benchmark.records import Status, TrialKey, TrialRecord, TrialSpec
-from benchmark.store import RunDirectory, UnreadableError
+from benchmark.store import RunDirectory
 from benchmark.training.checkpoint import checkpoint_files
 from benchmark.trial import trial_checkpoints
 

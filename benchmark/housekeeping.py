@@ -13,9 +13,10 @@ from typing import Literal
 from benchmark import files
 from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.errors import StoreError
+from benchmark.foreign_files import UnreadableError
 from benchmark.image_cache import FOLDER as DECODED
 from benchmark.lock import DirectoryLock, is_held
-from benchmark.store import RUN_FILE, RunDirectory, UnreadableError
+from benchmark.store import RUN_FILE, RunDirectory
 from benchmark.training.checkpoint import checkpoint_files
 
 State = Literal["in use", "complete", "failed", "unfinished", "unreadable"]

@@ -135,7 +135,8 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     Records that cannot be read are named on stderr; the others are shown.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.store import RunDirectory, UnreadableError
+    from benchmark.foreign_files import UnreadableError
+    from benchmark.store import RunDirectory
 
     directory = RunDirectory(run)
     try:

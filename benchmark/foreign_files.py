@@ -1,0 +1,68 @@
+"""Reading what anybody may have put in a file's place, without waiting and within memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class UnreadableError(Exception):
+    """What cannot be read, is cut short or altered, makes no sense, or is of a newer version."""
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name, also a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be read; raises UnreadableError for all that is no ordinary file."""
+    try:
+        # Looked at first, because to open a device can have effects.
+        _require_file(path.stat().st_mode)
+        # Should it have become a pipe in between, nobody waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise UnreadableError(_reason(path, error)) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _require_file(os.fstat(descriptor).st_mode)
+        yield file
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Read a file of so many bytes at most; raises UnreadableError."""
+    with opened(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise UnreadableError(f"it is too large: {size:,} bytes, of at most {most_bytes:,}")
+            return file.read(size)
+        except OSError as error:
+            raise UnreadableError(_reason(path, error)) from error
+
+
+def _require_file(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, no file")
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is a link that leads to itself"
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return "it is a link that leads nowhere"
+    return f"it cannot be read: {error.strerror}"
