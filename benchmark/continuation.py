@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from benchmark.catalog import Catalog
-from benchmark.errors import BenchmarkError, CheckpointError
+from benchmark.errors import BenchmarkError, CheckpointError, StoreError
 from benchmark.foreign_files import UnreadableError
 from benchmark.provenance import Provenance
 from benchmark.records import Status, TrialKey, TrialRecord, TrialSpec
-from benchmark.store import RunDirectory
+from benchmark.store import RUN_FILE, RunDirectory
 from benchmark.training.checkpoint import checkpoint_files
 from benchmark.trial import trial_checkpoints
 
@@ -76,6 +77,7 @@ def continue_run(
     Raises CheckpointError for a trial that cannot go on as it began, and BenchmarkError for a run
     whose other results are of another kind of device.
     """
+    _complain_of_description(directory, warn)
     _refuse_other_devices(directory, specs, fresh)
     if fresh:
         return Continuation({}, tuple(specs), frozenset(), frozenset())
@@ -101,6 +103,16 @@ def continue_run(
     if earlier or resumed:
         warn(str(continuation))
     return continuation
+
+
+def _complain_of_description(directory: RunDirectory, warn: Warn) -> None:
+    """Say it if nobody can tell any more which trials earlier commands asked for."""
+    # A StoreError says that there has been no such command.
+    with suppress(StoreError):
+        try:
+            directory.read_description()
+        except UnreadableError as error:
+            warn(f"{directory.path / RUN_FILE} is left out: {error}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmark.foreign_files import UnreadableError, is_there, opened
+
 # Lines may be long, but nobody reads more than this of the last ones.
 LARGEST_END_BYTES = 2**14
 
@@ -41,12 +43,18 @@ def remove(path: Path) -> None:
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a text file, none where there is no such file; raises OSError."""
-    if not path.exists():
+    """The last lines of a text file, none where there is no such file; raises OSError.
+
+    Where there is something else in its place, a line says what.
+    """
+    if not is_there(path):
         return []
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - LARGEST_END_BYTES, 0))
-        text = file.read().decode("utf-8", errors="replace")
+    try:
+        with opened(path) as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - LARGEST_END_BYTES, 0))
+            text = file.read(LARGEST_END_BYTES).decode("utf-8", errors="replace")
+    except UnreadableError as error:
+        return [f"{path}: {error}"]
     return text.splitlines()[-count:]
 
 

@@ -57,7 +57,9 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 def _require_file(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise UnreadableError(f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, no file")
+        raise UnreadableError(
+            f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
+        )
 
 
 def _reason(path: Path, error: OSError) -> str:

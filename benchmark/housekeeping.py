@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Literal
 from benchmark import files
 from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.errors import StoreError
-from benchmark.foreign_files import UnreadableError
+from benchmark.foreign_files import UnreadableError, is_there
 from benchmark.image_cache import FOLDER as DECODED
 from benchmark.lock import DirectoryLock, is_held
 from benchmark.store import RUN_FILE, RunDirectory
@@ -38,9 +38,17 @@ class RunState:
     size_bytes: int
 
 
-def find_runs(parent: Path) -> list[RunState]:
-    """The runs in a folder, by name; none where there is no such folder."""
-    return [_state(file.parent) for file in sorted(parent.glob(f"*/{RUN_FILE}"))]
+def find_runs(parent: Path, complain: Callable[[str], None]) -> list[RunState]:
+    """The runs in a folder, by name; none where there is no such folder.
+
+    ``complain`` is told of each file that cannot be read. Raises StoreError where the folder
+    cannot be.
+    """
+    try:
+        folders = sorted(parent.iterdir()) if parent.exists() else []
+    except OSError as error:
+        raise StoreError(f"{parent}: cannot be read: {error.strerror}") from error
+    return [_state(folder, complain) for folder in folders if is_there(folder / RUN_FILE)]
 
 
 def unfinished_work(run: Path) -> list[Path]:
@@ -78,20 +86,21 @@ def size_bytes(paths: Iterable[Path]) -> int:
     return sum(status.st_size for path in paths for status in _files(path))
 
 
-def _state(path: Path) -> RunState:
+def _state(path: Path, complain: Callable[[str], None]) -> RunState:
     files = [*_files(path)]
     directory = RunDirectory(path)
     tally = _Tally()
     state: State
     try:
         description = directory.read_description()
-    except UnreadableError:
+    except UnreadableError as error:
+        complain(f"{path / RUN_FILE} cannot be used: {error}")
         state = "unreadable"
     else:
         # What cannot be read counts as not there.
         records = directory.read_records(
             description.protocol.hash,
-            complain=lambda line: None,
+            complain,
             models=[model for model, _ in description.trials],
         )
         tally.add_all(summarize(records, description.trials))
@@ -136,6 +145,6 @@ class _Tally:
 def _files(path: Path) -> Iterator[os.stat_result]:
     """What the system says of each file; a run at work makes some and removes them any time."""
     for file in (path, *path.rglob("*")):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if file.is_file():
                 yield file.stat()

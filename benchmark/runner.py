@@ -198,6 +198,8 @@ def _lay_out(run: Run) -> None:
     run.directory.remove_temporary_files()
     run.directory.write_description(run.description)
     for spec in run.continuation.pending:
+        for obstacle in run.directory.remove_obstacles(spec.model, spec.seed):
+            run.warn(f"{obstacle} was removed: it was not an ordinary file")
         run.directory.start_trial(
             spec.model,
             spec.seed,
@@ -215,7 +217,10 @@ def _until_closed(trials: Iterator[TrialRecord]) -> Generator[TrialRecord, None,
 
 
 def _remove_needless_checkpoints(directory: RunDirectory, key: TrialKey, status: Status) -> None:
-    """Remove a completed trial's; one that did not complete may be tried again."""
+    """Remove a completed trial's; one that did not complete may be tried again.
+
+    Raises StoreError.
+    """
     if status == "completed":
         remove_checkpoints(directory.trial_directory(*key))
 

@@ -39,6 +39,7 @@ from benchmark.strict_json import parse_json
 RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
 HISTORY_FILE = "history.jsonl"
+APPENDED_FILES = (HISTORY_FILE, "log.txt")
 CHECKSUM = "checksum"
 # A hundred thousand epochs have a third of it.
 LARGEST_FILE_BYTES = 64 * 2**20
@@ -170,6 +171,16 @@ class RunDirectory:
                 if (not keep_record) if is_record else (not keep):
                     remove(path)
 
+    def remove_obstacles(self, model: str, seed: int) -> list[Path]:
+        """Remove what stands in the place of a trial's history or log and is no ordinary file."""
+        folder = self.trial_directory(model, seed)
+        places = [folder / name for name in APPENDED_FILES]
+        obstacles = [place for place in places if is_there(place) and not place.is_file()]
+        for obstacle in obstacles:
+            with _disk_faults(obstacle):
+                remove(obstacle)
+        return obstacles
+
     def temporary_files(self) -> list[Path]:
         """What is being written, or was half written when a kill came."""
         return [*self.path.glob(".*.tmp"), *self.path.glob("trials/*/seed-*/.*.tmp")]
@@ -178,7 +189,7 @@ class RunDirectory:
         """Remove what kills have left; only for who holds the directory's lock."""
         with _disk_faults(self.path):
             for left_by_a_kill in self.temporary_files():
-                left_by_a_kill.unlink()
+                remove(left_by_a_kill)
 
     def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:
         """Write a trial's history anew."""
@@ -213,6 +224,8 @@ class RunDirectory:
         return record
 
     def _write(self, file: Path, data: bytes) -> None:
+        if file.is_dir():
+            raise StoreError(f"{file} is a folder, not a file; remove it, or give another --out")
         with _disk_faults(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, data)
