@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -29,15 +29,22 @@ def is_there(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to be read; raises UnreadableError for all that is no ordinary file."""
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to be read.
+
+    Raises UnreadableError for what is not an ordinary file, OSError where the system refuses.
+    """
     try:
-        # Looked at first, because to open a device can have effects.
+        # Looked at first, because opening a device can have effects.
         _require_file(path.stat().st_mode)
-        # Should it have become a pipe in between, nobody waits for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
-        raise UnreadableError(_reason(path, error)) from error
+        if error.errno == errno.ELOOP:
+            raise UnreadableError("it is a link that leads to itself") from error
+        if error.errno == errno.ENOENT and path.is_symlink():
+            raise UnreadableError("it is a link that leads nowhere") from error
+        raise
+    # Should it have become a pipe in between, nobody waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     with os.fdopen(descriptor, "rb") as file:
         _require_file(os.fstat(descriptor).st_mode)
         yield file
@@ -45,14 +52,14 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Read a file of so many bytes at most; raises UnreadableError."""
-    with opened(path) as file:
-        try:
+    try:
+        with opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > most_bytes:
                 raise UnreadableError(f"it is too large: {size:,} bytes, of at most {most_bytes:,}")
             return file.read(size)
-        except OSError as error:
-            raise UnreadableError(_reason(path, error)) from error
+    except OSError as error:
+        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
 
 
 def _require_file(mode: int) -> None:
@@ -60,11 +67,3 @@ def _require_file(mode: int) -> None:
         raise UnreadableError(
             f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
         )
-
-
-def _reason(path: Path, error: OSError) -> str:
-    if error.errno == errno.ELOOP:
-        return "it is a link that leads to itself"
-    if error.errno == errno.ENOENT and path.is_symlink():
-        return "it is a link that leads nowhere"
-    return f"it cannot be read: {error.strerror}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from benchmark.findings import Findings, make_record
 from benchmark.models import build_model
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.resumption import go_on
 from benchmark.training.checkpoint import (
     Checkpoints,
     NotPlainError,
@@ -34,10 +34,10 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, subset
 from benchmark.training.device import tuned
 from benchmark.training.engine import start_engine
-from benchmark.training.loop import Evaluation, phases, train
+from benchmark.training.loop import phases, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
-from benchmark.training.steps import MisfitError, TrainingStep
+from benchmark.training.steps import TrainingStep
 
 Report = Callable[[TrialEvent], None]
 
@@ -108,7 +108,7 @@ def _train(
         step, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
         checkpoints = trial_checkpoints(spec, catalog)
-        _go_on(step, checkpoints, findings)
+        go_on(step, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device)
     with account.charge("reporting"):
@@ -185,33 +185,6 @@ def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
         "resumed": findings.resumed,
         "warnings": [*findings.warnings],
     }
-
-
-def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
-    """Put the training where its newest sound checkpoint left it, if there is one."""
-    saved = checkpoints.load(findings.warnings.append)
-    if saved is None:
-        return
-    _restore(step, saved["training"], checkpoints.folder)
-    findings.epochs = [EpochRecord(**epoch) for epoch in saved["epochs"]]
-    findings.evaluation = Evaluation(saved["test_loss"], saved["correct"].numpy())
-    findings.account.add(saved["seconds"])
-    findings.engine, findings.engine_reason = saved["engine"], saved["engine_reason"]
-    findings.resumed = saved["resumed"] + 1
-    # In place: the observers add to the same list.
-    findings.warnings[:] = dict.fromkeys([*saved["warnings"], *findings.warnings])
-
-
-def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:
-    try:
-        step.check_fits(state)
-        step.restore(state)
-    except (MisfitError, ValueError) as error:
-        # A ValueError is an optimiser's, whose groups were others.
-        raise CheckpointError(
-            f"{folder}: the model or the recipe is not what it was at the last checkpoint: "
-            f"{error}; put it back as it was, or start over with --fresh"
-        ) from error
 
 
 def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
