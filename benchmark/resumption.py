@@ -14,7 +14,7 @@ from benchmark.training.checkpoint_content import (
     SavedTrial,
     read_content,
     require_same_shapes,
-    require_sound_moments,
+    require_sound_optimizer,
 )
 from benchmark.training.steps import MisfitError, TrainingStep
 
@@ -53,7 +53,7 @@ def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None
         step.check_fits(state)
         require_same_shapes(state, present)
         step.restore(state)
-        require_sound_moments(step.optimization.optimizer)
+        require_sound_optimizer(step.optimization.optimizer, present["optimizer"]["param_groups"])
     except (MisfitError, ValueError) as error:
         step.restore(present)
         # A ValueError is an optimiser's, whose groups were others.

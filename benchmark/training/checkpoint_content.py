@@ -7,7 +7,7 @@ program. What makes no sense is found before a training goes on from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
 def require_same_shapes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     """Raise DamagedError where a tensor of a training's saved state has not the present shape.
 
-    What an optimiser has only after its first step is looked at by ``require_sound_moments``.
+    What an optimiser has only after its first step is looked at by ``require_sound_optimizer``.
     """
     shapes = dict(_shapes(present))
     for location, shape in _shapes(saved):
@@ -103,12 +103,32 @@ def _shapes(state: Mapping[str, Any]) -> Iterator[tuple[str, torch.Size]]:
             yield location, value.shape
 
 
-def require_sound_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Raise DamagedError where one of PyTorch's optimisers could not take its next step."""
+def require_sound_optimizer(
+    optimizer: torch.optim.Optimizer, present: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise DamagedError where one of PyTorch's optimisers could not take its next step.
+
+    ``present`` are its groups as the recipe has made them.
+    """
     if not type(optimizer).__module__.startswith("torch.optim"):
         # Others may keep what they like.
         return
+    for group, made in zip(optimizer.param_groups, present, strict=True):
+        for name in group.keys() ^ made.keys():
+            raise DamagedError(f"it makes no sense: the optimiser's {name} is missing, or new")
+        for name in made.keys() - {"params", "lr"}:
+            if _kind(group[name]) != _kind(made[name]):
+                raise DamagedError(f"it makes no sense: the optimiser's {name} is {group[name]!a}")
     for parameter, kept in optimizer.state.items():
         for name, value in kept.items():
             if name in _MOMENTS and value is not None and value.shape != parameter.shape:
                 raise DamagedError(f"it makes no sense: the optimiser's {name} has another shape")
+
+
+def _kind(value: Any) -> Any:
+    """What a setting is, whatever its value."""
+    if isinstance(value, list | tuple):
+        return [_kind(item) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a number" if math.isfinite(value) else "no number"
+    return type(value)
