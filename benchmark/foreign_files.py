@@ -19,6 +19,10 @@ _KINDS = {
 }
 
 
+# Of what a stranger has written and a message repeats.
+LONGEST_TEXT = 200
+
+
 class UnreadableError(Exception):
     """What cannot be read, is cut short or altered, makes no sense, or is of a newer version."""
 
@@ -67,3 +71,9 @@ def _require_file(mode: int) -> None:
         raise UnreadableError(
             f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
         )
+
+
+def in_a_line(text: str) -> str:
+    """A stranger's text as a message can repeat it: not long, and nothing but what can be seen."""
+    seen = "".join(sign if sign.isprintable() else "?" for sign in text[:LONGEST_TEXT])
+    return seen if len(text) <= LONGEST_TEXT else f"{seen}..."

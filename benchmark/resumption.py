@@ -9,7 +9,12 @@ from typing import Any
 
 from benchmark.errors import CheckpointError, one_line
 from benchmark.findings import Findings
-from benchmark.training.checkpoint import Checkpoints, DamagedError, is_out_of_memory
+from benchmark.training.checkpoint import (
+    NONSENSE_FAULTS,
+    Checkpoints,
+    DamagedError,
+    is_out_of_memory,
+)
 from benchmark.training.checkpoint_content import (
     SavedTrial,
     read_content,
@@ -64,7 +69,7 @@ def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None
     except DamagedError:
         step.restore(present)
         raise
-    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except NONSENSE_FAULTS as error:
         if is_out_of_memory(error):
             raise
         step.restore(present)

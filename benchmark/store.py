@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
 from benchmark.files import remove, write_atomically
-from benchmark.foreign_files import UnreadableError, is_there, read_bounded
+from benchmark.foreign_files import UnreadableError, in_a_line, is_there, read_bounded
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
@@ -215,9 +215,8 @@ class RunDirectory:
             _checked(data)
             raise UnreadableError(_first_fault(error)) from error
         if self.trial_directory(record.model.name, record.seed) != file.parent:
-            raise UnreadableError(
-                f"it is the record of another trial ({record.model.name}, seed {record.seed})"
-            )
+            other = in_a_line(f"{record.model.name}, seed {record.seed}")
+            raise UnreadableError(f"it is the record of another trial ({other})")
         if protocol is not None and record.protocol != protocol:
             raise UnreadableError("it was made under another protocol")
         _refuse_nonsense(fault_in_record(record))
@@ -293,4 +292,4 @@ def _seed(file: Path) -> int:
 
 def _first_fault(error: ValidationError) -> str:
     detail = error.errors()[0]
-    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+    return in_a_line(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")

@@ -38,6 +38,9 @@ LARGEST_HEAD_BYTES = 2**20
 # What torch.load reads without running code; subclasses it refuses.
 _PLAIN = (type(None), bool, int, float, str, torch.Tensor, torch.nn.Parameter)
 
+# What is raised where data is not of the type or the shape that it should be.
+NONSENSE_FAULTS = (LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+
 
 class NotPlainError(Exception):
     """A training whose state is not all plain data and tensors; the text says what is not."""

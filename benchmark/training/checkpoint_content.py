@@ -16,7 +16,7 @@ import torch
 from benchmark.entries import Optimization
 from benchmark.records import EpochRecord
 from benchmark.soundness import fault_in_epochs
-from benchmark.training.checkpoint import DamagedError, leaves
+from benchmark.training.checkpoint import NONSENSE_FAULTS, DamagedError, leaves
 from benchmark.training.loop import Evaluation
 
 # What PyTorch's optimisers keep of each parameter in the parameter's shape.
@@ -54,7 +54,7 @@ def read_content(content: Any, optimization: Optimization, steps_per_epoch: int)
             warnings=list(content["warnings"]),
         )
         fault = next(_faults(saved, optimization, steps_per_epoch), None)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (*NONSENSE_FAULTS, ValueError) as error:
         raise DamagedError(f"it makes no sense: {type(error).__name__}") from error
     if fault is not None:
         raise DamagedError(f"it makes no sense: {fault}")
