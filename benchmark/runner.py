@@ -160,7 +160,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
         with closing(_until_closed(trials)) as ended:
             for record in ended:
                 _keep(run, record)
-                statuses |= _outdated_by(run, record)
+                statuses |= _outdated_by(run, record, statuses)
                 statuses[record.key] = record.status
                 report(TrialEvent(spec=specs[record.key], record=record))
                 interrupted |= record.status == "interrupted"
@@ -177,20 +177,23 @@ def _keep(run: Run, record: TrialRecord) -> None:
     _remove_needless_checkpoints(run.directory, record.key, record.status)
 
 
-def _outdated_by(run: Run, record: TrialRecord) -> dict[TrialKey, Status]:
+def _outdated_by(
+    run: Run, record: TrialRecord, statuses: Mapping[TrialKey, Status]
+) -> dict[TrialKey, Status]:
     """The model's earlier trials, as unfinished, if the record shows that other code trained them.
 
     That is said; the next command finds it out from the records.
     """
     differences = run.continuation.contradictions(record)
-    if not differences:
-        return {}
     model = record.model.name
+    earlier = [key for key in run.continuation.kept if key[0] == model]
+    if not differences or all(statuses[key] == "interrupted" for key in earlier):
+        return {}
     run.warn(
         f"{model}, seed {record.seed}: not the code that trained its other seeds "
         f"({'; '.join(differences)}), which the same command trains again"
     )
-    return {key: "interrupted" for key in run.continuation.kept if key[0] == model}
+    return dict.fromkeys(earlier, "interrupted")
 
 
 def _lay_out(run: Run) -> None:
