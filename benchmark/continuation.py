@@ -24,8 +24,8 @@ class Continuation:
     """Which of a run's trials stand, and with what status, and which are to be trained.
 
     Of the ``pending`` some are ``resumed`` from a checkpoint, some ``retried`` though they failed
-    before, and some ``outdated``: trained before, but by other code. ``trained_by`` is the code of
-    those that are kept, by model.
+    before, and some ``outdated``: trained before, but by different code. ``trained_by`` is the code
+    of those that are kept, by model.
     """
 
     kept: Mapping[TrialKey, Status]
@@ -45,7 +45,7 @@ class Continuation:
         counts = {
             "from a checkpoint": self.resumed,
             "that failed before": self.retried,
-            "trained by other code before": self.outdated,
+            "trained before by different code": self.outdated,
         }
         details = ", ".join(f"{len(keys)} {what}" for what, keys in counts.items() if keys)
         parts.append(f"{len(self.pending)} to train" + (f" ({details})" if details else ""))
@@ -142,7 +142,7 @@ def _earlier_trials(
 def _outdated(
     earlier: Mapping[TrialKey, _EarlierTrial], specs: Sequence[TrialSpec], warn: Warn
 ) -> frozenset[TrialKey]:
-    """The trials that other code has trained, with a line for each model that has any.
+    """The trials that different code has trained, with a line for each model that has any.
 
     Where trials of the same source differ in size, nobody can tell which is of the present code.
     """
@@ -163,9 +163,9 @@ def _outdated(
     for model, keys in outdated.items():
         seeds = ", ".join(str(seed) for _, seed in sorted(keys))
         warn(
-            f"{model}, {'seed' if len(keys) == 1 else 'seeds'} {seeds}: trained by other code "
-            f"({'; '.join(dict.fromkeys(differences[model]))}), and so trained again; each record "
-            "is replaced when its trial ends (to keep them, give another --out)"
+            f"{model}, {'seed' if len(keys) == 1 else 'seeds'} {seeds}: trained by different code "
+            f"({'; '.join(dict.fromkeys(differences[model]))}), so trained again; each old record "
+            "is kept until its new trial ends (to keep it for good, give another --out)"
         )
     return frozenset(key for keys in outdated.values() for key in keys)
 

@@ -43,9 +43,9 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         _require_file(path.stat().st_mode)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UnreadableError("it is a link that leads to itself") from error
+            raise UnreadableError("it is a symbolic link to itself") from error
         if error.errno == errno.ENOENT and path.is_symlink():
-            raise UnreadableError("it is a link that leads nowhere") from error
+            raise UnreadableError("it is a broken symbolic link") from error
         raise
     # Should it have become a pipe in between, nobody waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -60,7 +60,9 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
         with opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > most_bytes:
-                raise UnreadableError(f"it is too large: {size:,} bytes, of at most {most_bytes:,}")
+                raise UnreadableError(
+                    f"it is too large: {size:,} bytes (at most {most_bytes:,} are read)"
+                )
             return file.read(size)
     except OSError as error:
         raise UnreadableError(f"it cannot be read: {error.strerror}") from error

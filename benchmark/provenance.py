@@ -55,7 +55,7 @@ class Provenance:
         """What is not as it is in ``other``, in words; a size that is not known does not differ."""
         here, there = dict(self._facts()), dict(other._facts())
         return [
-            f"{name} was {here[name]}, is {there[name]}"
+            f"{name} {here[name]}, now {there[name]}"
             for name in here
             if name in there and here[name] != there[name]
         ]

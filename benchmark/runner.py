@@ -180,7 +180,7 @@ def _keep(run: Run, record: TrialRecord) -> None:
 def _outdated_by(
     run: Run, record: TrialRecord, statuses: Mapping[TrialKey, Status]
 ) -> dict[TrialKey, Status]:
-    """The model's earlier trials, as unfinished, if the record shows that other code trained them.
+    """The model's earlier trials, as unfinished, if the record shows that their code was another.
 
     That is said; the next command finds it out from the records.
     """
@@ -190,8 +190,8 @@ def _outdated_by(
     if not differences or all(statuses[key] == "interrupted" for key in earlier):
         return {}
     run.warn(
-        f"{model}, seed {record.seed}: not the code that trained its other seeds "
-        f"({'; '.join(differences)}), which the same command trains again"
+        f"{model}, seed {record.seed}: not the network that its earlier seeds have trained "
+        f"({'; '.join(differences)}), so its code has changed; the same command trains all again"
     )
     return dict.fromkeys(earlier, "interrupted")
 

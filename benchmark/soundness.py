@@ -83,14 +83,12 @@ def _outcome_faults(record: TrialRecord) -> Iterator[str]:
     if record.status != "completed":
         return
     if record.correct is None:
-        yield "it completed, but correct is missing"
+        yield "it completed, but has no correct"
     if not record.epochs:
-        yield "it completed, but has no epoch"
+        yield "it completed without an epoch"
     elif _protocol(record) != record.protocol:
-        yield (
-            f"it completed with {len(record.epochs)} epochs, which its protocol "
-            "does not have, or its protocol is of other settings"
-        )
+        count = len(record.epochs)
+        yield f"protocol does not match its settings and its number of epochs ({count})"
 
 
 def _protocol(record: TrialRecord) -> str:
@@ -219,4 +217,4 @@ def _number_faults(where: str, value: Any) -> Iterator[str]:
 
 def _shown(count: int) -> str:
     # Python refuses to write out the longest.
-    return f"{count:,}" if abs(count) <= LARGEST_WHOLE_NUMBER else "beyond all that can be counted"
+    return f"{count:,}" if abs(count) <= LARGEST_WHOLE_NUMBER else "out of range"

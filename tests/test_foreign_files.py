@@ -68,12 +68,12 @@ STRANGE: dict[Callable[[Path], None], str] = {
     make_pipe: "it is a named pipe, not a file",
     make_device: "it is a device, not a file",
     make_folder: "it is a folder, not a file",
-    make_link_to_itself: "it is a link that leads to itself",
-    make_link_to_nothing: "it is a link that leads nowhere",
+    make_link_to_itself: "it is a symbolic link to itself",
+    make_link_to_nothing: "it is a broken symbolic link",
     make_link_to_a_pipe: "it is a named pipe, not a file",
     make_link_to_a_folder: "it is a folder, not a file",
     make_socket: "it is a socket, not a file",
-    make_huge_file: "it is too large: 1,099,511,627,776 bytes, of at most 67,108,864",
+    make_huge_file: "it is too large: 1,099,511,627,776 bytes (at most 67,108,864 are read)",
 }
 
 each_kind = pytest.mark.parametrize("make", [*STRANGE], ids=lambda make: make.__name__)

@@ -79,14 +79,14 @@ def test_what_other_code_trained_is_trained_again(benchmark: CommandLine, tiny: 
     result = benchmark(*tiny, "--seeds", "2")
     assert (result.code, rows(result)) == (0, [("tiny", LARGE, [0, 1], "completed")])
     assert re.fullmatch(
-        r"benchmark: tiny, seed 0: trained by other code \(source was \w{8}, is \w{8}\), and so "
-        r"trained again; each record is replaced when its trial ends \(to keep them, give another "
-        r"--out\)",
-        line(result, "other code ("),
+        r"benchmark: tiny, seed 0: trained by different code \(source \w{8}, now \w{8}\), so "
+        r"trained again; each old record is kept until its new trial ends \(to keep it for good, "
+        r"give another --out\)",
+        line(result, "different code ("),
     )
     assert (
-        "benchmark: 0 of 2 trials completed earlier, 2 to train (1 trained by other code before); "
-        "--fresh trains all again"
+        "benchmark: 0 of 2 trials completed earlier, 2 to train "
+        "(1 trained before by different code); --fresh trains all again"
     ) in result.err
     again = benchmark(*tiny, "--seeds", "2")
     assert "2 of 2 trials completed earlier, 0 to train" in again.err
@@ -97,7 +97,7 @@ def test_another_out_keeps_what_other_code_trained(benchmark: CommandLine, tiny:
     benchmark(*tiny, "--seeds", "1")
     before = trial_folder("tiny").joinpath("trial.json").read_bytes()
     edit_comment()
-    assert "other code" not in benchmark(*tiny, "--seeds", "1", "--out", "other").err
+    assert "different code" not in benchmark(*tiny, "--seeds", "1", "--out", "other").err
     assert trial_folder("tiny").joinpath("trial.json").read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_what_another_version_of_a_recipe_trained_is_trained_again(
     benchmark(*arguments, "--seeds", "1")
     edit("mine.py", "lr=0.1", "lr=0.01")
     result = benchmark(*arguments, "--seeds", "2")
-    assert "tiny, seed 0: trained by other code (recipe's source was " in result.err
+    assert "tiny, seed 0: trained by different code (recipe's source " in result.err
     rates = [trial_record("tiny", seed)["epochs"][0]["learning_rate"] for seed in (0, 1)]
     assert rates == [0.01, 0.01]
 
@@ -142,7 +142,7 @@ def test_a_training_that_is_interrupted_leaves_the_record_that_it_would_replace(
         assert benchmark(*tiny, "--seeds", "2").code == 130
     assert [row[1:] for row in rows(table(benchmark))] == [(SMALL, [0, 1], "completed")]
     result = benchmark(*tiny, "--seeds", "2")
-    assert "2 to train (1 from a checkpoint, 2 trained by other code before)" in result.err
+    assert "2 to train (1 from a checkpoint, 2 trained before by different code)" in result.err
     assert rows(result) == [("tiny", LARGE, [0, 1], "completed")]
 
 
@@ -159,10 +159,11 @@ def test_records_of_other_code_have_a_row_of_their_own(
         (second, LARGE, [1, 2, 3], "unfinished"),
     ]
     assert re.fullmatch(
-        rf"benchmark: tiny was trained by 2 versions of its code, each in a row of its own: "
+        rf"benchmark: the records of tiny come from 2 versions of its code, shown in separate "
+        rf"rows: "
         rf"{first} \(1,930 parameters, 1,920 MACs, source \w{{8}}; seed 0\), "
         rf"{second} \(1,431 parameters, 1,414 MACs, source \w{{8}}; seeds 1, 2, 3\); "
-        r"'benchmark run' trains again what other code trained",
+        r"'benchmark run' trains the outdated ones again",
         result.err.strip(),
     )
     shown = table(benchmark, "simple").out
@@ -204,12 +205,13 @@ def test_a_network_that_turns_out_to_be_another_is_not_averaged(
     assert result.code == 1
     assert [row[1:3] for row in rows(result)] == [(1930, [0]), (1920, [1])]
     assert (
-        "benchmark: tiny, seed 1: not the code that trained its other seeds (parameters was 1,930, "
-        "is 1,920; trainable parameters was 1,930, is 1,920), which the same command trains again"
+        "benchmark: tiny, seed 1: not the network that its earlier seeds have trained (parameters "
+        "1,930, now 1,920; trainable parameters 1,930, now 1,920), so its code has changed; the "
+        "same command trains all again"
     ) in result.err.splitlines()
     assert "1 of 2 trials are not finished yet: the same command goes on" in result.err
     again = benchmark(*dependent, "--seeds", "2")
-    assert "tiny, seeds 0, 1: trained by other code (parameters was " in again.err
+    assert "tiny, seeds 0, 1: trained by different code (parameters " in again.err
     assert (again.code, rows(again)) == (0, [("tiny", 1920, [0, 1], "completed")])
 
 

@@ -198,17 +198,17 @@ def test_what_makes_no_sense_is_trained_again(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"epochs": []}, "it completed, but has no epoch"),
-        ({"correct": None}, "it completed, but correct is missing"),
+        ({"epochs": []}, "it completed without an epoch"),
+        ({"correct": None}, "it completed, but has no correct"),
         ({"correct": "AAAAAA=="}, "correct has 32 bits for 20 test images"),
         ({"correct": "?"}, "correct is not base64"),
         ({"macs": -1}, "macs is -1"),
-        ({"macs": 10**300}, "macs is beyond all that can be counted"),
+        ({"macs": 10**300}, "macs is out of range"),
         ({"seed": -1}, None),
         ({"peak_memory_bytes": -5}, "peak_memory_bytes is -5"),
         ({"device": "cuda:" + "1" * 4_000}, "device is 'cuda:111"),
         ({"recipe": {"name": "adam", "learning_rate": math.nan}}, "recipe.learning_rate is nan"),
-        ({"batch_size": 8}, "or its protocol is of other settings"),
+        ({"batch_size": 8}, "protocol does not match its settings and its number of epochs (2)"),
     ],
 )
 def test_what_is_wrong_with_a_record_is_said(
@@ -244,7 +244,10 @@ def test_a_record_that_lacks_epochs_did_not_complete(
 ) -> None:
     content = json.loads(record_file().read_bytes())
     record_file().write_text(sealed({**content, "epochs": content["epochs"][:1]}))
-    assert "it completed with 1 epochs, which its protocol" in benchmark(*arguments).err
+    assert (
+        "protocol does not match its settings and its number of epochs (1)"
+        in benchmark(*arguments).err
+    )
 
 
 @pytest.mark.parametrize(

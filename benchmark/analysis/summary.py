@@ -120,8 +120,8 @@ def _summaries(
             for summary, (code, _) in zip(summaries, groups, strict=True)
         )
         warn(
-            f"{model} was trained by {len(groups)} versions of its code, each in a row of its own: "
-            f"{', '.join(versions)}; 'benchmark run' trains again what other code trained"
+            f"the records of {model} come from {len(groups)} versions of its code, shown in "
+            f"separate rows: {', '.join(versions)}; 'benchmark run' trains the outdated ones again"
         )
     yield from summaries
 

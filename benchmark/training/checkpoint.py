@@ -110,7 +110,7 @@ class Checkpoints:
                 unused[file] = str(error)
             except CheckpointError as error:
                 refusals.append(error)
-                unused[file] = "it is of another training than the one before it"
+                unused[file] = "it belongs to another training than the checkpoint before it"
             content = None
         if content is None and refusals:
             raise refusals[0]

@@ -67,9 +67,9 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
         yield fault
     steps = saved.training["steps_taken"]
     if type(steps) is not int or not 0 < steps <= len(optimization.learning_rates):
-        yield "it has a number of steps that the training does not have"
+        yield "steps_taken is out of range"
     if steps != len(epochs) * steps_per_epoch:
-        yield f"{len(epochs)} epochs do not have {steps} steps"
+        yield f"steps_taken does not match its {len(epochs)} epochs"
     is_last = (evaluation.loss, evaluation.accuracy) == (
         epochs[-1].test_loss,
         epochs[-1].test_accuracy,
@@ -77,13 +77,13 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
     if evaluation.correct.dtype != bool or evaluation.correct.ndim != 1 or not is_last:
         yield "its evaluation is not that of its last epoch"
     if not all(type(spent) is float and 0 <= spent < math.inf for spent in saved.seconds.values()):
-        yield "its seconds are none"
+        yield "its seconds are negative, or not finite"
     texts = [saved.engine, *saved.warnings, *saved.seconds]
     texts += [] if saved.engine_reason is None else [saved.engine_reason]
     if not all(type(text) is str for text in texts):
-        yield "it has something else where a text belongs"
+        yield "one of its texts is something else"
     if type(saved.resumed) is not int or saved.resumed < 0:
-        yield "it was resumed a number of times that is none"
+        yield "resumed is not a count"
 
 
 def require_same_shapes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
