@@ -180,7 +180,7 @@ class Catalog:
 @functools.cache
 def _core_identity() -> str:
     """The core that this process runs, whatever becomes of its files meanwhile."""
-    return f"the core of benchmark, {source_digest(benchmark)}"
+    return f"the core of benchmark, source {source_digest(benchmark)[:8]}"
 
 
 def _checked(entry: Any, wanted: type[Any]) -> Any:

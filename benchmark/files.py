@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.errors import is_full, system_fault
+from benchmark.foreign_files import UnreadableError, is_there, opened
 
 # Lines may be long, but nobody reads more than this of the last ones.
 LARGEST_END_BYTES = 2**14
@@ -51,13 +52,27 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link; raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a text file, none where there is no such file; raises OSError."""
-    if not path.exists():
+    """The last lines of a text file, none where there is no such file; raises OSError.
+
+    Where there is something else in its place, a line says what.
+    """
+    if not is_there(path):
         return []
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - LARGEST_END_BYTES, 0))
-        text = file.read().decode("utf-8", errors="replace")
+    try:
+        with opened(path) as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - LARGEST_END_BYTES, 0))
+            text = file.read(LARGEST_END_BYTES).decode("utf-8", errors="replace")
+    except UnreadableError as error:
+        return [f"{path}: {error}"]
     return text.splitlines()[-count:]
 
 

@@ -159,6 +159,7 @@ def _asked_for(spec: TrialSpec) -> dict[str, Any]:
         "model": spec.origin,
         "dataset": protocol.dataset,
         "recipe": {"name": protocol.recipe.name, **protocol.recipe.options},
+        "recipe_origin": spec.recipe_origin,
         "protocol": protocol.hash,
         "batch_size": protocol.batch_size,
         "steps_per_epoch": protocol.steps_per_epoch,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmark import files
+from benchmark.analysis.summary import ModelSummary, summarize
 from benchmark.errors import StoreError
+from benchmark.foreign_files import UnreadableError, is_there
 from benchmark.image_cache import decoded_folder
 from benchmark.lock import DirectoryLock, is_held
-from benchmark.store import RUN_FILE, RunDirectory, UnreadableError
+from benchmark.store import RUN_FILE, RunDirectory
 from benchmark.training.checkpoint import checkpoint_files
 
 State = Literal["in use", "complete", "failed", "unfinished", "unreadable"]
@@ -35,9 +38,17 @@ class RunState:
     size_bytes: int
 
 
-def find_runs(parent: Path) -> list[RunState]:
-    """The runs in a folder, by name; none where there is no such folder."""
-    return [_state(file.parent) for file in sorted(parent.glob(f"*/{RUN_FILE}"))]
+def find_runs(parent: Path, complain: Callable[[str], None]) -> list[RunState]:
+    """The runs in a folder, by name; none where there is no such folder.
+
+    ``complain`` is told of each file that cannot be read. Raises StoreError where the folder
+    cannot be.
+    """
+    try:
+        folders = sorted(parent.iterdir()) if parent.exists() else []
+    except OSError as error:
+        raise StoreError(f"{parent}: cannot be read: {error.strerror}") from error
+    return [_state(folder, complain) for folder in folders if is_there(folder / RUN_FILE)]
 
 
 def unfinished_work(run: Path) -> list[Path]:
@@ -65,7 +76,7 @@ def remove(paths: Iterable[Path]) -> None:
     """Remove files and folders; raises StoreError where the disk refuses."""
     for path in paths:
         try:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            files.remove(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed: {error.strerror}") from error
 
@@ -75,41 +86,65 @@ def size_bytes(paths: Iterable[Path]) -> int:
     return sum(status.st_size for path in paths for status in _files(path))
 
 
-def _state(path: Path) -> RunState:
+def _state(path: Path, complain: Callable[[str], None]) -> RunState:
     files = [*_files(path)]
     directory = RunDirectory(path)
+    tally = _Tally()
     state: State
     try:
         description = directory.read_description()
-    except UnreadableError:
-        trials, completed, state = 0, 0, "unreadable"
+    except UnreadableError as error:
+        complain(f"{path / RUN_FILE} cannot be used: {error}")
+        state = "unreadable"
     else:
         # What cannot be read counts as not there.
-        records = directory.read_records(description.protocol.hash, complain=lambda line: None)
-        statuses = [record.status for record in records]
-        trials, completed = len(description.trials), statuses.count("completed")
-        state = _judge(statuses, trials)
+        records = directory.read_records(
+            description.protocol.hash,
+            complain,
+            models=[model for model, _ in description.trials],
+        )
+        tally.add_all(summarize(records, description.trials))
+        state = tally.state
     return RunState(
         path=path,
         state="in use" if is_held(path) else state,
-        completed=completed,
-        trials=trials,
+        completed=tally.completed,
+        trials=tally.planned,
         changed=max((file.st_mtime for file in files), default=0.0),
         size_bytes=sum(file.st_size for file in files),
     )
 
 
-def _judge(statuses: Sequence[str], trials: int) -> State:
-    if statuses.count("completed") == trials:
-        return "complete"
-    if len(statuses) < trials or "interrupted" in statuses:
-        return "unfinished"
-    return "failed"
+@dataclass
+class _Tally:
+    """A run's trials in numbers, as the table's rows have them.
+
+    Of a model that different code has trained only the row with the most trials counts.
+    """
+
+    planned: int = 0
+    ended: int = 0
+    completed: int = 0
+    has_interrupted: bool = False
+
+    def add_all(self, summaries: Iterable[ModelSummary]) -> None:
+        for _, rows in itertools.groupby(summaries, key=lambda summary: summary.model):
+            summary = max(rows, key=lambda row: (len(row.completed), len(row.records)))
+            self.planned += summary.planned
+            self.ended += len(summary.records)
+            self.completed += len(summary.completed)
+            self.has_interrupted |= any(r.status == "interrupted" for r in summary.records)
+
+    @property
+    def state(self) -> State:
+        if self.completed == self.planned:
+            return "complete"
+        return "unfinished" if self.ended < self.planned or self.has_interrupted else "failed"
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:
     """What the system says of each file; a run at work makes some and removes them any time."""
     for file in (path, *path.rglob("*")):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if file.is_file():
                 yield file.stat()

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ LOCK_FILE = "lock"
 # Before it is said that somebody is at work.
 ATTEMPTS = 4
 PAUSE_SECONDS = 0.05
+# Should the file be a pipe or a link, it is neither waited for nor followed.
+GUARDED = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class DirectoryLock:
@@ -66,7 +69,8 @@ class DirectoryLock:
         """Open the file and have the system lock it."""
         patience = ATTEMPTS
         while True:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            self._refuse_other_than_file()
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | GUARDED, 0o666)
             # Between opening and locking its holder may have removed it.
             if _lock(descriptor) and _is_at(descriptor, self._file):
                 return descriptor
@@ -80,6 +84,18 @@ class DirectoryLock:
                 )
             # Somebody may only have asked whether it is held.
             time.sleep(PAUSE_SECONDS)
+
+    def _refuse_other_than_file(self) -> None:
+        # What a link leads to would be emptied, and a pipe keeps nothing.
+        try:
+            mode = self._file.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(mode):
+            raise StoreError(
+                f"{self._file} is not an ordinary file, so it cannot be locked; "
+                "remove it, or give another --out"
+            )
 
     def _check_holder(self, holder: dict[str, Any]) -> None:
         if _is_elsewhere(holder) and not self._take_over:
@@ -105,10 +121,12 @@ class DirectoryLock:
 def is_held(folder: Path) -> bool:
     """Whether a process is at work on a folder, or may be, on another machine."""
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | GUARDED)
     except OSError:
         return False
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
         return not _lock(descriptor) or _is_elsewhere(_read(descriptor))
     finally:
         os.close(descriptor)
@@ -149,10 +167,15 @@ def _read(descriptor: int) -> dict[str, Any]:
     """Who holds the lock; nobody where the file is empty, or was cut short by a kill."""
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    known = isinstance(holder, dict) and {"host", "process", "since"} <= holder.keys()
-    return holder if known else {}
+    return holder if isinstance(holder, dict) and _makes_sense(holder) else {}
+
+
+def _makes_sense(holder: dict[str, Any]) -> bool:
+    texts = holder.get("host"), holder.get("since")
+    are_texts = all(isinstance(text, str) and text.isprintable() for text in texts)
+    return are_texts and isinstance(holder.get("process"), int)
 
 
 def _write(descriptor: int, holder: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ lists and dictionaries, what its functions enclose, and random generators of its
 from __future__ import annotations
 
 import copy
-import random
 import types
 import warnings
 from collections import deque
@@ -21,15 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from benchmark.random_generators import (
+    GENERATORS,
+    generator_state,
+    generators_undone,
+    is_global,
+    set_generator_state,
+)
+
 Undo = Callable[[], object]
 
 _CONTAINERS = (dict, list, set, deque)
-_GENERATORS = (
-    torch.Generator,
-    numpy.random.Generator,
-    numpy.random.RandomState,
-    random.Random,
-)
 # Values that cannot change, or that a model only uses.
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType)
 # Libraries whose own objects, apart from modules and tensors, are no part of a model's state.
@@ -62,71 +63,13 @@ def undone_but_for_new_parameters(model: nn.Module) -> Iterator[None]:
             _put_back(undo, _parts_of_grown_modules(model, before))
 
 
-@contextmanager
-def generators_undone() -> Iterator[None]:
-    """Put the random generators of Python, NumPy and PyTorch back to where they were."""
-    python, legacy_numpy = random.getstate(), numpy.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(legacy_numpy)
-
-
 def own_generators(model: nn.Module) -> dict[str, Any]:
     """The random generators that a model holds, apart from the process's, by where they are."""
     return {
         path: value
         for path, value in _reachable(model)
-        if isinstance(value, _GENERATORS) and not _is_global(value)
+        if isinstance(value, GENERATORS) and not is_global(value)
     }
-
-
-def generator_state(generator: Any) -> Any:
-    """A generator's state as plain data and tensors."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, numpy.random.RandomState):
-        return _without_arrays(generator.get_state(legacy=False))
-    return _without_arrays(generator.bit_generator.state)
-
-
-def set_generator_state(generator: Any, state: Any) -> None:
-    """Put a generator where ``generator_state`` found it."""
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state)
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    elif isinstance(generator, numpy.random.RandomState):
-        generator.set_state(_with_arrays(state))
-    else:
-        generator.bit_generator.state = _with_arrays(state)
-
-
-def _is_global(generator: Any) -> bool:
-    own = (torch.default_generator, random._inst, numpy.random.mtrand._rand)
-    return any(generator is other for other in own)
-
-
-def _without_arrays(state: Any) -> Any:
-    if isinstance(state, numpy.ndarray):
-        return [int(number) for number in state]
-    if isinstance(state, numpy.generic):
-        return state.item()
-    if isinstance(state, dict):
-        return {key: _without_arrays(value) for key, value in state.items()}
-    return state
-
-
-def _with_arrays(state: Any) -> Any:
-    if isinstance(state, list):
-        return numpy.array(state, numpy.uint64 if max(state) >= 2**32 else numpy.uint32)
-    if isinstance(state, dict):
-        return {key: _with_arrays(value) for key, value in state.items()}
-    return state
 
 
 def _remember(model: nn.Module) -> dict[int, tuple[Any, Undo]]:
@@ -208,7 +151,7 @@ def _undo(value: Any, copies: dict[int, Any]) -> Undo | None:
     """What puts a part of a model back as it is now; None for one that cannot change."""
     if isinstance(value, Tensor):
         return _undo_tensor(value)
-    if isinstance(value, _GENERATORS):
+    if isinstance(value, GENERATORS):
         return partial(set_generator_state, value, generator_state(value))
     if isinstance(value, numpy.ndarray):
         return partial(numpy.copyto, value, value.copy()) if value.flags.writeable else None

@@ -68,10 +68,10 @@ class Plugin:
     @property
     def identity(self) -> str:
         """The label, and what tells this state of the plugin from another."""
-        return f"{self.label}, {'failed' if self.failure else self._source}"
+        return f"{self.label}, {'failed' if self.failure else f'source {self.source[:8]}'}"
 
     @functools.cached_property
-    def _source(self) -> str:
+    def source(self) -> str:
         """A digest of its package's files as they were when this was first asked for."""
         assert self.module is not None
         return source_digest(self.module)
@@ -90,16 +90,21 @@ class Plugin:
 
 
 def source_digest(module: ModuleType) -> str:
-    """What tells a package from its next version: a digest of its files as they are now."""
+    """What tells a package from its next version: a digest of its files as they are now.
+
+    It is the same wherever the package is installed, and whichever line endings it has there.
+    """
     digest = hashlib.sha256()
-    for file in _source_files(module):
-        digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return f"source {digest.hexdigest()[:8]}"
+    for name, file in sorted(_source_files(module).items()):
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
-def _source_files(module: ModuleType) -> list[Path]:
-    """The files of a module's package, or its own where it lies in none."""
+def _source_files(module: ModuleType) -> dict[str, Path]:
+    """The files of a module's package, by their place in it, or its own where it lies in none."""
     if module.__file__ is None:
-        return []
+        return {}
     file = Path(module.__file__)
-    return sorted(file.parent.rglob("*.py")) if module.__package__ else [file]
+    files = file.parent.rglob("*.py") if module.__package__ else [file]
+    return {path.relative_to(file.parent).as_posix(): path for path in files}

@@ -57,13 +57,22 @@ class Protocol(_Record):
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
 
-class ModelRecord(_Record):
-    """The model of a trial and where it comes from."""
+class Origin(_Record):
+    """The plugin that an entry comes from; ``source`` is a digest of the plugin's source files.
 
-    name: str
+    None stands for what is not known: a file has neither distribution nor version.
+    """
+
     plugin: str
     distribution: str | None
     version: str | None
+    source: str | None = None
+
+
+class ModelRecord(Origin):
+    """The model of a trial and where it comes from."""
+
+    name: str
 
 
 class TrialSpec(_Record):
@@ -77,6 +86,7 @@ class TrialSpec(_Record):
 
     model: str
     origin: ModelRecord
+    recipe_origin: Origin | None = None
     seed: int = Field(ge=0)
     protocol: Protocol
     dataset: Selection
@@ -194,6 +204,7 @@ class TrialRecord(_Record):
     model: ModelRecord
     dataset: DatasetRecord
     recipe: dict[str, Any]
+    recipe_origin: Origin | None = None
     protocol: str
     batch_size: int
     steps_per_epoch: int

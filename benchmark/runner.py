@@ -15,11 +15,12 @@ from benchmark.entries import Executor, ModelEntry
 from benchmark.environment import describe_environment
 from benchmark.errors import BenchmarkError, PluginError, one_line
 from benchmark.lock import DirectoryLock
-from benchmark.plugin import PLUGIN_FAULTS
+from benchmark.plugin import PLUGIN_FAULTS, Plugin
 from benchmark.records import (
     DatasetRecord,
     Machine,
     ModelRecord,
+    Origin,
     Protocol,
     Status,
     TrialEvent,
@@ -46,6 +47,7 @@ class Run:
     lock: DirectoryLock
     executor: Executor
     continuation: Continuation
+    warn: Warn
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,14 @@ def prepare(
     protocol = _protocol(config, dataset, precision)
     directory = RunDirectory.of(out, config.name, protocol)
     identities = catalog.identities
-    origins = {model: _origin(catalog.models[model]) for model in config.models}
+    origins = {model: _model_record(catalog.models[model]) for model in config.models}
+    recipe_origin = _origin(catalog.recipes[protocol.recipe.name].plugin)
     # Seed by seed, so that a drift of the machine's speed hits all models alike.
     specs = tuple(
         TrialSpec(
             model=model,
             origin=origins[model],
+            recipe_origin=recipe_origin,
             seed=seed,
             protocol=protocol,
             dataset=dataset.selection,
@@ -128,7 +132,7 @@ def prepare(
             warn=warn,
         )
         executor = _create_executor(config, catalog)
-        yield Run(description, directory, lock, executor, continuation)
+        yield Run(description, directory, lock, executor, continuation, warn)
 
 
 def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
@@ -155,8 +159,8 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     try:
         with closing(_until_closed(trials)) as ended:
             for record in ended:
-                directory.write_record(record)
-                _remove_needless_checkpoints(directory, record.key, record.status)
+                _keep(run, record)
+                statuses |= _outdated_by(run, record, statuses)
                 statuses[record.key] = record.status
                 report(TrialEvent(spec=specs[record.key], record=record))
                 interrupted |= record.status == "interrupted"
@@ -165,13 +169,46 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     return Outcome(statuses, interrupted)
 
 
+def _keep(run: Run, record: TrialRecord) -> None:
+    """Write a record, unless it would replace one of a trial that ended by one that did not."""
+    if record.status == "interrupted" and record.key in run.continuation.outdated:
+        return
+    run.directory.write_record(record)
+    _remove_needless_checkpoints(run.directory, record.key, record.status)
+
+
+def _outdated_by(
+    run: Run, record: TrialRecord, statuses: Mapping[TrialKey, Status]
+) -> dict[TrialKey, Status]:
+    """The model's earlier trials, as unfinished, if the record shows that their code was another.
+
+    That is said; the next command finds it out from the records.
+    """
+    differences = run.continuation.contradictions(record)
+    model = record.model.name
+    earlier = [key for key in run.continuation.kept if key[0] == model]
+    if not differences or all(statuses[key] == "interrupted" for key in earlier):
+        return {}
+    run.warn(
+        f"{model}, seed {record.seed}: not the network that its earlier seeds have trained "
+        f"({'; '.join(differences)}), so its code has changed; the same command trains all again"
+    )
+    return dict.fromkeys(earlier, "interrupted")
+
+
 def _lay_out(run: Run) -> None:
     """Write down what is to be done, and make room for it."""
     run.directory.remove_temporary_files()
     run.directory.write_description(run.description)
     for spec in run.continuation.pending:
-        goes_on = spec.key in run.continuation.resumed
-        run.directory.start_trial(spec.model, spec.seed, keep=goes_on)
+        for obstacle in run.directory.remove_obstacles(spec.model, spec.seed):
+            run.warn(f"{obstacle} was removed: it was not an ordinary file")
+        run.directory.start_trial(
+            spec.model,
+            spec.seed,
+            keep=spec.key in run.continuation.resumed,
+            keep_record=spec.key in run.continuation.outdated,
+        )
     for key, status in run.continuation.kept.items():
         # Left by a kill between writing the record and removing them.
         _remove_needless_checkpoints(run.directory, key, status)
@@ -183,19 +220,25 @@ def _until_closed(trials: Iterator[TrialRecord]) -> Generator[TrialRecord, None,
 
 
 def _remove_needless_checkpoints(directory: RunDirectory, key: TrialKey, status: Status) -> None:
-    """Remove a completed trial's; one that did not complete may be tried again."""
+    """Remove a completed trial's; one that did not complete may be tried again.
+
+    Raises StoreError.
+    """
     if status == "completed":
         remove_checkpoints(directory.trial_directory(*key))
 
 
-def _origin(offer: Offer[ModelEntry]) -> ModelRecord:
-    plugin = offer.plugin
-    return ModelRecord(
-        name=offer.entry.name,
+def _origin(plugin: Plugin) -> Origin:
+    return Origin(
         plugin=plugin.name,
         distribution=plugin.distribution,
         version=plugin.version,
+        source=plugin.source,
     )
+
+
+def _model_record(offer: Offer[ModelEntry]) -> ModelRecord:
+    return ModelRecord(name=offer.entry.name, **_origin(offer.plugin).model_dump())
 
 
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:

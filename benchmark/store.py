@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
-from benchmark.files import write_atomically, write_fault
+from benchmark.files import remove, write_atomically, write_fault
+from benchmark.foreign_files import UnreadableError, in_a_line, is_there, read_bounded
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
@@ -32,11 +33,16 @@ from benchmark.records import (
     TrialRecord,
     canonical_json,
 )
+from benchmark.soundness import fault_in_description, fault_in_record
+from benchmark.strict_json import parse_json
 
 RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
 HISTORY_FILE = "history.jsonl"
+APPENDED_FILES = (HISTORY_FILE, "log.txt")
 CHECKSUM = "checksum"
+# A hundred thousand epochs have a third of it.
+LARGEST_FILE_BYTES = 64 * 2**20
 SEAL = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')
 
 
@@ -53,10 +59,6 @@ class RunDescription(BaseModel):
     trials: tuple[tuple[str, int], ...]
     protocol: Protocol
     environment: Machine
-
-
-class UnreadableError(Exception):
-    """A file of a run that is cut short, altered, or written by a newer version."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,17 @@ class RunDirectory:
         file = self.path / RUN_FILE
         if not self.path.is_dir():
             raise StoreError(f"{self.path}: no such folder")
-        if not file.is_file():
+        if not is_there(file):
             raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
+        content = json.dumps(_checked(read_bounded(file, LARGEST_FILE_BYTES)))
         try:
-            return RunDescription.model_validate_json(json.dumps(_checked(_read(file))))
+            description = RunDescription.model_validate_json(content)
         except ValidationError as error:
             raise UnreadableError(_first_fault(error)) from error
+        _refuse_nonsense(
+            fault_in_description(description.trials, description.protocol, description.environment)
+        )
+        return description
 
     def write_record(self, record: TrialRecord) -> None:
         """Write a trial's record; a crash leaves the old one or the new one."""
@@ -115,41 +122,64 @@ class RunDirectory:
     def read_record(self, model: str, seed: int) -> TrialRecord | None:
         """Read one record, None where there is none; raises UnreadableError."""
         file = self.trial_directory(model, seed) / RECORD_FILE
-        return self._record(file) if file.exists() else None
+        return self._record(file) if is_there(file) else None
 
     def read_records(
         self, protocol: str | None, complain: Callable[[str], None], models: Iterable[str] = ()
     ) -> Iterator[TrialRecord]:
-        """Read the records made under the protocol of that hash (None: under the first record's).
+        """Read the records made under the protocol of that hash (None: under most records').
 
         They come one at a time, model by model, ``models`` first and the others by name. Those
         that cannot be read are left out, and ``complain`` is told of each in a line.
         """
-        for folder in self._model_folders(models):
-            for file in sorted(folder.glob(f"seed-*/{RECORD_FILE}"), key=_seed):
-                try:
-                    record = self._record(file)
-                    protocol = protocol or record.protocol
-                    if record.protocol != protocol:
-                        raise UnreadableError("it was made under another protocol")
-                except UnreadableError as error:
-                    complain(f"{file} is left out: {error}")
-                else:
-                    yield record
+        protocol = protocol or self._commonest_protocol()
+        for file in self._record_files(models):
+            try:
+                record = self._record(file, protocol)
+            except UnreadableError as error:
+                complain(f"{file} is left out: {error}")
+            else:
+                yield record
 
-    def _model_folders(self, models: Iterable[str]) -> list[Path]:
+    def _commonest_protocol(self) -> str | None:
+        found: Counter[str] = Counter()
+        for file in self._record_files():
+            with suppress(UnreadableError):
+                found[self._record(file).protocol] += 1
+        return found.most_common(1)[0][0] if found else None
+
+    def _record_files(self, models: Iterable[str] = ()) -> Iterator[Path]:
         places = {model: place for place, model in enumerate(dict.fromkeys(models))}
         folders = sorted(self.path.glob("trials/*"))
-        return sorted(folders, key=lambda folder: places.get(folder.name, len(places)))
+        for folder in sorted(folders, key=lambda folder: places.get(folder.name, len(places))):
+            files = (trial / RECORD_FILE for trial in folder.glob("seed-*"))
+            yield from sorted(filter(is_there, files), key=_seed)
 
-    def start_trial(self, model: str, seed: int, *, keep: bool) -> None:
-        """Make a trial's folder, empty of an earlier attempt unless that one is to go on."""
+    def start_trial(self, model: str, seed: int, *, keep: bool, keep_record: bool = False) -> None:
+        """Make a trial's folder, empty of an earlier attempt unless that one is to go on.
+
+        With ``keep_record`` the earlier record stays until another takes its place.
+        """
         folder = self.trial_directory(model, seed)
         with _disk_faults(folder):
-            if not keep:
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_symlink() and not keep:
+                # What it leads to is nobody's to empty.
+                folder.unlink()
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECORD_FILE).unlink(missing_ok=True)
+            for path in [*folder.iterdir()]:
+                is_record = path.name == RECORD_FILE
+                if (not keep_record) if is_record else (not keep):
+                    remove(path)
+
+    def remove_obstacles(self, model: str, seed: int) -> list[Path]:
+        """Remove what stands in the place of a trial's history or log and is no ordinary file."""
+        folder = self.trial_directory(model, seed)
+        places = [folder / name for name in APPENDED_FILES]
+        obstacles = [place for place in places if is_there(place) and not place.is_file()]
+        for obstacle in obstacles:
+            with _disk_faults(obstacle):
+                remove(obstacle)
+        return obstacles
 
     def temporary_files(self) -> list[Path]:
         """What is being written, or was half written when a kill came."""
@@ -159,7 +189,7 @@ class RunDirectory:
         """Remove what kills have left; only for who holds the directory's lock."""
         with _disk_faults(self.path):
             for left_by_a_kill in self.temporary_files():
-                left_by_a_kill.unlink()
+                remove(left_by_a_kill)
 
     def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:
         """Write a trial's history anew."""
@@ -174,8 +204,9 @@ class RunDirectory:
         with _disk_faults(file), file.open("a", encoding="utf-8") as lines:
             lines.write(epoch.model_dump_json() + "\n")
 
-    def _record(self, file: Path) -> TrialRecord:
-        data = _read(file)
+    def _record(self, file: Path, protocol: str | None = None) -> TrialRecord:
+        """Read a record, of that protocol if one is given; raises UnreadableError."""
+        data = read_bounded(file, LARGEST_FILE_BYTES)
         if not _is_sealed(data):
             _checked(data)
         try:
@@ -184,12 +215,16 @@ class RunDirectory:
             _checked(data)
             raise UnreadableError(_first_fault(error)) from error
         if self.trial_directory(record.model.name, record.seed) != file.parent:
-            raise UnreadableError(
-                f"it is the record of another trial ({record.model.name}, seed {record.seed})"
-            )
+            other = in_a_line(f"{record.model.name}, seed {record.seed}")
+            raise UnreadableError(f"it is the record of another trial ({other})")
+        if protocol is not None and record.protocol != protocol:
+            raise UnreadableError("it was made under another protocol")
+        _refuse_nonsense(fault_in_record(record))
         return record
 
     def _write(self, file: Path, data: bytes) -> None:
+        if file.is_dir():
+            raise StoreError(f"{file} is a folder, not a file; remove it, or give another --out")
         with _disk_faults(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, data)
@@ -203,19 +238,14 @@ def _disk_faults(path: Path) -> Iterator[None]:
         raise StoreError(write_fault(path, error)) from error
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
+def _refuse_nonsense(fault: str | None) -> None:
+    if fault is not None:
+        raise UnreadableError(f"it makes no sense: {fault}")
 
 
 def _checked(data: bytes) -> dict[str, Any]:
     """What a file says; raises UnreadableError where it is not as it was written."""
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError("it is cut short or damaged: not JSON") from error
+    content = parse_json(data)
     if not isinstance(content, dict):
         raise UnreadableError("it is damaged: not a JSON object")
     schema = content.get("schema")
@@ -262,4 +292,4 @@ def _seed(file: Path) -> int:
 
 def _first_fault(error: ValidationError) -> str:
     detail = error.errors()[0]
-    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+    return in_a_line(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")

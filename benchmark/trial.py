@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,18 +12,19 @@ from benchmark.catalog import Catalog, load_catalog, require_same
 from benchmark.complexity import FEWEST_IMAGES, count_parameters
 from benchmark.config import validate_options
 from benchmark.datasets import load_dataset
-from benchmark.entries import Callback, ImageSplits, Optimization, TrainingPlan
+from benchmark.entries import ImageSplits, Optimization, TrainingPlan
 from benchmark.errors import (
     BenchmarkError,
     CheckpointError,
     StoreError,
-    one_line,
 )
 from benchmark.findings import Findings, make_record
 from benchmark.models import build_model, fit_for_training, try_to_count_macs
+from benchmark.observers import Observers
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.process_settings import settings_put_back
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.resumption import go_on
 from benchmark.running_clock import RunningClock
 from benchmark.training.checkpoint import (
     Checkpoints,
@@ -38,10 +38,10 @@ from benchmark.training.device import tuned
 from benchmark.training.engine import start_engine
 from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.extra_state import UnsavedAttributes
-from benchmark.training.loop import Evaluation, phases, train
+from benchmark.training.loop import phases, train
 from benchmark.training.memory import PeakMemory
 from benchmark.training.seeds import INITIAL_WEIGHTS, seed_everything
-from benchmark.training.steps import MisfitError, TrainingStep
+from benchmark.training.steps import TrainingStep
 from benchmark.trial_progress import reporting_progress
 
 Report = Callable[[TrialEvent], None]
@@ -78,7 +78,7 @@ def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialReco
         findings.warnings.append(
             f"{spec.device} was not for this trial alone: its times are no timings"
         )
-    observers = _Observers(findings.warnings)
+    observers = Observers(findings.warnings)
     with account.charge("reporting"):
         report(TrialEvent(spec=spec))
     error: BaseException | None = None
@@ -122,7 +122,7 @@ def trial_checkpoints(spec: TrialSpec, catalog: Catalog, *, is_remote: bool = Fa
 
 
 def _train(
-    spec: TrialSpec, catalog: Catalog, findings: Findings, observers: _Observers, report: Report
+    spec: TrialSpec, catalog: Catalog, findings: Findings, observers: Observers, report: Report
 ) -> None:
     account = findings.account
     with account.charge("checkpoint"):
@@ -131,7 +131,7 @@ def _train(
     with account.charge("setup"):
         step, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
-        _go_on(step, checkpoints, findings)
+        go_on(step, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device)
         unsaved = UnsavedAttributes(step.model)
@@ -224,33 +224,6 @@ def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
-    """Put the training where its newest sound checkpoint left it, if there is one."""
-    saved = checkpoints.load(findings.warnings.append)
-    if saved is None:
-        return
-    _restore(step, saved["training"], checkpoints.folder)
-    findings.epochs = [EpochRecord(**epoch) for epoch in saved["epochs"]]
-    findings.evaluation = Evaluation(saved["test_loss"], saved["correct"].numpy())
-    findings.account.add(saved["seconds"])
-    findings.engine, findings.engine_reason = saved["engine"], saved["engine_reason"]
-    findings.resumed = saved["resumed"] + 1
-    # In place: the observers add to the same list.
-    findings.warnings[:] = dict.fromkeys([*saved["warnings"], *findings.warnings])
-
-
-def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:
-    try:
-        step.check_fits(state)
-        step.restore(state)
-    except (MisfitError, ValueError) as error:
-        # A ValueError is an optimiser's, whose groups were others.
-        raise CheckpointError(
-            f"{folder}: the model or the recipe is not what it was at the last checkpoint: "
-            f"{error}; put it back as it was, or start over with --fresh"
-        ) from error
-
-
 def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
     dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory)
     wanted = spec.protocol.dataset
@@ -310,24 +283,3 @@ def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimizat
             f"for {plan.total_steps} steps"
         )
     return optimization
-
-
-class _Observers:
-    """A trial's callbacks. One that raises is dropped with a warning; the trial goes on."""
-
-    def __init__(self, warnings: list[str]) -> None:
-        self._warnings = warnings
-        self._callbacks: list[Callback] = []
-
-    def join(self, catalog: Catalog, spec: TrialSpec) -> None:
-        """Have those of the plugins told from now on."""
-        self._callbacks = catalog.callbacks(spec, self._warnings.append)
-
-    def tell(self, event: str, argument: Any) -> None:
-        for callback in [*self._callbacks]:
-            try:
-                getattr(callback, event)(argument)
-            except PLUGIN_FAULTS as error:
-                self._callbacks = [kept for kept in self._callbacks if kept is not callback]
-                name = type(callback).__qualname__
-                self._warnings.append(f"callback {name} is dropped: {event}: {one_line(error)}")

@@ -82,7 +82,7 @@ def _status_text(summary: ModelSummary) -> str:
 @hookimpl
 def benchmark_columns() -> Iterator[Column]:
     """Offer the columns, in the order in which they stand."""
-    yield Column("model", "model", lambda summary: summary.model)
+    yield Column("model", "model", lambda summary: summary.label)
     yield Column("params", "params", _params, "lower")
     yield Column("trainable_params", "trainable", _trainable_params, "lower")
     yield Column("macs", "MACs\n(M)", _macs, "lower", _macs_text)

@@ -64,7 +64,7 @@ def test_the_layout_is_the_documented_one(run: RunDirectory) -> None:
         *("schema", "status", "reason", "seed", "model", "dataset", "recipe", "protocol"),
         *("params", "macs", "epochs", "timing", "peak_memory_bytes", "correct", "environment"),
     }
-    assert set(record["model"]) == {"name", "plugin", "distribution", "version"}
+    assert set(record["model"]) == {"name", "plugin", "distribution", "version", "source"}
     assert set(record["params"]) == {"total", "trainable", "buffers"}
     assert set(record["timing"]) >= {
         *("setup_seconds", "first_epoch_seconds", "epoch_seconds", "total_seconds"),

@@ -1,4 +1,4 @@
-"""All trials of one model, as one row of the table sees them."""
+"""All trials of one model that the same code trained, as one row of the table sees them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,31 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmark.analysis.intervals import MeanInterval, mean_interval
+from benchmark.provenance import by_provenance
 from benchmark.records import TrialRecord
 
 Figure = TypeVar("Figure")
 
+# As many as a line has room for.
+MOST_SEEDS_NAMED = 10
+
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A model's trials under one protocol; ``planned`` is how many there should be."""
+    """A model's trials under one protocol; ``planned`` is how many there should be.
+
+    ``code`` tells this version of the model's code from others where several were trained.
+    """
 
     model: str
     records: tuple[TrialRecord, ...]
     planned: int
+    code: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What the row is called: the model's name, with its code where there are several."""
+        return self.model if self.code is None else f"{self.model}@{self.code}"
 
     @property
     def completed(self) -> tuple[TrialRecord, ...]:
@@ -65,13 +78,16 @@ class ModelSummary:
 
 
 def summarize(
-    records: Iterable[TrialRecord], trials: Sequence[tuple[str, int]] = ()
+    records: Iterable[TrialRecord],
+    trials: Sequence[tuple[str, int]] = (),
+    warn: Callable[[str], None] | None = None,
 ) -> Iterator[ModelSummary]:
     """Sum records up model by model, holding no more than one model's at a time.
 
     ``trials`` are the (model, seed) that there should be. The records are to come model by model,
     and the models in the order in which they first stand among ``trials``; a model of which there
-    is none has a summary all the same.
+    is none has a summary all the same. One that was trained by different code has a summary for
+    each version of it, and ``warn`` is told.
     """
     planned = Counter(model for model, _ in trials)
     waiting = deque(planned)
@@ -81,6 +97,37 @@ def summarize(
             if following == model:
                 break
             yield ModelSummary(following, (), planned[following])
-        found = tuple(sorted(group, key=lambda record: record.seed))
-        yield ModelSummary(model, found, max(planned[model], len(found)))
+        yield from _summaries(model, tuple(group), planned[model], warn)
     yield from (ModelSummary(model, (), planned[model]) for model in waiting)
+
+
+def _summaries(
+    model: str,
+    found: Sequence[TrialRecord],
+    planned: int,
+    warn: Callable[[str], None] | None,
+) -> Iterator[ModelSummary]:
+    """A model's summary, or one for each version of the code that trained it."""
+    groups = by_provenance(sorted(found, key=lambda record: record.seed))
+    planned = max(planned, len(found))
+    if len(groups) == 1:
+        yield ModelSummary(model, groups[0][1], planned)
+        return
+    summaries = [ModelSummary(model, group, planned, code.digest) for code, group in groups]
+    if warn is not None:
+        versions = (
+            f"{summary.label} ({code}; {_seeds(summary)})"
+            for summary, (code, _) in zip(summaries, groups, strict=True)
+        )
+        warn(
+            f"the records of {model} come from {len(groups)} versions of its code, shown in "
+            f"separate rows: {', '.join(versions)}; 'benchmark run' trains the outdated ones again"
+        )
+    yield from summaries
+
+
+def _seeds(summary: ModelSummary) -> str:
+    seeds = [str(record.seed) for record in summary.records]
+    shown = ", ".join(seeds[:MOST_SEEDS_NAMED])
+    more = f" and {len(seeds) - MOST_SEEDS_NAMED} more" if len(seeds) > MOST_SEEDS_NAMED else ""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {shown}{more}"

@@ -35,7 +35,7 @@ def command(context: click.Context, out: Path) -> None:
     from benchmark.housekeeping import find_runs
     from benchmark.report.text_table import lay_out
 
-    runs = find_runs(out)
+    runs = find_runs(out, warn)
     if not runs:
         warn(f"there are no runs in {out}")
         return
@@ -79,7 +79,7 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
 
     assert context.parent is not None
     out = out or context.parent.params["out"]
-    for run in housekeeping.find_runs(out):
+    for run in housekeeping.find_runs(out, warn):
         unfinished = housekeeping.unfinished_work(run.path)
         what = f"unfinished work in {run.path}: its trials would begin anew"
         if run.state != "in use" and _agreed(unfinished, what, yes):

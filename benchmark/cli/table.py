@@ -42,7 +42,8 @@ class TableView:
         from benchmark.report.table import DEFAULT_WIDTH, render, tabulate
 
         coverage = Coverage()
-        summaries = coverage.noting(summarize(records, description.trials if description else ()))
+        trials = description.trials if description else ()
+        summaries = coverage.noting(summarize(records, trials, warn))
         table = tabulate(summaries, filter(None, [*self.columns, self.sort]), warn)
         if self.sort is not None and self.sort in table.columns:
             table = table.sorted_by(self.sort)
@@ -133,7 +134,8 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     Records that cannot be read are named on stderr; the others are shown.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.store import RunDirectory, UnreadableError
+    from benchmark.foreign_files import UnreadableError
+    from benchmark.store import RunDirectory
 
     directory = RunDirectory(run)
     try:

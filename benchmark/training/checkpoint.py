@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,23 @@ import torch
 
 from benchmark.environment import processor_name, versions
 from benchmark.errors import CheckpointError, StoreError
-from benchmark.files import write_atomically, write_fault
+from benchmark.files import remove, write_atomically, write_fault
+from benchmark.foreign_files import UnreadableError, is_there, opened
 from benchmark.plugin import Plugin
 from benchmark.records import TrialSpec
+from benchmark.strict_json import parse_json
 
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
+DIGEST_LINE = re.compile(rb"[0-9a-f]{64}\n")
+LARGEST_HEAD_BYTES = 2**20
+
 # What torch.load reads without running code; subclasses it refuses.
 _PLAIN = (type(None), bool, int, float, str, torch.Tensor, torch.nn.Parameter)
+
+# What is raised where data is not of the type or the shape that it should be.
+NONSENSE_FAULTS = (LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 
 
 class NotPlainError(Exception):
@@ -58,48 +68,70 @@ class Checkpoints:
         A kill at any moment leaves at least the one before. Raises NotPlainError where ``content``
         could not be read back, StoreError where the disk refuses.
         """
-        for location, value in _leaves(content, ""):
+        for location, value in leaves(content, ""):
             if type(value) not in _PLAIN:
                 raise NotPlainError(f"{location} is a {type(value).__name__}")
         payload = io.BytesIO()
         payload.write(json.dumps({"fingerprint": dict(self.fingerprint)}).encode() + b"\n")
         torch.save(dict(content), payload)
         digest = hashlib.sha256(payload.getbuffer()).hexdigest().encode()
-        newest = self.folder / NEWEST
+        newest, previous = self.folder / NEWEST, self.folder / PREVIOUS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if newest.exists():
-                newest.replace(self.folder / PREVIOUS)
+            if is_there(newest):
+                if previous.is_dir():
+                    remove(previous)
+                newest.replace(previous)
             write_atomically(newest, digest + b"\n" + payload.getbuffer())
         except OSError as error:
             raise StoreError(write_fault(newest, error)) from error
 
-    def load(self, warn: Callable[[str], None]) -> Any:
+    def load(
+        self, warn: Callable[[str], None], use: Callable[[Any], None] = lambda content: None
+    ) -> Any:
         """Read the newest checkpoint that is sound, None where there is none.
 
-        A damaged one is removed, so that it is never kept in a sound one's place, and ``warn`` is
-        told. Raises CheckpointError where the fingerprint differs, StoreError where the disk
-        refuses.
+        ``use`` puts the training where the content says; it raises DamagedError for content that
+        makes no sense, and CheckpointError for that of another training. What is not used is
+        removed, so that it is never kept in a sound one's place, and ``warn`` is told. Raises
+        CheckpointError where no checkpoint is of this training, StoreError where the disk refuses.
         """
+        unused: dict[Path, str] = {}
+        refusals: list[CheckpointError] = []
+        content = None
         for file in checkpoint_files(self.folder):
             try:
                 before, payload = _read(file)
                 self._compare(file, before)
-                return _plain_content(payload)
+                content = _plain_content(payload)
+                use(content)
+                break
             except DamagedError as error:
-                warn(f"{file.name} is left out: {error}")
-                file.unlink()
-        return None
+                unused[file] = str(error)
+            except CheckpointError as error:
+                refusals.append(error)
+                unused[file] = "it belongs to another training than the checkpoint before it"
+            content = None
+        if content is None and refusals:
+            raise refusals[0]
+        for file, reason in unused.items():
+            warn(f"{file.name} is left out: {reason}")
+            _remove(file)
+        return content
 
     def check(self) -> None:
         """Raise CheckpointError if the training could not go on; reads all, changes nothing."""
+        refusals: list[CheckpointError] = []
         for file in checkpoint_files(self.folder):
             try:
-                before, _ = _read(file)
+                self._compare(file, _read(file)[0])
+                return
             except DamagedError:
                 continue
-            self._compare(file, before)
-            return
+            except CheckpointError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
 
     def _compare(self, file: Path, before: Mapping[str, str]) -> None:
         known = {} if self.is_partial else before
@@ -117,13 +149,20 @@ class Checkpoints:
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """A trial's checkpoints, sound or not, the newest first."""
-    return [file for file in (folder / NEWEST, folder / PREVIOUS) if file.exists()]
+    return [file for file in (folder / NEWEST, folder / PREVIOUS) if is_there(file)]
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove a trial's checkpoints; raises OSError."""
+    """Remove a trial's checkpoints; raises StoreError."""
     for file in checkpoint_files(folder):
-        file.unlink()
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
+    try:
+        remove(file)
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be removed: {error.strerror}") from error
 
 
 def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str]:
@@ -158,14 +197,33 @@ def _device_name(device: torch.device) -> str:
 def _read(file: Path) -> tuple[dict[str, str], io.BytesIO]:
     """A checkpoint's fingerprint, and what torch.save wrote; raises DamagedError, StoreError."""
     try:
-        content = file.read_bytes()
+        with opened(file) as stored:
+            digest = stored.readline(LARGEST_HEAD_BYTES)
+            start = stored.tell()
+            # What has no checksum at all is not read to its end: it may be as long as a disk.
+            if not DIGEST_LINE.fullmatch(digest) or digest != _digest_line(stored):
+                raise DamagedError("it is cut short or altered: its checksum does not match")
+            stored.seek(start)
+            head = stored.readline(LARGEST_HEAD_BYTES)
+            return _fingerprint_in(head), io.BytesIO(stored.read())
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
-    digest, _, rest = content.partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != digest:
-        raise DamagedError("it is cut short or altered: its checksum does not match")
-    head, _, payload = rest.partition(b"\n")
-    return json.loads(head)["fingerprint"], io.BytesIO(payload)
+    except UnreadableError as error:
+        raise DamagedError(str(error)) from error
+
+
+def _digest_line(stored: BufferedReader) -> bytes:
+    return hashlib.file_digest(stored, "sha256").hexdigest().encode() + b"\n"
+
+
+def _fingerprint_in(head: bytes) -> dict[str, str]:
+    content = parse_json(head)
+    fingerprint = content.get("fingerprint") if isinstance(content, dict) else None
+    if not isinstance(fingerprint, dict) or not all(
+        isinstance(value, str) for value in fingerprint.values()
+    ):
+        raise DamagedError("it makes no sense: it does not say to what training it belongs")
+    return fingerprint
 
 
 def _plain_content(payload: io.BytesIO) -> Any:
@@ -174,15 +232,28 @@ def _plain_content(payload: io.BytesIO) -> Any:
     except pickle.UnpicklingError as error:
         # No checkpoint of ours: one is refused that could not be read like this.
         raise DamagedError("it holds more than plain data and tensors") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            # The machine's trouble, not the checkpoint's.
+            raise
+        # Of bytes that are no checkpoint's, torch raises whatever it stumbles over.
+        raise DamagedError("it makes no sense: PyTorch cannot read it") from error
 
 
-def _leaves(value: Any, location: str) -> Iterator[tuple[str, Any]]:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether there was no memory for something; PyTorch says that in several ways."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "allocate memory" in str(error)
+
+
+def leaves(value: Any, location: str) -> Iterator[tuple[str, Any]]:
+    """All that lies in plain data, and where."""
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():
-            yield from _leaves(key, location)
-            yield from _leaves(item, f"{location}.{key}".lstrip("."))
+            yield from leaves(key, location)
+            yield from leaves(item, f"{location}.{key}".lstrip("."))
     elif type(value) in (list, tuple):
         for index, item in enumerate(value):
-            yield from _leaves(item, f"{location}[{index}]")
+            yield from leaves(item, f"{location}[{index}]")
     else:
         yield location, value

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.model_state import generator_state, own_generators, set_generator_state
+from benchmark.model_state import own_generators
+from benchmark.random_generators import generator_state, set_generator_state
 
 _OF_EVERY_MODULE = vars(nn.Module()).keys()
 

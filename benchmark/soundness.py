@@ -1,0 +1,220 @@
+"""Whether a record, or a run's description, makes sense as a whole.
+
+A checksum says that nobody has altered a file by mistake. It does not say that what the file says
+can be true, and whoever shows a figure must be able to rely on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmark.entries import is_name
+from benchmark.records import (
+    DatasetRecord,
+    EpochRecord,
+    Machine,
+    ParameterCount,
+    Protocol,
+    Selection,
+    TrialKey,
+    TrialRecord,
+)
+from benchmark.strict_json import LARGEST_WHOLE_NUMBER
+
+# Longer than there have been computers, by far.
+MOST_SECONDS = 1e12
+# Of what the caption names.
+LONGEST_WORD = 100
+
+# A field's name, its value, and the smallest that it may have.
+_Count = tuple[str, int | None, int]
+
+
+def fault_in_record(record: TrialRecord) -> str | None:
+    """The first thing in a record that cannot be, in words; None where all can be."""
+    return next(_record_faults(record), None)
+
+
+def fault_in_epochs(epochs: Sequence[EpochRecord]) -> str | None:
+    """Likewise of a training's epochs so far."""
+    return next(_epoch_faults(epochs), None)
+
+
+def fault_in_description(
+    trials: Sequence[TrialKey], protocol: Protocol, machine: Machine
+) -> str | None:
+    """Likewise of what a run's description says was asked for."""
+    return next(_description_faults(trials, protocol, machine), None)
+
+
+def _record_faults(record: TrialRecord) -> Iterator[str]:
+    yield from _name_faults(record.model.name)
+    yield from _word_faults(
+        {"device": record.device, "precision": record.precision, "engine": record.engine}
+    )
+    yield from _count_faults(
+        [
+            ("seed", record.seed, 0),
+            ("batch_size", record.batch_size, 1),
+            ("steps_per_epoch", record.steps_per_epoch, 1),
+            ("resumed", record.resumed, 0),
+            ("macs", record.macs, 0),
+            ("peak_memory_bytes", record.peak_memory_bytes, 0),
+        ]
+    )
+    yield from _dataset_faults(record.dataset)
+    if record.params is not None:
+        yield from _parameter_faults(record.params)
+    yield from _seconds_faults("timing", vars(record.timing))
+    yield from _machine_faults(record.environment)
+    yield from _number_faults("recipe", record.recipe)
+    yield from _epoch_faults(record.epochs)
+    yield from _outcome_faults(record)
+
+
+def _outcome_faults(record: TrialRecord) -> Iterator[str]:
+    """What a trial that completed must have, and how it must fit together."""
+    if record.correct is not None:
+        yield from _correct_faults(record.correct, record.dataset.test_images)
+    if record.status != "completed":
+        return
+    if record.correct is None:
+        yield "it completed, but has no correct"
+    if not record.epochs:
+        yield "it completed without an epoch"
+    elif _protocol(record) != record.protocol:
+        count = len(record.epochs)
+        yield f"protocol does not match its settings and its number of epochs ({count})"
+
+
+def _protocol(record: TrialRecord) -> str:
+    """The hash of the protocol under which the record as it stands would have completed."""
+    options = {key: value for key, value in record.recipe.items() if key != "name"}
+    return Protocol(
+        dataset=record.dataset,
+        recipe=Selection(name=str(record.recipe.get("name")), options=options),
+        epochs=len(record.epochs),
+        batch_size=record.batch_size,
+        steps_per_epoch=record.steps_per_epoch,
+        precision=record.precision,
+    ).hash
+
+
+def _correct_faults(correct: str, images: int) -> Iterator[str]:
+    try:
+        packed = base64.b64decode(correct, validate=True)
+    except (binascii.Error, ValueError):
+        yield "correct is not base64"
+        return
+    if len(packed) != math.ceil(images / 8):
+        yield f"correct has {8 * len(packed)} bits for {images} test images"
+
+
+def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:
+    for number, epoch in enumerate(epochs, start=1):
+        if epoch.epoch != number:
+            yield f"epochs.{number - 1}.epoch is {_shown(epoch.epoch)}, not {number}"
+        # Words are made only for what is wrong: a table reads half a million epochs.
+        if not (0 <= epoch.train_accuracy <= 1 and 0 <= epoch.test_accuracy <= 1):
+            yield from _accuracy_faults(f"epochs.{number - 1}", epoch)
+        if not (
+            0 <= epoch.train_seconds <= MOST_SECONDS and 0 <= epoch.eval_seconds <= MOST_SECONDS
+        ):
+            seconds = {"train_seconds": epoch.train_seconds, "eval_seconds": epoch.eval_seconds}
+            yield from _seconds_faults(f"epochs.{number - 1}", seconds)
+
+
+def _accuracy_faults(where: str, epoch: EpochRecord) -> Iterator[str]:
+    accuracies = {"train_accuracy": epoch.train_accuracy, "test_accuracy": epoch.test_accuracy}
+    for name, accuracy in accuracies.items():
+        if not 0 <= accuracy <= 1:
+            yield f"{where}.{name} is {accuracy:g}, not between 0 and 1"
+
+
+def _description_faults(
+    trials: Sequence[TrialKey], protocol: Protocol, machine: Machine
+) -> Iterator[str]:
+    if len(set(trials)) < len(trials):
+        yield "trials has one twice"
+    for model, seed in trials:
+        yield from _name_faults(model)
+        yield from _count_faults([("a seed", seed, 0)])
+    yield from _dataset_faults(protocol.dataset)
+    yield from _count_faults(
+        [
+            ("protocol.epochs", protocol.epochs, 1),
+            ("protocol.batch_size", protocol.batch_size, 1),
+            ("protocol.steps_per_epoch", protocol.steps_per_epoch, 1),
+        ]
+    )
+    yield from _word_faults({"protocol.precision": protocol.precision})
+    yield from _machine_faults(machine)
+
+
+def _name_faults(model: str) -> Iterator[str]:
+    if not is_name(model):
+        yield f"a model cannot have the name {model[:LONGEST_WORD]!a}"
+
+
+def _word_faults(words: Mapping[str, str]) -> Iterator[str]:
+    for name, word in words.items():
+        if len(word) > LONGEST_WORD or not word.isprintable():
+            yield f"{name} is {word[:LONGEST_WORD]!a}"
+
+
+def _dataset_faults(dataset: DatasetRecord) -> Iterator[str]:
+    yield from _count_faults(
+        [
+            ("dataset.train_images", dataset.train_images, 1),
+            ("dataset.test_images", dataset.test_images, 1),
+            ("dataset.classes", dataset.classes, 1),
+        ]
+    )
+
+
+def _parameter_faults(params: ParameterCount) -> Iterator[str]:
+    yield from _count_faults([(f"params.{name}", count, 0) for name, count in vars(params).items()])
+    if max(params.trainable, params.buffers) > params.total:
+        yield "params has more trainable values, or values in buffers, than in all"
+
+
+def _machine_faults(machine: Machine) -> Iterator[str]:
+    yield from _count_faults([("environment.threads", machine.threads, 0)])
+    yield from _number_faults("environment", machine.model_extra)
+    for gpu in machine.gpus:
+        yield from _number_faults("environment.gpus", gpu.model_extra)
+
+
+def _count_faults(counts: Iterable[_Count]) -> Iterator[str]:
+    for name, count, least in counts:
+        if count is not None and not least <= count <= LARGEST_WHOLE_NUMBER:
+            yield f"{name} is {_shown(count)}"
+
+
+def _seconds_faults(where: str, seconds: Mapping[str, float | None]) -> Iterator[str]:
+    for name, value in seconds.items():
+        if value is not None and not 0 <= value <= MOST_SECONDS:
+            yield f"{where}.{name} is {value:g}"
+
+
+def _number_faults(where: str, value: Any) -> Iterator[str]:
+    """Numbers that no other program could read, however deep they lie."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _number_faults(f"{where}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _number_faults(f"{where}.{index}", item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where} is {value}"
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
+        yield f"{where} is {_shown(value)}"
+
+
+def _shown(count: int) -> str:
+    # Python refuses to write out the longest.
+    return f"{count:,}" if abs(count) <= LARGEST_WHOLE_NUMBER else "out of range"
