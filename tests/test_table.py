@@ -28,7 +28,7 @@ from tests.made_records import PROTOCOL, failed_record, make_record, make_summar
 
 JSON_KEYS = [
     *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
-    *("peak_memory_bytes", "status", "seeds"),
+    *("peak_memory_bytes", "status", "seeds", "macs_is_lower_bound"),
 ]
 
 

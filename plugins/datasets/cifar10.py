@@ -231,7 +231,7 @@ def benchmark_datasets() -> Iterator[DatasetEntry]:
     yield DatasetEntry(
         "cifar10",
         load,
-        "60,000 photographs, 32 x 32, 10 classes",
+        "60,000 photos, 32 x 32, 10 classes",
         Cifar10Options,
         identify,
     )
