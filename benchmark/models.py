@@ -56,7 +56,7 @@ def build_model(
             raise ModelError(f"build raised {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"build returned a {type(model).__name__}, not a torch.nn.Module")
-    with undone_but_for_new_parameters(model):
+    with _settings_put_back(warn, "the forward pass"), undone_but_for_new_parameters(model):
         output = _evaluate(model, noise_images(FEWEST_IMAGES, input_shape))
     parameters = dict(model.named_parameters())
     lazy = [name for name, parameter in parameters.items() if is_lazy(parameter)]

@@ -101,7 +101,8 @@ def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialReco
         observers.tell("on_trial_end", record)
     else:
         observers.tell("on_trial_error", error)
-    return record.model_copy(update={"warnings": tuple(findings.warnings)})
+    # Some are found more than once: in the count and in the check, say.
+    return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
 
 
 def _placed(spec: TrialSpec) -> TrialSpec:
