@@ -17,8 +17,11 @@ GENERATORS = (torch.Generator, numpy.random.Generator, numpy.random.RandomState,
 def generators_undone() -> Iterator[None]:
     """Put the random generators of Python, NumPy and PyTorch back to where they were."""
     python, legacy_numpy = random.getstate(), numpy.random.get_state()
+    # To ask GPUs would start CUDA; until something has, they have drawn nothing.
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = range(torch.cuda.device_count()) if started else ()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=gpus):
             yield
     finally:
         random.setstate(python)
