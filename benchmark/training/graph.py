@@ -154,10 +154,15 @@ class CapturedStep:
 
     def _parts(self) -> dict[str, list[torch.Tensor]]:
         """What steps move, apart where one may move by far less than another."""
-        parts = {"weights": [parameter.detach() for parameter in self._step.model.parameters()]}
-        if self._step.average is not None:
-            parts["averaged weights"] = [*self._step.average.values.values()]
-        return parts | {name: [buffer] for name, buffer in self._step.model.named_buffers()}
+        model, average = self._step.model, self._step.average
+        weights = dict(model.named_parameters())
+        parts = {"weights": [weight.detach() for weight in weights.values()]}
+        averages = {} if average is None else average.values
+        if averages:
+            parts["averaged weights"] = [averages[name] for name in averages if name in weights]
+        parts |= {name: [buffer] for name, buffer in model.named_buffers()}
+        buffers = averages.keys() - weights.keys()
+        return parts | {f"the average of {name}": [averages[name]] for name in sorted(buffers)}
 
     def _begin_rehearsal(self) -> None:
         seed_everything(0)
