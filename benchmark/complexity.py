@@ -28,8 +28,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 class MacCount:
     """Multiply-accumulates of one image's forward pass.
 
-    They are a lower bound if there are operators of which nobody knows how many they take,
-    ``uncounted``.
+    They are a lower bound if there are operators without a formula, the ``uncounted``.
     """
 
     macs: int
@@ -117,7 +116,7 @@ def noise_images(count: int, shape: tuple[int, int, int]) -> Tensor:
 
 
 def images_to_check(shape: tuple[int, int, int]) -> Tensor:
-    """As many images of noise as a model may need at least, but no more than take long."""
+    """Images of noise for a check: enough for layers that need a batch, few where they are large."""
     _, height, width = shape
     affordable = PIXELS_TO_CHECK // (height * width)
     return noise_images(min(max(affordable, FEWEST_IMAGES), MOST_IMAGES_TO_CHECK), shape)

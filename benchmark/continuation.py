@@ -106,7 +106,7 @@ def continue_run(
 
 
 def _complain_of_description(directory: RunDirectory, warn: Warn) -> None:
-    """Say it if nobody can tell any more which trials earlier commands asked for."""
+    """Warn where a damaged description no longer shows which trials earlier commands asked for."""
     # A StoreError says that there has been no such command.
     with suppress(StoreError):
         try:
@@ -144,7 +144,7 @@ def _outdated(
 ) -> frozenset[TrialKey]:
     """The trials that different code has trained, with a line for each model that has any.
 
-    Where trials of the same source differ in size, nobody can tell which is of the present code.
+    Where trials of the same source differ in size, it is unknown which is of the present code.
     """
     expected = {spec.model: Provenance.expected(spec) for spec in specs}
     differences: dict[str, list[str]] = defaultdict(list)

@@ -231,7 +231,7 @@ class Callback:
         """Called when the model is built and on its device, before the first step."""
 
     def on_resume(self, epochs_done: int) -> None:
-        """Called next if the training resumes from a checkpoint, written after so many epochs."""
+        """Called next if the training resumes from a checkpoint, with the number of epochs done."""
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         """Called after every epoch's evaluation."""

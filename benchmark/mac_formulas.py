@@ -47,7 +47,7 @@ def formula_of(namespace: str, name: str) -> Formula | None:
 def may_contract(namespace: str, name: str) -> bool:
     """Whether an operator without a formula may sum products up.
 
-    Of operators that PyTorch does not know, nobody can tell.
+    An operator of an extension may, whatever its name.
     """
     name = name.removesuffix("_")
     if namespace in _NATIVE:

@@ -43,8 +43,8 @@ def build_model(
 ) -> nn.Module:
     """Build a model on the CPU, and have it create what parameters it creates when it is used.
 
-    Of what that first pass, in evaluation mode, changes besides, nothing stays; nor does what the
-    building changes of the process, of which ``warn`` is told.
+    Whatever else that first pass, in evaluation mode, changes is put back. So are settings of the
+    process, with a line for ``warn``.
 
     Raises ModelError where building the model or evaluating it fails, where it is no module or has
     nothing to train, and where its output is not one of N x ``num_classes``.
@@ -73,7 +73,7 @@ def build_model(
 def try_to_count_macs(
     model: nn.Module, input_shape: tuple[int, int, int], warn: Warn
 ) -> MacCount | None:
-    """Count a model's multiply-accumulates; None where that fails, of which ``warn`` is told."""
+    """Count a model's multiply-accumulates; None where that fails, with a line for ``warn``."""
     try:
         with _settings_put_back(warn, "the forward pass"):
             count = count_macs(model, input_shape)
@@ -91,7 +91,7 @@ def try_to_count_macs(
 def try_to_list_layers(
     model: nn.Module, input_shape: tuple[int, int, int], warn: Warn
 ) -> list[Layer] | None:
-    """A model's layer table; None where that fails, of which ``warn`` is told."""
+    """A model's layer table; None where that fails, with a line for ``warn``."""
     try:
         return layer_table(model, input_shape)
     except PLUGIN_FAULTS as error:
@@ -112,7 +112,7 @@ def fit_for_training(
 
     ``images``, floats of N x C x H x W, are evaluated and trained on once, and what that changes
     is undone. Channels come last, unless the model can only be trained in PyTorch's own layout.
-    ``warn`` is told of that, and of what the training would leave as it is.
+    ``warn`` gets a line about that, and about parameters that the training would not change.
 
     Raises ModelError where the output is none or of another shape, the loss is not finite, or no
     parameter gets a gradient.

@@ -192,8 +192,8 @@ class TrialRecord(_Record):
     ``engine`` took the steps; where it is not the one that was wanted, ``engine_reason`` says why.
     ``resumed`` counts how often the training went on from a checkpoint and came to the next.
     ``layout`` is how images and convolutions' weights lay in memory, None where the trial did not
-    get so far. If ``macs_is_lower_bound``, there are operators of which nobody knows what they
-    take; the warnings name them.
+    get so far. If ``macs_is_lower_bound``, the model uses operators that cannot be counted; the
+    warnings name them.
     """
 
     # "schema" is the name in the file; pydantic's own models have an attribute of that name.

@@ -56,7 +56,7 @@ def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None
     present = copy.deepcopy(step.state())
     try:
         step.check_fits(state)
-        # What a model hands over beside its tensors may be of any shape.
+        # Tensors in a model's extra state may change their shapes.
         require_same_shapes({**state, "extra": {}}, present)
         step.restore(state)
         require_sound_optimizer(step.optimization.optimizer, present["optimizer"]["param_groups"])
