@@ -116,7 +116,7 @@ def noise_images(count: int, shape: tuple[int, int, int]) -> Tensor:
 
 
 def images_to_check(shape: tuple[int, int, int]) -> Tensor:
-    """Images of noise for a check: enough for layers that need a batch, few where they are large."""
+    """Noise images for a check: enough for layers that need a batch, fewer where they are large."""
     _, height, width = shape
     affordable = PIXELS_TO_CHECK // (height * width)
     return noise_images(min(max(affordable, FEWEST_IMAGES), MOST_IMAGES_TO_CHECK), shape)

@@ -41,7 +41,7 @@ class RunState:
 def find_runs(parent: Path, complain: Callable[[str], None]) -> list[RunState]:
     """The runs in a folder, by name; none where there is no such folder.
 
-    ``complain`` is told of each file that cannot be read. Raises StoreError where the folder
+    ``complain`` gets a line about each file that cannot be read. Raises StoreError where the folder
     cannot be.
     """
     try:
