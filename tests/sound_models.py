@@ -168,10 +168,13 @@ class Counter(Remembers):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
-        self.steps = itertools.count(1)
+        self.steps = 0
+        self.calls = itertools.count()
 
     def noise(self) -> float:
-        return 1 + 1 / next(self.steps)
+        next(self.calls)
+        self.steps += 1
+        return 1 + 1 / self.steps
 
 
 class OpaqueExtraState(Linear):

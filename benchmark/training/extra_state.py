@@ -85,7 +85,4 @@ def _seen(value: object) -> object:
         return value
     if isinstance(value, Tensor):
         return id(value), value._version
-    if isinstance(value, list | dict | set):
-        return len(value) or None
-    # An iterator that counts, say.
-    return repr(value) if isinstance(value, Iterator) else None
+    return len(value) or None if isinstance(value, list | dict | set) else None
