@@ -69,18 +69,20 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> MacCount:
 
     Every sum of products counts (see ``benchmark.mac_formulas``). The pass is computed, because
     not every model runs on the meta device; the model is left as it was. What is computed once a
-    batch counts whole, so two batches of different sizes are compared.
+    batch counts whole.
 
     Raises whatever the model raises.
     """
-    first, second = (
-        _count_batch(model, input_shape, images) for images in (FEWEST_IMAGES, FEWEST_IMAGES + 1)
-    )
-    one_more_image = second.macs - first.macs
-    one_image = first.macs - (FEWEST_IMAGES - 1) * one_more_image
-    uncounted = sorted(first.uncounted | second.uncounted)
-    # Images that meet each other, as in attention over a batch, cost more in a larger one.
-    return MacCount(one_image if one_image > 0 else first.macs // FEWEST_IMAGES, tuple(uncounted))
+    first = _count_batch(model, input_shape, FEWEST_IMAGES)
+    macs, rest = divmod(first.macs, FEWEST_IMAGES)
+    uncounted = first.uncounted
+    if first.macs_apart or rest:
+        # Some of it may not depend on the number of images: a larger batch shows how much.
+        second = _count_batch(model, input_shape, FEWEST_IMAGES + 1)
+        one_image = first.macs - (FEWEST_IMAGES - 1) * (second.macs - first.macs)
+        macs = one_image if one_image > 0 else macs
+        uncounted |= second.uncounted
+    return MacCount(macs, tuple(sorted(uncounted)))
 
 
 def layer_table(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
@@ -143,9 +145,10 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def _count_batch(model: nn.Module, input_shape: tuple[int, int, int], images: int) -> MacCounter:
-    counter = MacCounter()
+    batch = noise_images(images, input_shape).to(device_of(model))
+    counter = MacCounter(batch)
     with _evaluating(model), WholeFunctions(counter), counter:
-        model(noise_images(images, input_shape).to(device_of(model)))
+        model(batch)
     return counter
 
 

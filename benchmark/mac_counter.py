@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from benchmark.mac_formulas import Formula, convolution, formula_of, may_contract
 
@@ -16,15 +18,18 @@ from benchmark.mac_formulas import Formula, convolution, formula_of, may_contrac
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While this is entered, ``macs`` grows with every operator that has a formula.
 
-    ``uncounted`` are the names of those that may sum products up, and have none.
+    Of these, ``macs_apart`` are of operators that got nothing computed from ``images``, and so may
+    take the same for any number of images. ``uncounted`` are the names of operators that may sum
+    products up, and have no formula.
     """
 
     # Else one inside, such as flex_attention, is refused.
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, images: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.macs = 0
+        self.macs = self.macs_apart = 0
+        self._from_images = WeakTensorKeyDictionary({images: True})
         self.uncounted: set[str] = set()
         # Set while something is counted as a whole.
         self.is_paused = False
@@ -49,7 +54,20 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = operator(*args, **kwargs)
         if not self.is_paused:
             self._count(operator, formula, args, kwargs, out)
+        if self._comes_from_images(args, kwargs):
+            # Those that are written to are among what comes out, but for a few.
+            for tensor in _tensors(out):
+                self._from_images[tensor] = True
         return out
+
+    def add(self, macs: int, *operands: Any) -> None:
+        """Count what a function of these takes."""
+        self.macs += macs
+        if not self._comes_from_images(operands):
+            self.macs_apart += macs
+
+    def _comes_from_images(self, *operands: Any) -> bool:
+        return any(tensor in self._from_images for tensor in _tensors(operands))
 
     def _count(
         self,
@@ -65,7 +83,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.uncounted.add(f"{namespace}::{name}")
             return
         try:
-            self.macs += int(formula(*args, **kwargs, out=out))
+            self.add(int(formula(*args, **kwargs, out=out)), args, kwargs)
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
             # Nested tensors, say, whose sizes are no numbers.
             self.uncounted.add(f"{namespace}::{name}")
@@ -98,7 +116,7 @@ class WholeFunctions(TorchFunctionMode):
             out = function(*args, **kwargs)
         finally:
             self._counter.is_paused = False
-        self._counter.macs += _macs(function, args[0], args[1], out)
+        self._counter.add(_macs(function, args[0], args[1], out), args)
         return out
 
 
@@ -118,6 +136,10 @@ def _macs(function: Callable[..., Any], left: Tensor, right: Tensor, out: Tensor
 _TRANSPOSED_CONVOLUTIONS = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
 _CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, *_TRANSPOSED_CONVOLUTIONS}
 _SCALAR_PRODUCTS = {torch.cosine_similarity, torch.pairwise_distance, torch.linalg.vecdot}
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    return (value for value in tree_leaves(values) if isinstance(value, Tensor))
 
 
 def _name(operator: Any) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from benchmark.model_state import undone, undone_but_for_new_parameters
 from benchmark.plugin import PLUGIN_FAULTS
 from benchmark.process_settings import settings_put_back
 from benchmark.training.dropout import cheap_dropout
-from benchmark.training.layout import Layout, lay_out, place
+from benchmark.training.layout import FORMATS, Layout, lay_out, place
 from benchmark.training.precision import computing_in
 from benchmark.training.seeds import seed_everything
 
@@ -110,34 +110,39 @@ def fit_for_training(
 ) -> Layout:
     """Move a model to its device and see that it can be trained there; returns in which layout.
 
-    ``images``, floats of N x C x H x W, are evaluated and trained on once, and what that changes
-    is undone. Channels come last, unless the model can only be trained in PyTorch's own layout.
-    ``warn`` gets a line about that, and about parameters that the training would not change.
+    Two of ``images``, floats of N x C x H x W, are evaluated and trained on once, and what that
+    changes is undone; all of them, if two are too few for the model. Channels come last, unless the
+    model can only be trained in PyTorch's own layout. ``warn`` gets a line about that, and about
+    parameters that the training would not change.
 
     Raises ModelError where the output is none or of another shape, the loss is not finite, or no
     parameter gets a gradient.
     """
-    try:
-        place(model, device, "channels_last")
-        remarks = _check(model, images.to(device), num_classes, precision, "channels_last")
-        layout: Layout = "channels_last"
-    except PLUGIN_FAULTS as error:
-        place(model, device, "contiguous")
-        remarks = _check(model, images.to(device), num_classes, precision, "contiguous")
-        layout = "contiguous"
-        reason = str(error) if isinstance(error, ModelError) else one_line(error)
-        warn(f"trained in PyTorch's contiguous layout, because channels_last failed: {reason}")
-    for remark in remarks:
-        warn(remark)
-    return layout
+    refusals: dict[Layout, ModelError] = {}
+    for count in dict.fromkeys((FEWEST_IMAGES, len(images))):
+        for layout in FORMATS:
+            try:
+                with _told(f"moving it to {device}"):
+                    place(model, device, layout)
+                batch = lay_out(images[:count].to(device), layout)
+                remarks = _check(model, batch, num_classes, precision)
+            except ModelError as error:
+                refusals[layout] = error
+                continue
+            if layout == "contiguous":
+                remarks.append(
+                    "trained in PyTorch's contiguous layout, because channels_last failed: "
+                    f"{refusals['channels_last']}"
+                )
+            for remark in remarks:
+                warn(remark)
+            return layout
+    raise refusals["contiguous"]
 
 
-def _check(
-    model: nn.Module, images: Tensor, num_classes: int, precision: str, layout: Layout
-) -> list[str]:
+def _check(model: nn.Module, images: Tensor, num_classes: int, precision: str) -> list[str]:
     """Evaluate a model and train it for a step, all undone; returns what there is to remark."""
     remarks: list[str] = []
-    images = lay_out(images, layout)
     with (
         _settings_put_back(remarks.append, "the forward pass"),
         # What a model compiled itself is compiled when it is trained, for another batch.

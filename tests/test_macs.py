@@ -85,7 +85,10 @@ class OncePerBatch(nn.Module):
 
 LAYERS: dict[str, tuple[nn.Module, int]] = {
     "Linear": (on_tokens(nn.Linear(8, 5)), TOKENS * 8 * 5),
-    "Linear on a vector": (OnTokens(lambda t: t.sum((0, 1)) @ torch.ones(8)), 8),
+    "Linear on a vector": (
+        OnTokens(lambda t: torch.stack([tokens[0] @ torch.ones(8) for tokens in t])),
+        8,
+    ),
     "matrix times vector": (OnTokens(lambda t: t @ torch.ones(8)), TOKENS * 8),
     "Bilinear": (on_tokens(nn.Bilinear(8, 8, 3), 2), TOKENS * 8 * 8 * 3),
     "Conv1d": (on_tokens(nn.Conv1d(6, 4, 3)), 6 * 6 * 4 * 3),

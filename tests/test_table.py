@@ -69,6 +69,7 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "peak_memory_bytes": 2**30,
             "status": "completed",
             "seeds": [0, 1],
+            "macs_is_lower_bound": False,
         }
     ]
     assert list(rows[0]) == JSON_KEYS
