@@ -52,7 +52,8 @@ def _empty_surroundings(
     monkeypatch.chdir(tmp_path)
     data_directory = tmp_path_factory.getbasetemp() / "data"
     monkeypatch.setenv("BENCHMARK_DATA_DIR", str(data_directory))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    # Of each test's own: what one has cached there must not be found by another.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     monkeypatch.delenv("BENCHMARK_CACHE_DIR", raising=False)
     monkeypatch.delenv("BENCHMARK_PLUGINS", raising=False)
     monkeypatch.setattr(config, "with_defaults", inline_by_default)
