@@ -34,11 +34,11 @@ class _Epoch:
         self._looking = threading.Lock()
 
     def note(self, steps: int) -> None:
-        """Note that so many steps are done."""
+        """Note the number of steps that are done."""
         self.position = Position(self.position.epoch, steps, time.perf_counter() - self._began)
 
     def mark(self, steps: int, event: torch.cuda.Event) -> None:
-        """Note that so many steps are done when the event is."""
+        """Note the number of steps that are done when the event has occurred."""
         self._marks.append((steps, event))
 
     def look(self) -> None:

@@ -1,4 +1,4 @@
-"""What a model remembers beside its parameters and buffers."""
+"""A model's state other than its parameters and buffers."""
 
 from __future__ import annotations
 
