@@ -1,45 +1,9 @@
 """Which of these models, trained the same way, is better, by how much, and at what cost?
 
-This is the public face: what a plugin's author needs. It imports no torch.
+This is the public face: all that a plugin's author needs. ``__init__.pyi`` lists its names. Each is
+imported when it is first used, so that ``import benchmark`` loads neither torch nor pydantic.
 """
 
-from benchmark.entries import (
-    Augmentation,
-    Callback,
-    Column,
-    DatasetEntry,
-    Executor,
-    ExecutorEntry,
-    Images,
-    ImageSplits,
-    ModelEntry,
-    Optimization,
-    Options,
-    RecipeEntry,
-    TrainingPlan,
-)
-from benchmark.errors import BenchmarkError, DatasetError, DatasetUnavailableError
-from benchmark.hookspecs import hookimpl
-from benchmark.progress import announce, track
+import lazy_loader
 
-__all__ = [
-    "Augmentation",
-    "BenchmarkError",
-    "Callback",
-    "Column",
-    "DatasetEntry",
-    "DatasetError",
-    "DatasetUnavailableError",
-    "Executor",
-    "ExecutorEntry",
-    "ImageSplits",
-    "Images",
-    "ModelEntry",
-    "Optimization",
-    "Options",
-    "RecipeEntry",
-    "TrainingPlan",
-    "announce",
-    "hookimpl",
-    "track",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

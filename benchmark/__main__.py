@@ -1,5 +1,5 @@
 """``python -m benchmark``."""
 
-from benchmark.cli.main import main
+from benchmark.cli import main
 
 main()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
-    from benchmark.analysis.summary import ModelSummary
     from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+    from benchmark.summaries import ModelSummary
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)")
 # On Windows these are devices, whatever follows a dot: nobody could copy a run there.
@@ -42,6 +43,14 @@ class Options(BaseModel):
     """Base of an entry's options: typed fields with defaults; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        """Check what a user gave, strictly, as if read from JSON, and fill in the defaults.
+
+        Raises pydantic's ValidationError.
+        """
+        return cls.model_validate_json(json.dumps(given), strict=True)
 
 
 @dataclass(frozen=True)

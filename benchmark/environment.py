@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-_DISTRIBUTIONS = ("benchmark", "torch", "torchvision", "numpy")
+_DISTRIBUTIONS = ("benchmark-models", "torch", "torchvision", "numpy")
 
 
 def describe_environment() -> dict[str, Any]:

@@ -26,6 +26,9 @@ class BenchmarkError(Exception):
         return "\n".join(self.lines)
 
 
+# What foreign code may raise: a plugin that calls sys.exit() must not end the program.
+PLUGIN_FAULTS = (Exception, SystemExit)
+
 # What the system calls a full disk, and NumPy, which has no number for it.
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")

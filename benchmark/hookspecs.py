@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from benchmark.records import TrialSpec
 
 PROJECT = "benchmark"
+ENTRY_POINT_GROUP = "benchmark.plugins"
+# What the package is called on the package index, where "benchmark" is another project's.
+DISTRIBUTION = "benchmark-models"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.entries import is_name
+from benchmark.files import LARGEST_WHOLE_NUMBER
 from benchmark.records import (
     DatasetRecord,
     EpochRecord,
@@ -23,7 +24,6 @@ from benchmark.records import (
     TrialKey,
     TrialRecord,
 )
-from benchmark.strict_json import LARGEST_WHOLE_NUMBER
 
 # Longer than there have been computers, by far.
 MOST_SECONDS = 1e12

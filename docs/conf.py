@@ -3,7 +3,7 @@
 import importlib.metadata
 
 project = "benchmark"
-release = version = importlib.metadata.version("benchmark")
+release = version = importlib.metadata.version("benchmark-models")
 
 extensions = ["myst_parser", "sphinx_click"]
 exclude_patterns = ["_build"]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmark.environment import describe_environment
-from benchmark.training.precision import resolve_precision
+from benchmark.training import resolve_precision
 from perf.comparisons import MODELS
 from perf.figures import ratio
 from perf.interleave import interleave

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmark.environment import describe_environment
-from benchmark.training.precision import resolve_precision
+from benchmark.training import resolve_precision
 from perf.comparisons import CONTENDERS, MEMORY_IMAGES, MODELS
 from perf.interleave import interleave
 from perf.processes import ROOT, WorkerError, workers

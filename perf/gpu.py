@@ -26,19 +26,25 @@ from torch import nn
 
 from benchmark import Images, ModelEntry, TrainingPlan
 from benchmark.catalog import load_catalog
-from benchmark.cli.main import execute
+from benchmark.cli import execute
 from benchmark.complexity import count_macs
-from benchmark.config import validate_options
 from benchmark.environment import describe_environment
 from benchmark.errors import one_line
 from benchmark.files import write_atomically
-from benchmark.training.clock import Clock, TimeAccount
-from benchmark.training.data import ResidentImages
-from benchmark.training.device import resolve_device, tuned
-from benchmark.training.engine import Engine, start_engine
-from benchmark.training.precision import resolve_precision
-from benchmark.training.seeds import INITIAL_WEIGHTS, TRAINING, seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training import (
+    INITIAL_WEIGHTS,
+    TRAINING,
+    Clock,
+    Engine,
+    ResidentImages,
+    TimeAccount,
+    TrainingStep,
+    resolve_device,
+    resolve_precision,
+    seed_everything,
+    start_engine,
+    tuned,
+)
 
 MODELS = ("baseline_cnn", "separable_cnn")
 BATCH_SIZES = (128, 512, 1024)
@@ -168,7 +174,7 @@ def make_step(
     recipe = catalog.recipes["adam"].entry
     seed_everything(0, INITIAL_WEIGHTS)
     module = entry.build(SHAPE, CLASSES).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    options = validate_options(recipe.options, {})
+    options = recipe.options.from_mapping({})
     # As many steps as any number of repeats takes.
     plan = TrainingPlan(1000, count // batch_size, batch_size, options)
     return TrainingStep(

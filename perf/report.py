@@ -27,7 +27,7 @@ def _conditions(results: Mapping[str, Any]) -> str:
     environment = results["environment"]
     versions = {**environment["versions"], **results["peers"]}
     named = ", ".join(
-        f"{name} {version}" for name, version in versions.items() if name != "benchmark"
+        f"{name} {version}" for name, version in versions.items() if name != "benchmark-models"
     )
     git = environment["git"]
     commit = f" at {git['commit'][:8]}{' with changes' if git['changed'] else ''}" if git else ""

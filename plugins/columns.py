@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmark import Column, hookimpl
 
 if TYPE_CHECKING:
-    from benchmark.analysis.summary import ModelSummary
+    from benchmark import ModelSummary
 
 NO_FIGURE = "-"
 

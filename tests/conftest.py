@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import config
-from benchmark.catalog import load_catalog
-from benchmark.cli.main import execute
-from benchmark.strict_yaml import Document
+from benchmark.catalog.shelves import load_catalog
+from benchmark.cli.root import execute
+from benchmark.config import run_config as config
+from benchmark.config.strict_yaml import Document
 
 
 @dataclass(frozen=True)

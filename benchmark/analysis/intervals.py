@@ -5,18 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from scipy import special
 
-
-@dataclass(frozen=True)
-class MeanInterval:
-    """A mean of ``count`` values; the interval is mean ± ``half_width``, None for one value."""
-
-    mean: float
-    half_width: float | None
-    count: int
+from benchmark.summaries import MeanInterval
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInterval:

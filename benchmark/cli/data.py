@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmark.cli import completion
-from benchmark.cli.session import (
-    Session,
-    data_directory_option,
-    everywhere_options,
-    parse_settings,
-)
+from benchmark.cli.session import Session, data_directory_option, everywhere_options, parse_settings
 
 if TYPE_CHECKING:
     from benchmark.datasets import Dataset
@@ -67,7 +62,7 @@ def info(
     # Imported here: --help must not wait for it.
     import numpy
 
-    from benchmark.report.text_table import lay_out
+    from benchmark.report import lay_out
 
     dataset = _load(session, name, settings, data_directory)
     splits = dataset.splits
@@ -96,8 +91,7 @@ def _load(
     # Imported here: --help must not wait for it.
     from benchmark.cli.display import open_display
     from benchmark.config import resolve_selection
-    from benchmark.datasets import load_dataset
-    from benchmark.image_cache import default_data_directory
+    from benchmark.datasets import default_data_directory, load_dataset
     from benchmark.progress import shown_by
 
     shelf = session.catalog().datasets

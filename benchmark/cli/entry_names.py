@@ -23,7 +23,7 @@ from typing import Any
 import platformdirs
 
 from benchmark.files import write_atomically
-from benchmark.hookspecs import PROJECT
+from benchmark.hookspecs import ENTRY_POINT_GROUP
 
 Names = dict[str, list[str]]
 
@@ -96,7 +96,7 @@ def _installed() -> Iterator[str]:
 
 
 def _plugin_files(selection: Sequence[str]) -> Iterator[str]:
-    modules = {point.module for point in importlib.metadata.entry_points(group=PROJECT)}
+    modules = {point.module for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
     selected = {item for item in selection if not item.startswith("no:")}
     for item in sorted(modules | selected):
         for file in _source_files(item):

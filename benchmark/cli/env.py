@@ -19,10 +19,9 @@ from benchmark.cli.session import everywhere_options
 def command() -> None:
     """Print versions, hardware and devices, as a bug report needs them."""
     # Imported here: torch takes seconds, and --help must not wait for it.
+    from benchmark.datasets import default_data_directory
     from benchmark.environment import describe_environment
-    from benchmark.image_cache import default_data_directory
-    from benchmark.training.device import resolve_device
-    from benchmark.training.precision import resolve_precision
+    from benchmark.training import resolve_device, resolve_precision
 
     device = resolve_device("auto")
     facts = {

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options
+from benchmark.hookspecs import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from benchmark.catalog import Plugin
 
 KINDS = ("models", "datasets", "recipes", "columns", "executors")
 
@@ -24,14 +29,14 @@ KINDS = ("models", "datasets", "recipes", "columns", "executors")
 def command(session: Session, kind: str | None, pattern: str) -> None:
     """List entries of one KIND or of all, those whose names match PATTERN (a glob)."""
     # Imported here: --help must not wait for it.
-    from benchmark.report.text_table import lay_out
+    from benchmark.report import lay_out
 
     catalog = session.catalog()
     rows = [
         (
             name,
             offer.entry.name,
-            offer.plugin.distribution or offer.plugin.name,
+            _origin(offer.plugin),
             _summary(offer.entry),
         )
         for name, shelf in catalog.shelves.items()
@@ -40,6 +45,10 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         if fnmatch.fnmatch(offer.entry.name, pattern)
     ]
     click.echo(lay_out(rows, ("kind", "name", "from", "summary")))
+
+
+def _origin(plugin: Plugin) -> str:
+    return "built-in" if plugin.distribution == DISTRIBUTION else plugin.distribution or plugin.name
 
 
 def _summary(entry: object) -> str:

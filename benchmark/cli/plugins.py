@@ -20,7 +20,7 @@ def command(session: Session) -> None:
     Why a plugin failed is said on stderr; with -v, its traceback too.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.report.text_table import lay_out
+    from benchmark.report import lay_out
 
     rows = [
         (

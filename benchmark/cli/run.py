@@ -22,8 +22,8 @@ from benchmark.cli.session import (
 from benchmark.cli.table import TableChoice, TableView, table_options
 
 if TYPE_CHECKING:
+    from benchmark.config import Document
     from benchmark.runner import Outcome, Run
-    from benchmark.strict_yaml import Document
 
 
 # What is an entry: a name, or a mapping with a name and options.
@@ -142,12 +142,12 @@ def command(
     command again finishes what is unfinished and trains nothing twice.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark import runner
     from benchmark.cli.display import open_display
     from benchmark.cli.training_display import TrainingDisplay
     from benchmark.config import find_document, load_config
-    from benchmark.image_cache import default_data_directory
+    from benchmark.datasets import default_data_directory
     from benchmark.progress import shown_by
+    from benchmark.runner import carry_out, prepare
 
     document = _overridden(find_document(config), overrides)
     catalog = session.catalog(strict)
@@ -160,7 +160,7 @@ def command(
 
         with shown_by(display):
             run = opened.enter_context(
-                runner.prepare(
+                prepare(
                     resolved,
                     catalog,
                     data_directory=data_directory or default_data_directory(),
@@ -173,14 +173,14 @@ def command(
                 )
             )
         pending = run.continuation.pending
-        outcome = runner.carry_out(run, TrainingDisplay(display, pending, session.verbose).report)
+        outcome = carry_out(run, TrainingDisplay(display, pending, session.verbose).report)
     _print_table(run, outcome, view)
     return _exit_code(outcome)
 
 
 def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     """Put what the command line says in place of what the config says."""
-    from benchmark.strict_yaml import parse_key
+    from benchmark.config import parse_key
 
     flags = {
         "models": ("-m", list(overrides["models"]) or None),

@@ -32,8 +32,8 @@ def command(context: click.Context, out: Path) -> None:
     if context.invoked_subcommand is not None:
         return
     # Imported here: --help must not wait for it.
-    from benchmark.housekeeping import find_runs
-    from benchmark.report.text_table import lay_out
+    from benchmark.report import lay_out
+    from benchmark.store import find_runs
 
     runs = find_runs(out, warn)
     if not runs:
@@ -74,29 +74,35 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
     Records, histories and logs are kept, and so is all of a run that a process is at work on.
     """
     # Imported here: --help must not wait for it.
-    from benchmark import housekeeping
-    from benchmark.image_cache import decoded_folder, default_data_directory
+    from benchmark.datasets import decoded_folder, default_data_directory
+    from benchmark.store import (
+        decoded_data_sets,
+        find_runs,
+        remove_all,
+        remove_unfinished_work,
+        unfinished_work,
+    )
 
     assert context.parent is not None
     out = out or context.parent.params["out"]
-    for run in housekeeping.find_runs(out, warn):
-        unfinished = housekeeping.unfinished_work(run.path)
+    for run in find_runs(out, warn):
+        unfinished = unfinished_work(run.path)
         what = f"unfinished work in {run.path}: its trials would begin anew"
         if run.state != "in use" and _agreed(unfinished, what, yes):
-            housekeeping.remove_unfinished_work(run.path)
+            remove_unfinished_work(run.path)
             click.echo("Removed.")
     data_directory = data_directory or default_data_directory()
-    decoded = housekeeping.decoded_data_sets(data_directory)
+    decoded = decoded_data_sets(data_directory)
     what = (
         f"decoded data sets in {decoded_folder(data_directory)}: they are decoded again when needed"
     )
     if _agreed(decoded, what, yes):
-        housekeeping.remove(decoded)
+        remove_all(decoded)
         click.echo("Removed.")
 
 
 def _agreed(leftovers: Sequence[Path], what: str, yes: bool) -> bool:
-    from benchmark.housekeeping import size_bytes
+    from benchmark.store import size_bytes
 
     if not leftovers:
         return False

@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli import completion
 from benchmark.cli.streams import say, say_indented
-from benchmark.paths import usable_folder
+from benchmark.files import usable_folder
 
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
@@ -29,7 +29,7 @@ class Session:
     @property
     def plugins(self) -> tuple[str, ...]:
         """What ``BENCHMARK_PLUGINS`` and ``-p`` select, as it means the same elsewhere."""
-        from benchmark.discovery import selected_plugins
+        from benchmark.catalog import selected_plugins
 
         return selected_plugins(self.selection)
 
@@ -119,7 +119,7 @@ def named_folder(
 
 def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:
     """Parse KEY=VALUE pairs; raises click.UsageError and ConfigError."""
-    from benchmark.strict_yaml import parse_key, parse_value
+    from benchmark.config import parse_key, parse_value
 
     values = {}
     for setting in settings:

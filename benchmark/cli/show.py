@@ -83,12 +83,7 @@ def command(
     import torch
 
     from benchmark.complexity import count_parameters, images_to_check
-    from benchmark.models import (
-        build_model,
-        fit_for_training,
-        try_to_count_macs,
-        try_to_list_layers,
-    )
+    from benchmark.trial import build_model, fit_for_training, try_to_count_macs, try_to_list_layers
 
     offer = session.catalog().models[model]
 
@@ -145,7 +140,7 @@ def _as_data(
 
 
 def _as_text(layers: Sequence[Layer] | None, params: ParameterCount, count: MacCount | None) -> str:
-    from benchmark.report.text_table import lay_out
+    from benchmark.report import lay_out
 
     rows = [
         (f"{layer.name} ({layer.type})".strip(), _shape(layer.output_shape), f"{layer.params:,}")

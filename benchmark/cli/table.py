@@ -15,7 +15,7 @@ import click
 from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options, named_folder, warn
 from benchmark.cli.training_display import remarks
-from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
+from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
@@ -37,9 +37,8 @@ class TableView:
 
         They are to come model by model, in the order of the trials in ``description``.
         """
-        from benchmark.analysis.summary import summarize
-        from benchmark.report.caption import Coverage, write_caption
-        from benchmark.report.table import DEFAULT_WIDTH, render, tabulate
+        from benchmark.analysis import summarize
+        from benchmark.report import DEFAULT_WIDTH, Coverage, render, tabulate, write_caption
 
         coverage = Coverage()
         trials = description.trials if description else ()
@@ -134,7 +133,7 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     Records that cannot be read are named on stderr; the others are shown.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.foreign_files import UnreadableError
+    from benchmark.files import UnreadableError
     from benchmark.store import RunDirectory
 
     directory = RunDirectory(run)

@@ -1,1 +1,5 @@
-"""What a run shows: its table and the words about it."""
+"""The table and its caption."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

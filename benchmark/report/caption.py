@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from benchmark.analysis.summary import ModelSummary
 from benchmark.records import Machine
 from benchmark.store import RunDescription
+from benchmark.summaries import ModelSummary
 
 
 @dataclass

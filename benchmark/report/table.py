@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmark.analysis.summary import ModelSummary
 from benchmark.entries import Column
-from benchmark.errors import one_line
-from benchmark.plugin import PLUGIN_FAULTS
+from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.printable import printable_line
 from benchmark.report.text_table import lay_out
+from benchmark.summaries import ModelSummary
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12

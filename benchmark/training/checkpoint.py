@@ -23,11 +23,16 @@ import torch
 
 from benchmark.environment import processor_name, versions
 from benchmark.errors import CheckpointError, StoreError
-from benchmark.files import remove, write_atomically, write_fault
-from benchmark.foreign_files import UnreadableError, is_there, opened
-from benchmark.plugin import Plugin
+from benchmark.files import (
+    UnreadableError,
+    is_there,
+    opened,
+    parse_json,
+    remove,
+    write_atomically,
+    write_fault,
+)
 from benchmark.records import TrialSpec
-from benchmark.strict_json import parse_json
 
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
@@ -165,11 +170,14 @@ def _remove(file: Path) -> None:
         raise StoreError(f"{file}: cannot be removed: {error.strerror}") from error
 
 
-def fingerprint(spec: TrialSpec, model: Plugin, recipe: Plugin) -> dict[str, str]:
-    """What must be the same of a training to go on bit for bit, by the names users know."""
+def fingerprint(spec: TrialSpec, model_plugin: str, recipe_plugin: str) -> dict[str, str]:
+    """What must be the same of a training to go on bit for bit, by the names users know.
+
+    The plugins of the model and of the recipe are given by their identities.
+    """
     return {
-        "model": f"{spec.model} of {model.identity}",
-        "recipe": f"{spec.protocol.recipe.name} of {recipe.identity}",
+        "model": f"{spec.model} of {model_plugin}",
+        "recipe": f"{spec.protocol.recipe.name} of {recipe_plugin}",
         "seed": str(spec.seed),
         "protocol": spec.protocol.hash,
         "precision": spec.protocol.precision,

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.model_state import own_generators
-from benchmark.random_generators import generator_state, set_generator_state
+from benchmark.training.model_state import own_generators
+from benchmark.training.random_generators import generator_state, set_generator_state
 
 _OF_EVERY_MODULE = vars(nn.Module()).keys()
 

@@ -14,8 +14,7 @@ import torch
 from torch import nn, optim
 from torch.nn import functional
 
-from benchmark.training.dropout import CheapDropout
-from benchmark.training.memory import keep_freed_memory
+from benchmark.training import CheapDropout, keep_freed_memory
 from perf.contenders.torch_models import build, count_values
 from perf.turns import Turns
 from perf.workload import EPSILON, LEARNING_RATE, Workload

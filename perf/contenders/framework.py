@@ -10,12 +10,10 @@ from pathlib import Path
 
 from benchmark.catalog import load_catalog
 from benchmark.complexity import count_parameters
-from benchmark.config import load_config, with_defaults
-from benchmark.models import build_model
+from benchmark.config import Document, load_config, with_defaults
 from benchmark.records import TrialEvent
 from benchmark.runner import prepare
-from benchmark.strict_yaml import Document
-from benchmark.trial import run_trial
+from benchmark.trial import build_model, run_trial
 from perf.random_images import CLASSES, NAME, PLUGIN, SIDE
 from perf.turns import Turns
 from perf.workload import LEARNING_RATE, Workload

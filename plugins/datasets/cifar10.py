@@ -28,18 +28,19 @@ from benchmark import (
     Images,
     ImageSplits,
     Options,
+    RunningClock,
     hookimpl,
+    is_read_only,
+    system_fault,
     track,
 )
-from benchmark.errors import system_fault
-from benchmark.files import is_read_only
-from benchmark.running_clock import TICK_SECONDS, RunningClock
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
 # How long to wait for an answer: a machine without a network should know soon.
 NETWORK_SECONDS = 5.0
+POLL_SECONDS = 0.25
 MEBIBYTE = 2**20
 
 ALTERNATIVES = (
@@ -205,7 +206,7 @@ def _open(url: str) -> http.client.HTTPResponse:
     thread.start()
     with RunningClock() as clock:
         while thread.is_alive() and clock.seconds < NETWORK_SECONDS:
-            thread.join(TICK_SECONDS)
+            thread.join(POLL_SECONDS)
     if not outcome:
         raise TimeoutError(f"no answer in {NETWORK_SECONDS:g} s")
     if isinstance(outcome[0], Exception):

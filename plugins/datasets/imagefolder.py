@@ -18,8 +18,8 @@ from benchmark import (
     Options,
     announce,
     hookimpl,
+    usable_folder,
 )
-from benchmark.paths import usable_folder
 
 from .image_files import Decoder, warnings_by_file
 from .image_folders import find_halves

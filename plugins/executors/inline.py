@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmark import ExecutorEntry, Options, hookimpl
-from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark import ExecutorEntry, Options, TrialEvent, TrialRecord, TrialSpec, hookimpl
 from benchmark.trial import run_trial
 
 

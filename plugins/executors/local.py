@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from pydantic import Field
 
-from benchmark import BenchmarkError, ExecutorEntry, hookimpl
-from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark import BenchmarkError, ExecutorEntry, TrialEvent, TrialRecord, TrialSpec, hookimpl
 
 from .processes.crew import Crew, Place
 from .processes.guardian import LAST_WORDS, Guardian

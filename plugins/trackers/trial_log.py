@@ -12,7 +12,7 @@ from benchmark import Callback, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.records import EpochRecord, TrialRecord, TrialSpec
+    from benchmark import EpochRecord, TrialRecord, TrialSpec
 
 
 class TrialLog(Callback):

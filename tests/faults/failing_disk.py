@@ -20,7 +20,7 @@ FAILING_DISK = "FAILING_DISK"
 
 def fail_from(error: int, first: int) -> None:
     """Have the store and the checkpoints fail from the ``first`` attempt on."""
-    from benchmark import store
+    from benchmark.store import directory as store
     from benchmark.training import checkpoint
 
     attempts = itertools.count(1)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import misbehaving
-from tests.command_process import start
 from tests.faults import failing_disk
-from tests.trial_files import figures, read_record
+from tests.support import misbehaving
+from tests.support.command_process import start
+from tests.support.trial_files import figures, read_record
 
 # A few each for a test of everything; each costs a start of PyTorch, or several.
 FAULTS = int(os.environ.get("FAULTS", "8"))

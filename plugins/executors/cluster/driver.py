@@ -12,7 +12,7 @@ import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayError
 
-from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark import TrialEvent, TrialRecord, TrialSpec
 from benchmark.running_clock import RunningClock
 
 from ..processes.guardian import LAST_WORDS, Guardian

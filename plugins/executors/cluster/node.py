@@ -19,8 +19,8 @@ from pathlib import Path
 import ray
 from pydantic import BaseModel
 
+from benchmark import TrialEvent, TrialSpec
 from benchmark.errors import CheckpointError
-from benchmark.records import TrialEvent, TrialSpec
 
 from ..processes.crew import Crew, Place
 from ..processes.guardian import Guardian

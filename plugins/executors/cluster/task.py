@@ -8,8 +8,8 @@ import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayTaskError
 
+from benchmark import TrialEvent, TrialRecord, TrialSpec
 from benchmark.errors import BenchmarkError, one_line
-from benchmark.records import TrialEvent, TrialRecord, TrialSpec
 
 from ..processes.reported import Reported
 from .folders import WatchedFolder, apply

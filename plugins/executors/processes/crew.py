@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from benchmark.records import TrialEvent, TrialRecord, TrialSpec
+from benchmark import TrialEvent, TrialRecord, TrialSpec
 from benchmark.running_clock import RunningClock
 
 from .guardian import Guardian

@@ -5,15 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from benchmark.findings import record_lost_trial, stage
-from benchmark.records import (
-    EpochRecord,
-    Status,
-    TrialEvent,
-    TrialRecord,
-    TrialSpec,
-    TrialStart,
-)
+from benchmark import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec, TrialStart
+from benchmark.trial import record_lost_trial, stage
 
 
 class Reported:

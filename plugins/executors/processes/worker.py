@@ -20,8 +20,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmark import TrialEvent, TrialProgress, TrialSpec
 from benchmark.errors import CheckpointError, StoreError
-from benchmark.records import TrialEvent, TrialProgress, TrialSpec
 
 # Has a worker print where each of its threads is, even if one never lets the others run.
 SHOW_STACKS = signal.SIGUSR1

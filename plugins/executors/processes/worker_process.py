@@ -14,8 +14,8 @@ from typing import IO
 
 from pydantic import BaseModel
 
+from benchmark import Status, TrialEvent, TrialProgress, TrialRecord, TrialSpec
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
-from benchmark.records import Status, TrialEvent, TrialProgress, TrialRecord, TrialSpec
 from benchmark.running_clock import RunningClock
 
 from .captured_output import CapturedOutput

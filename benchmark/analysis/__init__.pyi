@@ -1,0 +1,2 @@
+from .provenance import Provenance as Provenance
+from .summary import summarize as summarize

@@ -1,0 +1,107 @@
+"""One plugin, and what became of it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import pluggy
+
+from benchmark.errors import one_line
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a plugin is not used: the cause, and the hook at fault where it got as far as one."""
+
+    cause: str
+    hook: str | None = None
+    traceback: str = ""
+
+    @classmethod
+    def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
+        """Describe an exception in one line, its traceback kept."""
+        cause = one_line(error)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            cause = f"needs the module {error.name!r}, which is not installed"
+        text = "".join(traceback.format_exception(error))
+        return cls(cause, hook, text)
+
+
+@dataclass
+class Plugin:
+    """A plugin and what became of it; ``changes`` are to the process, and have been put back."""
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    module: ModuleType | None = None
+    hooks: tuple[str, ...] = ()
+    entries: int = 0
+    failure: Failure | None = None
+    blocked: bool = False
+    changes: list[str] = field(default_factory=list)
+    relay: pluggy.HookRelay | None = field(default=None, repr=False)
+
+    @property
+    def status(self) -> Literal["loaded", "blocked", "failed"]:
+        """Whether its entries can be used."""
+        if self.blocked:
+            return "blocked"
+        return "failed" if self.failure else "loaded"
+
+    @property
+    def label(self) -> str:
+        """Name, distribution and version, as messages give them."""
+        if self.distribution is None:
+            return f"{self.name} (no distribution)"
+        return f"{self.name} ({self.distribution} {self.version})"
+
+    @property
+    def identity(self) -> str:
+        """The label, and what tells this state of the plugin from another."""
+        return f"{self.label}, {'failed' if self.failure else f'source {self.source[:8]}'}"
+
+    @functools.cached_property
+    def source(self) -> str:
+        """A digest of its package's files as they were when this was first asked for."""
+        assert self.module is not None
+        return source_digest(self.module)
+
+    @property
+    def remark(self) -> str:
+        """The line about what it changed of its process."""
+        return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
+
+    @property
+    def complaint(self) -> str:
+        """The line that says why a failed plugin is left out."""
+        assert self.failure is not None
+        where = f"{self.failure.hook}: " if self.failure.hook else ""
+        return f"plugin {self.label} is left out: {where}{self.failure.cause}"
+
+
+def source_digest(module: ModuleType) -> str:
+    """What tells a module's package, or a module in none, from its next version."""
+    if module.__file__ is None:
+        return files_digest(Path(), [])
+    file = Path(module.__file__)
+    return files_digest(file.parent, file.parent.rglob("*.py") if module.__package__ else [file])
+
+
+def files_digest(folder: Path, files: Iterable[Path]) -> str:
+    """A digest of files in a folder as they are now.
+
+    It is the same wherever the folder lies, and whichever line endings they have there.
+    """
+    digest = hashlib.sha256()
+    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,4 @@
+from .root import (
+    execute as execute,
+    main as main,
+)

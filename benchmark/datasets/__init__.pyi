@@ -1,0 +1,9 @@
+from .cache import (
+    decoded_folder as decoded_folder,
+    default_data_directory as default_data_directory,
+)
+from .loading import (
+    Dataset as Dataset,
+    first_available as first_available,
+    load_dataset as load_dataset,
+)

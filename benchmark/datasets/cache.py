@@ -1,0 +1,208 @@
+"""Decoded data sets on disk.
+
+The cache of a data set is a folder of ``.npy`` files, named after the data set and a hash of what
+was read. It lies below the data directory or, where that may only be read, below the platform's
+cache directory: data that is given and data that is cached need not lie in one place. It is mapped
+into memory, so a second start reads no image, and its fingerprint is checked whenever it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import platformdirs
+
+from benchmark.datasets.images import fault_in, fingerprint
+from benchmark.entries import Images, ImageSplits
+from benchmark.errors import DatasetError
+from benchmark.files import (
+    folder_written_atomically,
+    is_read_only,
+    usable_folder,
+    write_atomically,
+    write_fault,
+)
+from benchmark.progress import announce
+
+SCHEMA = 1
+INFO_FILE = "info.json"
+FOLDER = "decoded"
+
+ENVIRONMENT_VARIABLE = "BENCHMARK_DATA_DIR"
+CACHE_VARIABLE = "BENCHMARK_CACHE_DIR"
+
+
+def default_data_directory() -> Path:
+    """Where data sets lie: ``BENCHMARK_DATA_DIR``, else the platform's cache directory."""
+    return _named_by(ENVIRONMENT_VARIABLE) or platformdirs.user_cache_path("benchmark")
+
+
+def decoded_folders(data_directory: Path) -> list[Path]:
+    """Where decoded data sets are looked for, and written to the first that can be written to.
+
+    That is ``BENCHMARK_CACHE_DIR``, else the data directory and the platform's cache directory.
+    """
+    chosen = _named_by(CACHE_VARIABLE)
+    parents = [chosen] if chosen else [data_directory, platformdirs.user_cache_path("benchmark")]
+    return list(dict.fromkeys(parent / FOLDER for parent in parents))
+
+
+def decoded_folder(data_directory: Path) -> Path:
+    """The one that would be written to, as far as the permissions tell."""
+    folders = decoded_folders(data_directory)
+    return next((folder for folder in folders if _may_be_written_to(folder)), folders[-1])
+
+
+def _named_by(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return usable_folder(value, f"{variable}: {value}") if value else None
+
+
+def _may_be_written_to(folder: Path) -> bool:
+    # Unlike those of Path, this does not raise where a folder above may not be looked into.
+    nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))  # noqa: PTH110
+    effective = os.access in os.supports_effective_ids
+    return os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def cache_folders(data_directory: Path, name: str, identity: str) -> list[Path]:
+    """Where the images of the data set ``name`` that were read from ``identity`` may be cached."""
+    key = hashlib.sha256(f"{SCHEMA}\0{identity}".encode("utf-8", "surrogateescape")).hexdigest()
+    return [folder / f"{name}-{key[:16]}" for folder in decoded_folders(data_directory)]
+
+
+@contextlib.contextmanager
+def prepared_by_one(cache: Path) -> Iterator[None]:
+    """Wait for other processes of this machine that are preparing the same cache.
+
+    The lock only spares work, since a cache is written whole or not at all: so a machine on which
+    it cannot be had goes on without.
+    """
+    key = hashlib.sha256(os.fsencode(cache.absolute())).hexdigest()
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
+            descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            held.callback(os.close, descriptor)
+            _lock(descriptor, cache)
+            held.callback(file.unlink, missing_ok=True)
+        yield
+
+
+def _lock(descriptor: int, cache: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Nobody may be there to read it.
+        with contextlib.suppress(OSError):
+            announce(f"benchmark: another process is preparing {cache}; waiting for it to be done")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def write_cache(caches: Sequence[Path], splits: ImageSplits, identity: str) -> Path:
+    """Write to the first place that does not refuse, whole or not at all; returns that.
+
+    Raises DatasetError where all refuse, or a disk fails.
+    """
+    cache, *others = caches
+    try:
+        _write(cache, splits, identity)
+    except OSError as error:
+        if not others or not is_read_only(error):
+            raise _not_written(cache, error) from error
+        written = write_cache(others, splits, identity)
+        announce(
+            f"benchmark: {cache.parent}: cannot be written to ({error.strerror}); "
+            f"decoded images are kept in {written.parent}"
+        )
+        return written
+    return cache
+
+
+def _write(cache: Path, splits: ImageSplits, identity: str) -> None:
+    info = {
+        "schema": SCHEMA,
+        "fingerprint": fingerprint(splits),
+        "classes": list(splits.classes),
+        "identity": hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest(),
+    }
+    with folder_written_atomically(cache) as folder:
+        for name, array in _arrays(splits).items():
+            numpy.save(folder / f"{name}.npy", array)
+        write_atomically(folder / INFO_FILE, json.dumps(info, indent=1).encode("utf-8"))
+
+
+def take_away(cache: Path) -> None:
+    """Remove a damaged cache unless it may only be read; who has it mapped keeps what is mapped.
+
+    Raises DatasetError where the disk fails.
+    """
+    if not cache.exists():
+        return
+    try:
+        # Moved first, so that nobody finds it half removed.
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}.") as aside:
+            cache.rename(Path(aside) / cache.name)
+    except FileNotFoundError:
+        # Another process has moved it already.
+        pass
+    except OSError as error:
+        if not is_read_only(error):
+            raise _not_written(cache, error) from error
+
+
+def _not_written(cache: Path, error: OSError) -> DatasetError:
+    elsewhere = f"choose another place for decoded images with {CACHE_VARIABLE}"
+    return DatasetError(write_fault(cache, error, full=f"or {elsewhere}", otherwise=elsewhere))
+
+
+def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:
+    """Map what is cached, or None where there is nothing or it is damaged."""
+    try:
+        info = json.loads((cache / INFO_FILE).read_text(encoding="utf-8"))
+        wanted, classes = info["fingerprint"], tuple(info["classes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    arrays = _map_arrays(cache)
+    if arrays is None:
+        return None
+    splits = ImageSplits(
+        train=Images(arrays["train_pixels"], arrays["train_labels"]),
+        test=Images(arrays["test_pixels"], arrays["test_labels"]),
+        classes=classes,
+    )
+    if fault_in(splits) or fingerprint(splits) != wanted:
+        return None
+    return splits, wanted
+
+
+def _map_arrays(cache: Path) -> dict[str, numpy.ndarray[Any, Any]] | None:
+    names = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+    try:
+        # Mapped copy-on-write, so that torch may share the memory; nothing is ever written to it.
+        return {
+            name: numpy.load(cache / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+            for name in names
+        }
+    except Exception:
+        # NumPy raises one of many kinds, EOFError and TokenError among them, depending on which
+        # byte is damaged; whatever it is, the cache is built anew.
+        return None
+
+
+def _arrays(splits: ImageSplits) -> dict[str, numpy.ndarray[Any, Any]]:
+    return {
+        "train_pixels": splits.train.pixels,
+        "train_labels": splits.train.labels,
+        "test_pixels": splits.test.pixels,
+        "test_labels": splits.test.labels,
+    }

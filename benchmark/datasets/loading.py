@@ -1,0 +1,144 @@
+"""Find the first data set that can be had, from the cache or through its plugin."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.catalog import Offer, Shelf
+from benchmark.datasets.cache import (
+    cache_folders,
+    prepared_by_one,
+    read_cache,
+    take_away,
+    write_cache,
+)
+from benchmark.datasets.images import fault_in, fingerprint, kind_of
+from benchmark.entries import DatasetEntry, ImageSplits
+from benchmark.errors import (
+    PLUGIN_FAULTS,
+    BenchmarkError,
+    DatasetError,
+    DatasetUnavailableError,
+    one_line,
+)
+from benchmark.records import Selection
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that is at hand.
+
+    ``fingerprint`` is the SHA-256 of the decoded images, labels and class names: it is the same
+    on every machine that decoded the same. ``cache`` is None where the plugin allows no caching,
+    or the cache cannot be mapped into memory.
+    """
+
+    selection: Selection
+    splits: ImageSplits
+    fingerprint: str
+    cache: Path | None
+
+
+def first_available(
+    selections: Sequence[Selection],
+    shelf: Shelf[DatasetEntry],
+    data_directory: Path,
+    warn: Callable[[str], None],
+) -> Dataset:
+    """Load the first of the data sets that can be had; ``warn`` is told why others cannot.
+
+    Raises DatasetUnavailableError where none can, and DatasetError for one that is damaged.
+    """
+    for selection, following in itertools.pairwise(selections):
+        try:
+            return load_dataset(selection, shelf, data_directory)
+        except DatasetUnavailableError as error:
+            warn(f"{error.reason}; trying {following.name}")
+    return load_dataset(selections[-1], shelf, data_directory)
+
+
+def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_directory: Path) -> Dataset:
+    """Load a data set from the cache, or through its plugin into the cache.
+
+    Raises DatasetUnavailableError where it cannot be had and DatasetError where it is damaged.
+    """
+    offer = shelf[selection.name]
+    options = offer.entry.options.from_mapping(selection.options)
+    identity = _identify(offer, data_directory, options)
+    if identity is None:
+        splits = _load_checked(offer, data_directory, options)
+        return Dataset(selection, splits, fingerprint(splits), None)
+    caches = cache_folders(data_directory, selection.name, identity)
+    dataset = _find_cached(caches, selection)
+    if dataset is None:
+        with prepared_by_one(caches[0]):
+            # Another process may have prepared it while this one waited.
+            dataset = _find_cached(caches, selection)
+            if dataset is None:
+                dataset = _prepare(caches, offer, selection, data_directory, identity)
+    return dataset
+
+
+def _find_cached(caches: Sequence[Path], selection: Selection) -> Dataset | None:
+    for cache in caches:
+        cached = read_cache(cache)
+        if cached is not None:
+            return Dataset(selection, *cached, cache)
+    return None
+
+
+def _prepare(
+    caches: Sequence[Path],
+    offer: Offer[DatasetEntry],
+    selection: Selection,
+    data_directory: Path,
+    identity: str,
+) -> Dataset:
+    # What cannot be read is taken away before the long work: nobody should find it meanwhile.
+    for cache in caches:
+        take_away(cache)
+    options = offer.entry.options.from_mapping(selection.options)
+    splits = _load_checked(offer, data_directory, options)
+    written = write_cache(caches, splits, identity)
+    # On a file system that maps nothing into memory, say, what was loaded is as good.
+    return _find_cached([written], selection) or Dataset(
+        selection, splits, fingerprint(splits), None
+    )
+
+
+def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> str | None:
+    """What the plugin would read; None where it cannot tell, and nothing may be cached."""
+    if offer.entry.identify is None:
+        return None
+    with _plugin_faults_told(offer):
+        identity = offer.entry.identify(data_directory, options)
+        if not isinstance(identity, str):
+            raise TypeError(f"identify gave {kind_of(identity)} where text is wanted")
+        return identity
+
+
+def _load_checked(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> ImageSplits:
+    with _plugin_faults_told(offer):
+        splits = offer.entry.load(data_directory, options)
+    fault = fault_in(splits)
+    if fault:
+        raise DatasetError(f"data set {offer.entry.name!r}: {fault}")
+    return splits
+
+
+@contextlib.contextmanager
+def _plugin_faults_told(offer: Offer[DatasetEntry]) -> Iterator[None]:
+    try:
+        yield
+    except BenchmarkError:
+        raise
+    except PLUGIN_FAULTS as error:
+        raise DatasetError(
+            f"data set {offer.entry.name!r} of {offer.plugin.label} cannot be loaded: "
+            f"{one_line(error)}"
+        ) from error

@@ -1,0 +1,5 @@
+"""Files as they are written, and as strangers may have left them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""A config to trials, trials to an executor, records to the store."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

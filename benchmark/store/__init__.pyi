@@ -1,0 +1,14 @@
+from .directory import (
+    RUN_FILE as RUN_FILE,
+    RunDescription as RunDescription,
+    RunDirectory as RunDirectory,
+)
+from .housekeeping import (
+    decoded_data_sets as decoded_data_sets,
+    find_runs as find_runs,
+    remove_all as remove_all,
+    remove_unfinished_work as remove_unfinished_work,
+    size_bytes as size_bytes,
+    unfinished_work as unfinished_work,
+)
+from .lock import DirectoryLock as DirectoryLock

@@ -1,0 +1,302 @@
+"""A run's directory: what was asked for, and a record of every trial.
+
+The directory is the truth; everything shown of a run is read from it::
+
+    run.json                               what was asked for, the protocol, the environment
+    trials/<model>/seed-<n>/trial.json     the record, written once, atomically
+    trials/<model>/seed-<n>/history.jsonl  one line an epoch, appended
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.config import RunConfig
+from benchmark.errors import StoreError
+from benchmark.files import (
+    UnreadableError,
+    in_a_line,
+    is_there,
+    parse_json,
+    read_bounded,
+    remove,
+    write_atomically,
+    write_fault,
+)
+from benchmark.records import (
+    SCHEMA,
+    EpochRecord,
+    Machine,
+    Protocol,
+    TrialRecord,
+    canonical_json,
+)
+from benchmark.soundness import fault_in_description, fault_in_record
+
+RUN_FILE = "run.json"
+RECORD_FILE = "trial.json"
+HISTORY_FILE = "history.jsonl"
+APPENDED_FILES = (HISTORY_FILE, "log.txt")
+CHECKSUM = "checksum"
+# A hundred thousand epochs have a third of it.
+LARGEST_FILE_BYTES = 64 * 2**20
+SEAL = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')
+
+
+class RunDescription(BaseModel):
+    """What a run directory's ``run.json`` says.
+
+    ``config`` is that of the last command that was given; ``trials`` are the (model, seed) of
+    all that were asked for, by whichever command.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    config: RunConfig
+    trials: tuple[tuple[str, int], ...]
+    protocol: Protocol
+    environment: Machine
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run on disk. Its methods raise StoreError where the disk refuses."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, parent: Path, name: str, protocol: Protocol) -> RunDirectory:
+        """The directory of the run of that name and protocol below ``parent``."""
+        return cls(parent / f"{name}-{protocol.hash[:8]}")
+
+    def trial_directory(self, model: str, seed: int) -> Path:
+        """The folder of one trial."""
+        return self.path / "trials" / model / f"seed-{seed}"
+
+    def write_description(self, description: RunDescription) -> None:
+        """Write what is run, adding to the trials that earlier commands asked for."""
+        trials = dict.fromkeys([*self._earlier_trials(), *description.trials])
+        content = description.model_copy(update={"trials": tuple(trials)}).model_dump(mode="json")
+        checked = {"schema": SCHEMA, **content}
+        checked[CHECKSUM] = _checksum(checked)
+        # For people, too.
+        text = json.dumps(checked, indent=1, allow_nan=False) + "\n"
+        self._write(self.path / RUN_FILE, text.encode("utf-8"))
+
+    def _earlier_trials(self) -> tuple[tuple[str, int], ...]:
+        try:
+            return self.read_description().trials
+        except (StoreError, UnreadableError):
+            # There is none, or none to be read: the new one takes its place.
+            return ()
+
+    def read_description(self) -> RunDescription:
+        """Read what was run.
+
+        Raises StoreError where this is no run directory, UnreadableError where the file is damaged.
+        """
+        file = self.path / RUN_FILE
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path}: no such folder")
+        if not is_there(file):
+            raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
+        content = json.dumps(_checked(read_bounded(file, LARGEST_FILE_BYTES)))
+        try:
+            description = RunDescription.model_validate_json(content)
+        except ValidationError as error:
+            raise UnreadableError(_first_fault(error)) from error
+        _refuse_nonsense(
+            fault_in_description(description.trials, description.protocol, description.environment)
+        )
+        return description
+
+    def write_record(self, record: TrialRecord) -> None:
+        """Write a trial's record; a crash leaves the old one or the new one."""
+        folder = self.trial_directory(record.model.name, record.seed)
+        sealed = _sealed(record.model_dump(mode="json", by_alias=True))
+        self._write(folder / RECORD_FILE, sealed)
+
+    def read_record(self, model: str, seed: int) -> TrialRecord | None:
+        """Read one record, None where there is none; raises UnreadableError."""
+        file = self.trial_directory(model, seed) / RECORD_FILE
+        return self._record(file) if is_there(file) else None
+
+    def read_records(
+        self, protocol: str | None, complain: Callable[[str], None], models: Iterable[str] = ()
+    ) -> Iterator[TrialRecord]:
+        """Read the records made under the protocol of that hash (None: under most records').
+
+        They come one at a time, model by model, ``models`` first and the others by name. Those
+        that cannot be read are left out, and ``complain`` is told of each in a line.
+        """
+        protocol = protocol or self._commonest_protocol()
+        for file in self._record_files(models):
+            try:
+                record = self._record(file, protocol)
+            except UnreadableError as error:
+                complain(f"{file} is left out: {error}")
+            else:
+                yield record
+
+    def _commonest_protocol(self) -> str | None:
+        found: Counter[str] = Counter()
+        for file in self._record_files():
+            with suppress(UnreadableError):
+                found[self._record(file).protocol] += 1
+        return found.most_common(1)[0][0] if found else None
+
+    def _record_files(self, models: Iterable[str] = ()) -> Iterator[Path]:
+        places = {model: place for place, model in enumerate(dict.fromkeys(models))}
+        folders = sorted(self.path.glob("trials/*"))
+        for folder in sorted(folders, key=lambda folder: places.get(folder.name, len(places))):
+            files = (trial / RECORD_FILE for trial in folder.glob("seed-*"))
+            yield from sorted(filter(is_there, files), key=_seed)
+
+    def start_trial(self, model: str, seed: int, *, keep: bool, keep_record: bool = False) -> None:
+        """Make a trial's folder, empty of an earlier attempt unless that one is to go on.
+
+        With ``keep_record`` the earlier record stays until another takes its place.
+        """
+        folder = self.trial_directory(model, seed)
+        with _disk_faults(folder):
+            if folder.is_symlink() and not keep:
+                # What it leads to is nobody's to empty.
+                folder.unlink()
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in [*folder.iterdir()]:
+                is_record = path.name == RECORD_FILE
+                if (not keep_record) if is_record else (not keep):
+                    remove(path)
+
+    def remove_obstacles(self, model: str, seed: int) -> list[Path]:
+        """Remove what stands in the place of a trial's history or log and is no ordinary file."""
+        folder = self.trial_directory(model, seed)
+        places = [folder / name for name in APPENDED_FILES]
+        obstacles = [place for place in places if is_there(place) and not place.is_file()]
+        for obstacle in obstacles:
+            with _disk_faults(obstacle):
+                remove(obstacle)
+        return obstacles
+
+    def temporary_files(self) -> list[Path]:
+        """What is being written, or was half written when a kill came."""
+        return [*self.path.glob(".*.tmp"), *self.path.glob("trials/*/seed-*/.*.tmp")]
+
+    def remove_temporary_files(self) -> None:
+        """Remove what kills have left; only for who holds the directory's lock."""
+        with _disk_faults(self.path):
+            for left_by_a_kill in self.temporary_files():
+                remove(left_by_a_kill)
+
+    def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:
+        """Write a trial's history anew."""
+        lines = "".join(epoch.model_dump_json() + "\n" for epoch in epochs)
+        file = self.trial_directory(model, seed) / HISTORY_FILE
+        with _disk_faults(file):
+            write_atomically(file, lines.encode("utf-8"))
+
+    def append_epoch(self, model: str, seed: int, epoch: EpochRecord) -> None:
+        """Add an epoch to a trial's history."""
+        file = self.trial_directory(model, seed) / HISTORY_FILE
+        with _disk_faults(file), file.open("a", encoding="utf-8") as lines:
+            lines.write(epoch.model_dump_json() + "\n")
+
+    def _record(self, file: Path, protocol: str | None = None) -> TrialRecord:
+        """Read a record, of that protocol if one is given; raises UnreadableError."""
+        data = read_bounded(file, LARGEST_FILE_BYTES)
+        if not _is_sealed(data):
+            _checked(data)
+        try:
+            record = TrialRecord.model_validate_json(data)
+        except ValidationError as error:
+            _checked(data)
+            raise UnreadableError(_first_fault(error)) from error
+        if self.trial_directory(record.model.name, record.seed) != file.parent:
+            other = in_a_line(f"{record.model.name}, seed {record.seed}")
+            raise UnreadableError(f"it is the record of another trial ({other})")
+        if protocol is not None and record.protocol != protocol:
+            raise UnreadableError("it was made under another protocol")
+        _refuse_nonsense(fault_in_record(record))
+        return record
+
+    def _write(self, file: Path, data: bytes) -> None:
+        if file.is_dir():
+            raise StoreError(f"{file} is a folder, not a file; remove it, or give another --out")
+        with _disk_faults(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, data)
+
+
+@contextmanager
+def _disk_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(write_fault(path, error)) from error
+
+
+def _refuse_nonsense(fault: str | None) -> None:
+    if fault is not None:
+        raise UnreadableError(f"it makes no sense: {fault}")
+
+
+def _checked(data: bytes) -> dict[str, Any]:
+    """What a file says; raises UnreadableError where it is not as it was written."""
+    content = parse_json(data)
+    if not isinstance(content, dict):
+        raise UnreadableError("it is damaged: not a JSON object")
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UnreadableError(
+            f"it was written by a newer version (schema {schema}, this one reads up to {SCHEMA})"
+        )
+    if content.pop(CHECKSUM, None) != _checksum(content):
+        raise UnreadableError("it was altered: its checksum does not match")
+    return content
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    """The content in the form that its checksum is of, and that checksum before it.
+
+    Whoever reads it can compare without writing it all again: a table of thousands of trials
+    would take three times as long.
+    """
+    canonical = canonical_json(content)
+    return b'{"%s":"%s",%s\n' % (
+        CHECKSUM.encode(),
+        hashlib.sha256(canonical).hexdigest().encode(),
+        canonical.removeprefix(b"{"),
+    )
+
+
+def _is_sealed(data: bytes) -> bool:
+    """Whether a file is in that form, and as it was written."""
+    found = SEAL.match(data)
+    if found is None:
+        return False
+    canonical = b"{" + data[found.end() :].removesuffix(b"\n")
+    return hashlib.sha256(canonical).hexdigest().encode() == found[1]
+
+
+def _seed(file: Path) -> int:
+    seed = file.parent.name.removeprefix("seed-")
+    return int(seed) if seed.isdecimal() else -1
+
+
+def _first_fault(error: ValidationError) -> str:
+    detail = error.errors()[0]
+    return in_a_line(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")

@@ -1,0 +1,73 @@
+from .checkpoint import (
+    NONSENSE_FAULTS as NONSENSE_FAULTS,
+    Checkpoints as Checkpoints,
+    DamagedError as DamagedError,
+    NotPlainError as NotPlainError,
+    checkpoint_files as checkpoint_files,
+    fingerprint as fingerprint,
+    is_out_of_memory as is_out_of_memory,
+    machine_fingerprint as machine_fingerprint,
+    remove_checkpoints as remove_checkpoints,
+)
+from .checkpoint_content import (
+    SavedTrial as SavedTrial,
+    read_content as read_content,
+    require_same_shapes as require_same_shapes,
+    require_sound_optimizer as require_sound_optimizer,
+)
+from .clock import (
+    Clock as Clock,
+    TimeAccount as TimeAccount,
+)
+from .data import (
+    ResidentImages as ResidentImages,
+    subset as subset,
+)
+from .device import (
+    resolve_device as resolve_device,
+    tuned as tuned,
+)
+from .dropout import (
+    CheapDropout as CheapDropout,
+    cheap_dropout as cheap_dropout,
+)
+from .engine import (
+    Engine as Engine,
+    check_engine as check_engine,
+    start_engine as start_engine,
+)
+from .epoch_progress import EpochProgress as EpochProgress
+from .extra_state import UnsavedAttributes as UnsavedAttributes
+from .layout import (
+    FORMATS as FORMATS,
+    Layout as Layout,
+    lay_out as lay_out,
+    place as place,
+)
+from .loop import (
+    DivergedError as DivergedError,
+    Evaluation as Evaluation,
+    phases as phases,
+    train as train,
+)
+from .memory import (
+    PeakMemory as PeakMemory,
+    keep_freed_memory as keep_freed_memory,
+)
+from .model_state import (
+    undone as undone,
+    undone_but_for_new_parameters as undone_but_for_new_parameters,
+)
+from .precision import (
+    computing_in as computing_in,
+    resolve_precision as resolve_precision,
+)
+from .seeds import (
+    INITIAL_WEIGHTS as INITIAL_WEIGHTS,
+    TRAINING as TRAINING,
+    seed_everything as seed_everything,
+)
+from .steps import (
+    MisfitError as MisfitError,
+    TrainingStep as TrainingStep,
+)

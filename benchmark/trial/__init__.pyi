@@ -1,0 +1,14 @@
+from .findings import (
+    record_lost_trial as record_lost_trial,
+    stage as stage,
+)
+from .model import (
+    build_model as build_model,
+    fit_for_training as fit_for_training,
+    try_to_count_macs as try_to_count_macs,
+    try_to_list_layers as try_to_list_layers,
+)
+from .running import (
+    run_trial as run_trial,
+    trial_checkpoints as trial_checkpoints,
+)

@@ -1,0 +1,76 @@
+"""A training put where its newest sound checkpoint left it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import CheckpointError, one_line
+from benchmark.training import (
+    NONSENSE_FAULTS,
+    Checkpoints,
+    DamagedError,
+    MisfitError,
+    SavedTrial,
+    TrainingStep,
+    is_out_of_memory,
+    read_content,
+    require_same_shapes,
+    require_sound_optimizer,
+)
+from benchmark.trial.findings import Findings
+
+
+def go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+    """Put the training where its newest sound checkpoint left it, if there is one.
+
+    Raises CheckpointError where its checkpoints are of another training.
+    """
+
+    def read(content: Any) -> SavedTrial:
+        return read_content(content, step.optimization, step.steps_per_epoch)
+
+    content = checkpoints.load(
+        findings.warnings.append,
+        lambda content: _restore(step, read(content).training, checkpoints.folder),
+    )
+    if content is None:
+        return
+    saved = read(content)
+    findings.epochs, findings.evaluation = saved.epochs, saved.evaluation
+    findings.account.add(saved.seconds)
+    findings.engine, findings.engine_reason = saved.engine, saved.engine_reason
+    findings.resumed = saved.resumed + 1
+    # In place: the observers add to the same list.
+    findings.warnings[:] = dict.fromkeys([*saved.warnings, *findings.warnings])
+
+
+def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:
+    """Put a training where a checkpoint left it, or leave it as it is where that cannot be.
+
+    Raises CheckpointError for the state of another training, DamagedError for one without sense.
+    """
+    present = copy.deepcopy(step.state())
+    try:
+        step.check_fits(state)
+        # Tensors in a model's extra state may change their shapes.
+        require_same_shapes({**state, "extra": {}}, present)
+        step.restore(state)
+        require_sound_optimizer(step.optimization.optimizer, present["optimizer"]["param_groups"])
+    except (MisfitError, ValueError) as error:
+        step.restore(present)
+        # A ValueError is an optimiser's, whose groups were others.
+        raise CheckpointError(
+            f"{folder}: the model or the recipe is not what it was at the last checkpoint: "
+            f"{error}; put it back as it was, or start over with --fresh"
+        ) from error
+    except DamagedError:
+        step.restore(present)
+        raise
+    except NONSENSE_FAULTS as error:
+        if is_out_of_memory(error):
+            raise
+        step.restore(present)
+        raise DamagedError(f"it makes no sense: {one_line(error)}") from error

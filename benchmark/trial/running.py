@@ -1,0 +1,288 @@
+"""One trial, from spec to record: what a worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.catalog import Catalog, load_catalog, require_same
+from benchmark.complexity import FEWEST_IMAGES, count_parameters
+from benchmark.datasets import load_dataset
+from benchmark.entries import ImageSplits, Optimization, TrainingPlan
+from benchmark.errors import (
+    PLUGIN_FAULTS,
+    BenchmarkError,
+    CheckpointError,
+    StoreError,
+)
+from benchmark.process_settings import settings_put_back
+from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
+from benchmark.training import (
+    INITIAL_WEIGHTS,
+    Checkpoints,
+    EpochProgress,
+    NotPlainError,
+    PeakMemory,
+    ResidentImages,
+    TimeAccount,
+    TrainingStep,
+    UnsavedAttributes,
+    fingerprint,
+    machine_fingerprint,
+    phases,
+    seed_everything,
+    start_engine,
+    subset,
+    train,
+    tuned,
+)
+from benchmark.trial.findings import Findings, make_record
+from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
+from benchmark.trial.observers import Observers
+from benchmark.trial.progress import reporting_progress
+from benchmark.trial.resumption import go_on
+
+Report = Callable[[TrialEvent], None]
+
+SUSPENDED = (
+    "the process was suspended, or got no processor, for a second or longer: "
+    "the epochs in which that happened are not timings"
+)
+
+
+def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
+    """Train one model once and say what became of it, going on from a checkpoint if there is one.
+
+    Whatever the model, the recipe or a callback raises ends in the record, with its status and
+    reason; ``report`` is called at the trial's start and after every epoch, and in between, from
+    another thread, with the trial's progress.
+
+    Raises StoreError where the disk refuses, and CheckpointError where the trial cannot go on as
+    it began: the run's trouble, not the model's.
+    """
+    spec = _placed(spec)
+    device = torch.device(spec.device)
+    with RunningClock() as running_clock:
+        account = TimeAccount(device, running_clock)
+        with account.charge("setup"):
+            findings = Findings(account, PeakMemory(device), EpochProgress(device))
+        with reporting_progress(spec, findings, report):
+            return _carry_out(spec, findings, report)
+
+
+def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialRecord:
+    account = findings.account
+    if spec.shares_device:
+        findings.warnings.append(
+            f"{spec.device} was not for this trial alone: its times are no timings"
+        )
+    observers = Observers(findings.warnings)
+    with account.charge("reporting"):
+        report(TrialEvent(spec=spec))
+    error: BaseException | None = None
+    try:
+        with account.charge("setup"):
+            catalog = load_catalog(spec.plugins)
+            require_same(catalog, spec.identities)
+            observers.join(catalog, spec)
+        with (
+            settings_put_back(findings.note_changed_setting),
+            tuned(torch.device(spec.device), spec.protocol.precision),
+        ):
+            _train(spec, catalog, findings, observers, report)
+    except (StoreError, CheckpointError):
+        raise
+    except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
+        error = caught
+    record = make_record(spec, findings, error)
+    if error is None:
+        observers.tell("on_trial_end", record)
+    else:
+        observers.tell("on_trial_error", error)
+    # Some are found more than once: in the count and in the check, say.
+    return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
+
+
+def _placed(spec: TrialSpec) -> TrialSpec:
+    """The trial with its GPU's number, where nobody has chosen one."""
+    if spec.device == "cuda":
+        return spec.on(f"cuda:{torch.cuda.current_device()}")
+    return spec
+
+
+def trial_checkpoints(spec: TrialSpec, catalog: Catalog, *, is_remote: bool = False) -> Checkpoints:
+    """The checkpoints of a trial, here and now; if it ``is_remote``, for whatever machine."""
+    model = catalog.models[spec.model].plugin
+    recipe = catalog.recipes[spec.protocol.recipe.name].plugin
+    training = fingerprint(spec, model.identity, recipe.identity)
+    if is_remote:
+        return Checkpoints(spec.directory, training, is_partial=True)
+    return Checkpoints(spec.directory, training | machine_fingerprint(spec))
+
+
+def _train(
+    spec: TrialSpec, catalog: Catalog, findings: Findings, observers: Observers, report: Report
+) -> None:
+    account = findings.account
+    with account.charge("checkpoint"):
+        # First: what a model does to its process is no part of what it is compared with.
+        checkpoints = trial_checkpoints(spec, catalog)
+    with account.charge("setup"):
+        step, test = _prepare(spec, catalog, findings)
+    with account.charge("checkpoint"):
+        go_on(step, checkpoints, findings)
+    with account.charge("setup"):
+        start = findings.start(spec.device)
+        unsaved = UnsavedAttributes(step.model)
+    with account.charge("reporting"):
+        observers.tell("on_trial_start", step.model)
+        if findings.epochs:
+            observers.tell("on_resume", len(findings.epochs))
+        report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
+    for epoch in _epochs(spec, step, test, findings):
+        if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
+            with account.charge("checkpoint"):
+                findings.note_unsaved(unsaved.changed())
+                findings.note_lost(step.lost_parameters())
+                _save(step, checkpoints, findings)
+        with account.charge("reporting"):
+            report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))
+            observers.tell("on_epoch_end", epoch)
+
+
+def _epochs(
+    spec: TrialSpec, step: TrainingStep, test: ResidentImages, findings: Findings
+) -> Iterator[EpochRecord]:
+    """Train what is left to train, and note what is found epoch by epoch."""
+    account = findings.account
+    left = range(len(findings.epochs) + 1, spec.protocol.epochs + 1)
+    for epochs, has_dropout in phases(left, step.optimization.dropout_epochs):
+        # An engine may bake in what a layer does, so each phase has one of its own.
+        step.drops_out = has_dropout
+        engine = start_engine(step, spec.engine, account)
+        findings.engine, findings.engine_reason = engine.name, engine.reason
+        for epoch, evaluation in train(
+            step,
+            engine.take,
+            test,
+            seed=spec.seed,
+            epochs=epochs,
+            account=account,
+            progress=findings.progress,
+        ):
+            # One that was begun before, by a process that was stopped, is no timing.
+            is_whole = epoch.epoch == 1 or epoch.epoch > left.start
+            timed = epoch.timed and is_whole and not spec.shares_device
+            if not epoch.timed and SUSPENDED not in findings.warnings:
+                findings.warnings.append(SUSPENDED)
+            findings.epochs.append(epoch.model_copy(update={"timed": timed}))
+            findings.evaluation = evaluation
+            yield findings.epochs[-1]
+
+
+def _prepare(
+    spec: TrialSpec, catalog: Catalog, findings: Findings
+) -> tuple[TrainingStep, ResidentImages]:
+    splits = _load_images(spec, catalog)
+    model = _prepare_model(spec, catalog, splits, findings)
+    device = torch.device(spec.device)
+    step = TrainingStep(
+        model,
+        _configure(spec, catalog, model),
+        ResidentImages(splits.train, device),
+        spec.protocol.batch_size,
+        spec.protocol.precision,
+        compiled=spec.compile,
+        layout=findings.layout or "channels_last",
+    )
+    return step, ResidentImages(splits.test, device)
+
+
+def _save(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+    try:
+        checkpoints.save(_checkpoint(step, findings))
+    except NotPlainError as error:
+        warning = f"no checkpoint can be written, because not all is plain data: {error}"
+        if warning not in findings.warnings:
+            findings.warnings.append(warning)
+
+
+def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
+    evaluation = findings.evaluation
+    assert evaluation is not None
+    return {
+        "training": step.state(),
+        "epochs": [epoch.model_dump() for epoch in findings.epochs],
+        "test_loss": evaluation.loss,
+        "correct": torch.from_numpy(evaluation.correct),
+        "seconds": findings.account.balance(),
+        "engine": findings.engine,
+        "engine_reason": findings.engine_reason,
+        "resumed": findings.resumed,
+        "warnings": [*findings.warnings],
+    }
+
+
+def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
+    dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory)
+    wanted = spec.protocol.dataset
+    if dataset.fingerprint != wanted.fingerprint:
+        raise BenchmarkError(
+            f"data set {wanted.name!r} has changed since the run began: "
+            f"its fingerprint is {dataset.fingerprint[:12]}, not {wanted.fingerprint[:12]}"
+        )
+    return ImageSplits(
+        train=subset(dataset.splits.train, wanted.train_images),
+        test=subset(dataset.splits.test, wanted.test_images),
+        classes=dataset.splits.classes,
+    )
+
+
+def _prepare_model(
+    spec: TrialSpec, catalog: Catalog, splits: ImageSplits, findings: Findings
+) -> nn.Module:
+    input_shape = splits.train.pixels.shape[1:]
+    classes = len(splits.classes)
+    warn = findings.warnings.append
+    # Built on the CPU, so that a seed gives the same initial weights on every device.
+    seed_everything(spec.seed, INITIAL_WEIGHTS)
+    model = build_model(catalog.models[spec.model], input_shape, classes, warn)
+    findings.params = count_parameters(model)
+    findings.macs = try_to_count_macs(model, input_shape, warn)
+    batch = max(spec.protocol.batch_size, FEWEST_IMAGES)
+    findings.layout = fit_for_training(
+        model,
+        torch.from_numpy(splits.train.pixels[:batch]).float().div_(255),
+        classes,
+        device=torch.device(spec.device),
+        precision=spec.protocol.precision,
+        warn=warn,
+    )
+    return model
+
+
+def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimization:
+    protocol = spec.protocol
+    recipe = catalog.recipes[protocol.recipe.name].entry
+    plan = TrainingPlan(
+        epochs=protocol.epochs,
+        steps_per_epoch=protocol.steps_per_epoch,
+        batch_size=protocol.batch_size,
+        options=recipe.options.from_mapping(protocol.recipe.options),
+    )
+    optimization = recipe.configure(model, plan)
+    if not isinstance(optimization, Optimization):
+        raise BenchmarkError(
+            f"recipe {recipe.name!r} gave a {type(optimization).__name__} "
+            "where an Optimization is wanted"
+        )
+    if len(optimization.learning_rates) != plan.total_steps:
+        raise BenchmarkError(
+            f"recipe {recipe.name!r} gave {len(optimization.learning_rates)} learning rates "
+            f"for {plan.total_steps} steps"
+        )
+    return optimization

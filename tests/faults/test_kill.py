@@ -1,0 +1,139 @@
+"""Runs that are killed (SIGKILL) at every kind of moment, and end as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support import killing
+from tests.support.command_process import start
+from tests.support.trial_files import figures, read_record, trial_folder, trial_record
+
+MODELS = ("baseline_cnn", "separable_cnn")
+EPOCHS = 18
+STEPS = 3
+CONFIG = f"""
+name: killed
+dataset: {{name: synthetic, train_images: 48, test_images: 20, size: 24}}
+models: [{", ".join(MODELS)}]
+epochs: {EPOCHS}
+batch_size: 16
+seeds: 1
+precision: fp32
+device: cpu
+executor: inline
+"""
+
+
+@dataclass
+class Killed:
+    """When a trial was killed, and how often there was a checkpoint then."""
+
+    moments: list[str] = field(default_factory=list)
+    with_checkpoint: int = 0
+
+
+@pytest.mark.parametrize("recipe", ["adam", "sgd_onecycle"])
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(recipe: str) -> None:
+    Path("killed.yaml").write_text(CONFIG)
+    complete(recipe, "undisturbed")
+    killed = {
+        model: kill_again_and_again(recipe, model, moments)
+        for model, moments in moments_by_model(random.Random(recipe)).items()
+    }
+    complete(recipe, "killed")
+
+    moments = [moment for trial in killed.values() for moment in trial.moments]
+    assert set(moments) == {*killing.MOMENTS}
+    assert len(moments) >= 15
+    for model in MODELS:
+        assert_nothing_had_happened(
+            trial_folder(model, out="undisturbed"), trial_folder(model, out="killed")
+        )
+        resumed = trial_record(model, out="killed")["resumed"]
+        assert 1 <= resumed <= killed[model].with_checkpoint
+
+
+def moments_by_model(chance: random.Random) -> dict[str, list[str]]:
+    """Deal the moments out; those at a trial's end come last."""
+    middle = [*killing.IN_EVERY_STEP, *killing.IN_EVERY_EPOCH, *killing.AT_THE_START]
+    chance.shuffle(middle)
+    ends = chance.sample(killing.AT_THE_END, 2)
+    half = len(middle) // 2
+    return {
+        MODELS[0]: [*middle[:half], killing.OUTSIDE, ends[0]],
+        MODELS[1]: [*middle[half:], killing.OUTSIDE, ends[1]],
+    }
+
+
+def kill_again_and_again(recipe: str, model: str, moments: list[str]) -> Killed:
+    chance = random.Random(f"{recipe} {model}")
+    killed = Killed()
+    for moment in moments:
+        order = f"{model}/{moment}/{number_of(moment, chance)}"
+        process = train(recipe, "killed", order)
+        if moment == killing.OUTSIDE:
+            kill_from_outside(process, model, chance.uniform(0, 0.3))
+        code, said = finish(process)
+        assert code == -signal.SIGKILL, f"{order}: {said}"
+        killed.moments.append(moment)
+        killed.with_checkpoint += any(trial_folder(model, out="killed").glob("checkpoint*.pt"))
+    return killed
+
+
+def number_of(moment: str, chance: random.Random) -> int:
+    """In the first or the second epoch that the process trains."""
+    if moment in killing.IN_EVERY_STEP:
+        return chance.randint(1, 2 * STEPS)
+    return chance.randint(1, 2) if moment in killing.IN_EVERY_EPOCH else 1
+
+
+def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float) -> None:
+    assert process.stderr is not None
+    next(line for line in process.stderr if re.search(rf"{model} .* epoch \d+/", line))
+    time.sleep(seconds)
+    process.kill()
+
+
+def train(recipe: str, out: str, order: str) -> subprocess.Popen[str]:
+    run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
+    return start(*run, **{killing.KILL: order})
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code and what it said."""
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def complete(recipe: str, out: str) -> None:
+    code, said = finish(train(recipe, out, ""))
+    assert code == 0, said
+
+
+def assert_nothing_had_happened(undisturbed: Path, killed: Path) -> None:
+    before, after = read_record(undisturbed), read_record(killed)
+    assert (killed / killing.DIGEST).read_text() == (undisturbed / killing.DIGEST).read_text()
+    assert after["correct"] == before["correct"]
+    assert figures(after) == figures(before)
+    assert (after["status"], after["warnings"]) == ("completed", [])
+    assert sorted(file.name for file in killed.iterdir()) == [
+        killing.DIGEST,
+        "history.jsonl",
+        "log.txt",
+        "trial.json",
+    ]
+    history = [json.loads(line) for line in (killed / "history.jsonl").read_text().splitlines()]
+    assert history == after["epochs"]
+    timed = [epoch["train_seconds"] for epoch in after["epochs"][1:] if epoch["timed"]]
+    assert 0 < len(timed) < EPOCHS - 1
+    middle = sorted(timed)[(len(timed) - 1) // 2 : len(timed) // 2 + 1]
+    assert after["timing"]["epoch_seconds"] == sum(middle) / len(middle)

@@ -1,0 +1,449 @@
+"""A process for every trial: whatever a plugin does there costs its own row, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark.cli.training_display import LOG_LINES
+from benchmark.records import TrialSpec
+from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
+from benchmark_plugins.executors.processes import worker_process
+from benchmark_plugins.executors.processes.captured_output import CapturedOutput
+from benchmark_plugins.executors.processes.guardian import LAST_WORDS
+from tests.conftest import CommandLine, Result, only_error
+from tests.support import misbehaving
+from tests.support.command_process import start
+from tests.support.trial_files import figures, trial_folder, trial_record
+
+EPOCHS = 3
+PARAMETERS = (3 * 8 * 8 + 1) * 10
+CONFIG = f"""
+name: local
+dataset: {{name: synthetic, train_images: 64, test_images: 20, size: 8}}
+models: [steady]
+epochs: {EPOCHS}
+batch_size: 16
+precision: fp32
+device: cpu
+executor: local
+"""
+Train = Callable[..., Result]
+
+
+def arguments(models: Sequence[str], *more: str) -> list[str]:
+    Path("local.yaml").write_text(CONFIG)
+    chosen = [part for model in models for part in ("-m", model)]
+    return ["run", "local.yaml", "-p", misbehaving.__file__, *chosen, *more]
+
+
+@pytest.fixture
+def train(benchmark: CommandLine) -> Train:
+    """Train models that misbehave, each in a process of its own."""
+
+    def run(*models: str, more: Sequence[str] = ()) -> Result:
+        return benchmark(*arguments(models, *more))
+
+    return run
+
+
+def log(model: str) -> str:
+    return (trial_folder(model) / "log.txt").read_text()
+
+
+OF_THE_LIMIT = r"; its process may allocate no more than 6 GiB \(executor\.memory_gib\)"
+FAILED = {
+    "raises": ("failed", r"RuntimeError: no such layer"),
+    "diverges": ("diverged", r"the loss is not finite in epoch 2, step 1 of 4"),
+    "runs_out_of_memory": (
+        "failed",
+        rf"RuntimeError: .*can't allocate memory.*{OF_THE_LIMIT}",
+    ),
+    "refused_in_c": (
+        "failed",
+        rf"its process was ended by SIGABRT, in epoch 2 of 3{OF_THE_LIMIT}",
+    ),
+    "out_of_gpu_memory": (
+        "failed",
+        r"OutOfMemoryError: CUDA out of memory\. Tried to allocate 90\.00 GiB\.",
+    ),
+    "starts_threads": ("failed", rf"RuntimeError: can't start new thread{OF_THE_LIMIT}"),
+    "is_killed": (
+        "failed",
+        r"its process was ended by SIGKILL \(so does the system when memory runs out\), "
+        r"in epoch 2 of 3",
+    ),
+    "crashes": ("failed", r"its process was ended by SIGSEGV, in epoch 2 of 3"),
+    "exits": (
+        "failed",
+        r"its process ended with exit code 0, in epoch 2 of 3: the end is near",
+    ),
+    "interrupts": ("failed", r"KeyboardInterrupt, in epoch 2 of 3"),
+}
+UNHARMED = (
+    "leaves_its_mark",
+    "leaves_a_process",
+    "keeps_a_thread",
+    "prints",
+    "cannot_be_pickled",
+    "steady",
+)
+
+
+def test_whatever_a_model_does_to_its_process_costs_its_own_row(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "SECONDS_TO_END", 1.0)
+    result = train(
+        *FAILED, "crashes_when_built", *UNHARMED, more=("--set", "executor.memory_gib=6")
+    )
+    assert result.code == 1
+    for model, (status, reason) in FAILED.items():
+        found = trial_record(model)
+        assert found["status"] == status
+        assert re.fullmatch(reason, found["reason"]), found["reason"]
+        assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
+        assert re.search(rf"^{model} .* {status}$", result.out, re.M)
+        assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
+        assert found["params"]["total"] == PARAMETERS
+    at_once = trial_record("crashes_when_built")
+    assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"
+    assert (at_once["status"], at_once["epochs"], at_once["params"]) == ("failed", [], None)
+    for model in UNHARMED:
+        assert trial_record(model)["status"] == "completed"
+        said = trial_record(model)["warnings"]
+        assert bool(said) == (model == "leaves_its_mark")
+        assert all(warning.startswith("the training changed the ") for warning in said[:2])
+    assert figures(trial_record("prints")) == figures(trial_record("steady"))
+    assert figures(trial_record("cannot_be_pickled")) == figures(trial_record("steady"))
+    assert "Fatal Python error: Segmentation fault" in log("crashes")
+    assert "in act" in log("crashes")
+    assert_the_middle_is_left_out(log("prints"))
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def assert_the_middle_is_left_out(text: str) -> None:
+    lines = text.splitlines()
+    assert lines.count("000000000") == 100_000
+    assert f"{misbehaving.OUTPUT_MEGABYTES - 1:09d}" in lines
+    assert f"{misbehaving.OUTPUT_MEGABYTES - 3:09d}" not in lines
+    (missing,) = re.findall(r"^\[([\d,]+) bytes are left out here\]$", text, re.M)
+    printed = misbehaving.OUTPUT_MEGABYTES * 100_000 * len("000000000\n")
+    kept = sum(len(line) + 1 for line in lines if re.fullmatch(r"\d+", line))
+    assert abs(int(missing.replace(",", "")) + kept - printed) < 30
+    assert len(text) < printed / 2
+
+
+def test_verbose_shows_the_end_of_a_failed_trials_log(train: Train, benchmark: CommandLine) -> None:
+    result = train("raises", more=("-v",))
+    shown = [line for line in result.err.splitlines() if line.startswith("    ")]
+    assert shown[-1] == "    and a second line"
+    assert shown[-2] == "    RuntimeError: no such layer"
+    assert [line.strip() for line in shown] == [
+        line.strip() for line in log("raises").splitlines()[-LOG_LINES:]
+    ]
+    later = benchmark("table", str(trial_folder("raises").parents[2]), "-v")
+    assert later.err == "benchmark: raises, seed 0: failed: RuntimeError: no such layer\n"
+
+
+def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(output: CapturedOutput, part: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(CapturedOutput, "_write", refuse)
+    result = train("prints")
+    assert (result.code, result.out) == (2, "")
+    refusal = result.err.splitlines()[-1]
+    assert refusal.startswith("benchmark: error: ")
+    assert "prints/seed-0/log.txt: cannot be written: No space left on device" in refusal
+    assert "(the disk is full)" in refusal
+    assert refusal.endswith("prints/seed-0, and the same command resumes from the checkpoint")
+
+
+def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> None:
+    train("steady", more=("--seeds", "2"))
+    train("steady", more=("--seeds", "2", "--executor", "inline", "--out", "inline"))
+    for seed in (0, 1):
+        local, inline = trial_record("steady", seed), trial_record("steady", seed, "inline")
+        assert figures(local) == figures(inline)
+        assert local["correct"] == inline["correct"]
+    told = json.loads((trial_folder("steady") / "where.json").read_text())
+    assert told["process"] != os.getpid()
+    assert told["parent"] == os.getpid()
+    assert told["path"] == sys.path
+    told_inline = json.loads((trial_folder("steady", out="inline") / "where.json").read_text())
+    assert told_inline["process"] == os.getpid()
+
+
+EDITS_ITSELF = """
+from pathlib import Path
+from torch import nn
+from benchmark import ModelEntry, hookimpl
+
+def build(input_shape, num_classes):
+    with Path(__file__).open("a") as file:
+        file.write("# edited\\n")
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
+
+@hookimpl
+def benchmark_models():
+    yield ModelEntry("edits_itself", build)
+"""
+BREAKS_ITSELF = EDITS_ITSELF.replace('open("a")', 'open("w")')
+HAS_CHANGED = (
+    r"\S+ has other plugins than the run began with: theirs \(no distribution\), {} "
+    r"instead of theirs \(no distribution\), source {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (EDITS_ITSELF, HAS_CHANGED.format(r"source (\w+)", r"(?!\1)\w+")),
+        (BREAKS_ITSELF, HAS_CHANGED.format("failed", r"\w+")),
+    ],
+)
+def test_a_plugin_that_is_edited_during_a_run_is_found(
+    benchmark: CommandLine, plugin: str, reason: str
+) -> None:
+    Path("theirs.py").write_text(plugin)
+    Path("local.yaml").write_text(CONFIG.replace("[steady]", "[edits_itself]"))
+    result = benchmark("run", "local.yaml", "-p", "theirs.py", "--seeds", "2")
+    assert result.code == 1
+    assert trial_record("edits_itself", 0)["status"] == "completed"
+    refused = trial_record("edits_itself", 1)
+    assert (refused["status"], refused["epochs"]) == ("failed", [])
+    assert re.fullmatch(reason, refused["reason"])
+
+
+def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
+    limits = ("--timeout", "30", "--set", "executor.silence_seconds=10")
+    result = train("spins", "holds_the_lock", more=limits)
+    assert result.code == 1
+    spins, holds_the_lock = trial_record("spins"), trial_record("holds_the_lock")
+    assert (spins["status"], spins["reason"]) == ("timed_out", "after 30 s, in epoch 2 of 3")
+    assert (holds_the_lock["status"], holds_the_lock["reason"]) == (
+        "failed",
+        "no sign of life for 10 s, in epoch 2 of 3",
+    )
+    for model in ("spins", "holds_the_lock"):
+        assert re.search(r'File ".*misbehaving.py", line \d+ in act', log(model))
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def assert_are_gone(processes: str) -> None:
+    """Processes end soon; a guardian needs a moment, and a busy machine a long one."""
+    patience = time.monotonic() + 60
+    while left := [process for process in processes.split() if is_alive(process)]:
+        assert time.monotonic() < patience, left
+        time.sleep(0.05)
+
+
+def is_alive(process: str) -> bool:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "State:\tZ" not in status
+
+
+@pytest.mark.parametrize("whom", ["the parent", "its group"])
+def test_no_worker_outlives_its_parent(whom: str) -> None:
+    run = start_alone("spins")
+    wait_for_processes(run)
+    if whom == "the parent":
+        run.kill()
+    else:
+        os.killpg(run.pid, signal.SIGKILL)
+    _, said = run.communicate()
+    assert said.splitlines()[-1] == LAST_WORDS
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def start_alone(*command: str) -> subprocess.Popen[str]:
+    """Start the command line as a terminal does: with a group for all that it starts."""
+    return start(*arguments(command[:1], *command[1:]), new_session=True)
+
+
+def wait_for_processes(run: subprocess.Popen[str]) -> None:
+    while not (misbehaving.PROCESSES.exists() and misbehaving.PROCESSES.read_text()):
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs: int) -> None:
+    several = ("--seeds", "3", "--jobs", str(jobs), "--share-device")
+    run = start_alone("steady", "--epochs", "100000", *several)
+    assert run.stderr is not None
+    wanted = {str(seed) for seed in range(jobs)}
+    for line in run.stderr:
+        found = re.search(r"steady seed (\d)  epoch 2/100000", line)
+        wanted -= {found[1]} if found else set()
+        if not wanted:
+            break
+    # As a terminal does: to all of the group that is in its foreground.
+    os.killpg(run.pid, signal.SIGINT)
+    out, said = run.communicate()
+    assert run.returncode == 130
+    assert re.search(r"^steady .* interrupted$", out, re.M)
+    assert "3 of 3 trials are not finished yet: the same command goes on" in said
+    assert LAST_WORDS not in said
+    for seed in range(jobs):
+        found_record = trial_record("steady", seed)
+        assert found_record["status"] == "interrupted"
+        assert re.fullmatch(r"in epoch \d+ of 100000", found_record["reason"])
+    done = len(trial_record("steady")["epochs"])
+    with start_alone("steady", "--epochs", "100000", "--seeds", "1") as again:
+        assert again.stderr is not None
+        first = next(line for line in again.stderr if "goes on after epoch" in line)
+        again.kill()
+    found = re.search(r"steady, seed 0: goes on after epoch (\d+) of 100000", first)
+    assert found
+    # Ctrl-C may have come after an epoch had ended and before it was saved.
+    assert int(found[1]) in (done - 1, done)
+
+
+def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
+    """When no worker is there to tell of it."""
+    seen = []
+
+    def interrupt(crew: Crew, spec: TrialSpec, place: Place) -> None:
+        seen.append(spec.key)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Crew, "start", interrupt)
+        result = train("steady", more=("--seeds", "2"))
+    assert (result.code, seen) == (130, [("steady", 0)])
+    assert "2 of 2 trials are not finished yet: the same command goes on" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "expected"),
+    [
+        ({}, "cpu", [("cpu", False)]),
+        ({}, "cuda", [("cuda:0", False), ("cuda:1", False), ("cuda:2", False)]),
+        ({}, "cuda:1", [("cuda:1", False)]),
+        ({"jobs": 2}, "cuda", [("cuda:0", False), ("cuda:1", False)]),
+        ({"devices": ("cuda:2", "cuda:0")}, "cuda", [("cuda:2", False), ("cuda:0", False)]),
+        (
+            {"jobs": 4, "share_device": True},
+            "cuda",
+            [("cuda:0", True), ("cuda:1", False), ("cuda:2", False), ("cuda:0", True)],
+        ),
+        ({"jobs": 2, "share_device": True}, "cpu", [("cpu", True), ("cpu", True)]),
+    ],
+)
+def test_trials_are_placed_on_three_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    device: str,
+    expected: list[tuple[str, bool]],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    places = _places(LocalOptions(**options), device)
+    assert [(place.device, place.shared) for place in places] == expected
+
+
+def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:
+    run = start_alone("spins")
+    wait_for_processes(run)
+    os.killpg(run.pid, signal.SIGINT)
+    run.communicate()
+    assert run.returncode == 130
+    assert (trial_record("spins")["status"], trial_record("spins")["reason"]) == (
+        "interrupted",
+        "in epoch 2 of 3",
+    )
+    assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> None:
+    """The same figures as undisturbed; without --retry-failed it is left alone."""
+    train("steady", more=("--executor", "inline", "--out", "undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(misbehaving.KILLED_IN_EPOCH, "2")
+        assert train("steady").code == 1
+    assert trial_record("steady")["reason"].startswith("its process was ended by SIGKILL")
+    assert trial_record("steady")["timing"]["total_seconds"] > 0
+    unasked = train("steady")
+    assert unasked.code == 1
+    assert "0 of 1 trials completed earlier, 1 failed (--retry-failed tries again)" in unasked.err
+    retried = train("steady", more=("--retry-failed",))
+    assert "1 to train (1 from a checkpoint, 1 that failed before)" in retried.err
+    assert "steady, seed 0: goes on after epoch 2 of 3" in retried.err
+    assert (retried.code, trial_record("steady")["status"]) == (0, "completed")
+    assert figures(trial_record("steady")) == figures(trial_record("steady", out="undisturbed"))
+    assert sorted(file.name for file in trial_folder("steady").iterdir()) == [
+        "history.jsonl",
+        "log.txt",
+        "trial.json",
+        "where.json",
+    ]
+
+
+def test_a_trial_that_is_killed_after_its_last_epoch_says_so(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(misbehaving.KILLED_IN_EPOCH, str(EPOCHS))
+    assert train("steady").code == 1
+    assert trial_record("steady")["reason"].endswith(", after its last epoch")
+    assert len(trial_record("steady")["epochs"]) == EPOCHS
+
+
+def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
+    alone = train("steady", more=("--seeds", "2", "--out", "alone"))
+    shared = train("steady", more=("--seeds", "2", "--jobs", "2", "--share-device"))
+    assert shared.code == 0
+    assert "A trial without a device of its own, or interrupted too often, has none." in (
+        one_paragraph(shared.out)
+    )
+    assert "device of its own" not in one_paragraph(alone.out)
+    warning = "cpu was not for this trial alone: its times are no timings"
+    for seed in (0, 1):
+        found = trial_record("steady", seed)
+        assert figures(found) == figures(trial_record("steady", seed, "alone"))
+        assert found["warnings"] == [warning]
+        assert {epoch["timed"] for epoch in found["epochs"]} == {False}
+        assert found["timing"]["epoch_seconds"] is None
+        assert found["timing"]["first_epoch_seconds"] is None
+        assert f"steady, seed {seed}: {warning}" in shared.err
+
+
+def one_paragraph(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--jobs", "2"), "2 trials at a time on cpu would share a device: .*--share-device"),
+        (("--devices", "cuda:0"), "'cuda:0' is not among .* carried out on: cpu"),
+        (("--devices", "cpu,cpu"), "a device is named twice: cpu, cpu"),
+        (("--jobs", "0"), "--jobs: .* greater than or equal to 1, got 0"),
+        (("--timeout", "-1"), "--timeout: .* greater than 0, got -1.0"),
+        (("--executor", "lokal"), "unknown executor 'lokal' - did you mean 'local'\\?"),
+        (
+            ("--executor", "inline", "--timeout", "5"),
+            r"--timeout: unknown key \(executor 'inline' has no options\)",
+        ),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_one_line(
+    train: Train, flags: tuple[str, ...], complaint: str
+) -> None:
+    assert re.search(complaint, only_error(train("steady", more=flags)))
+    assert not Path("runs").exists()

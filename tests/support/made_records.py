@@ -1,0 +1,107 @@
+"""Records made up for tests that train nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.analysis.summary import model_summary
+from benchmark.records import (
+    DatasetRecord,
+    EpochRecord,
+    ModelRecord,
+    ParameterCount,
+    Protocol,
+    Selection,
+    Timing,
+    TrialRecord,
+    TrialSpec,
+    pack_bits,
+)
+from benchmark.summaries import ModelSummary
+
+DATASET = DatasetRecord(
+    name="synthetic", fingerprint="f" * 64, train_images=100, test_images=10, classes=10
+)
+PROTOCOL = Protocol(
+    dataset=DATASET,
+    recipe=Selection(name="adam", options={"learning_rate": 1e-3}),
+    epochs=2,
+    batch_size=10,
+    steps_per_epoch=10,
+    precision="fp32",
+)
+
+
+def make_epoch(epoch: int = 1, accuracy: float = 0.5, seconds: float = 2.0) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        train_seconds=seconds,
+        train_loss=1.0,
+        train_accuracy=0.5,
+        test_loss=1.5,
+        test_accuracy=accuracy,
+        eval_seconds=0.5,
+        learning_rate=1e-3,
+    )
+
+
+def make_record(
+    model: str = "alpha", seed: int = 0, accuracy: float = 0.5, **changes: Any
+) -> TrialRecord:
+    fields: dict[str, Any] = {
+        "status": "completed",
+        "reason": None,
+        "seed": seed,
+        "model": ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        "dataset": DATASET,
+        "recipe": {"name": "adam", "learning_rate": 1e-3},
+        "protocol": PROTOCOL.hash,
+        "batch_size": 10,
+        "steps_per_epoch": 10,
+        "device": "cpu",
+        "precision": "fp32",
+        "params": ParameterCount(total=1_172_410, trainable=1_172_410, buffers=0),
+        "macs": 55_150_000,
+        "epochs": (make_epoch(1, 0.1), make_epoch(2, accuracy)),
+        "timing": Timing(
+            setup_seconds=0.1, first_epoch_seconds=3.0, epoch_seconds=2.0, total_seconds=6.0
+        ),
+        "peak_memory_bytes": 2**30,
+        "correct": pack_bits([True] * 5 + [False] * 5),
+        "environment": {"versions": {"python": "3.11"}},
+    }
+    return TrialRecord(**{**fields, **changes})
+
+
+def failed_record(model: str = "alpha", seed: int = 0, status: str = "failed") -> TrialRecord:
+    return make_record(
+        model,
+        seed,
+        status=status,
+        reason="ValueError: no",
+        params=None,
+        macs=None,
+        epochs=(),
+        timing=Timing(total_seconds=0.1),
+        correct=None,
+    )
+
+
+def make_summary(model: str, *accuracies: float, planned: int | None = None) -> ModelSummary:
+    records = tuple(make_record(model, seed, value) for seed, value in enumerate(accuracies))
+    return model_summary(model, records, planned or len(records))
+
+
+def make_spec(model: str = "alpha", seed: int = 0) -> TrialSpec:
+    return TrialSpec(
+        model=model,
+        origin=ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        seed=seed,
+        protocol=PROTOCOL,
+        dataset=Selection(name="synthetic"),
+        device="cpu",
+        data_directory=Path("data"),
+        directory=Path("runs") / model / f"seed-{seed}",
+        identities={},
+    )

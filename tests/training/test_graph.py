@@ -1,0 +1,350 @@
+"""Capturing a step: tested on a CPU with a recorder that runs the step again where CUDA replays it.
+
+What only CUDA can show (that a real graph gives what eager steps give) is tested where there is a
+GPU, and by ``make perf-gpu``.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from torch import nn, optim
+from torch.nn import functional
+
+from benchmark import Augmentation, Optimization
+from benchmark.errors import DeviceError
+from benchmark.training.clock import TimeAccount
+from benchmark.training.engine import check_engine, start_engine
+from benchmark.training.graph import CapturedStep, NotCapturableError
+from benchmark.training.steps import TrainingStep
+from tests.support.made_training import CPU, make_step, random_images
+
+Body = Callable[[], None]
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+def again(body: Body) -> Body:
+    """A recorder for a CPU: its replay runs the body."""
+    return body
+
+
+def make_training(
+    optimizer: str = "adam", device: torch.device = CPU, **changes: Any
+) -> TrainingStep:
+    def optimize(model: nn.Module) -> Optimization:
+        makers: dict[str, Callable[[], optim.Optimizer]] = {
+            "adam": lambda: optim.Adam(model.parameters(), lr=1e-2, fused=True),
+            "sgd": lambda: optim.SGD(
+                model.parameters(), lr=0.1, momentum=0.9, nesterov=True, fused=True
+            ),
+        }
+        return Optimization(
+            optimizer=makers[optimizer](),
+            learning_rates=[1.0 - step / 100 for step in range(100)],
+            loss=functional.cross_entropy,
+            augment=Augmentation(flip=True, crop_padding=1, cutout=2),
+            ema_decay=0.9,
+        )
+
+    return make_step(optimize, images=random_images(40, device=device), batch_size=4, **changes)
+
+
+def flat(state: Any) -> list[torch.Tensor]:
+    """All tensors of a training's state."""
+    if isinstance(state, torch.Tensor):
+        return [state.clone()]
+    if isinstance(state, dict):
+        return [tensor for value in state.values() for tensor in flat(value)]
+    if isinstance(state, list | tuple):
+        return [tensor for value in state for tensor in flat(value)]
+    return [torch.tensor(float(state))] if isinstance(state, int | float) else []
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_replayed_steps_lead_where_eager_steps_lead(optimizer: str) -> None:
+    eager, replayed = make_training(optimizer), make_training(optimizer)
+    captured = CapturedStep(replayed, record=again)
+    for epoch in (1, 2):
+        for step, take in ((eager, eager.take), (replayed, captured.take)):
+            torch.manual_seed(epoch)
+            step.begin_epoch(0, epoch)
+            take(10)
+    assert eager.steps_taken == replayed.steps_taken == 20
+    assert (
+        replayed.learning_rate
+        == eager.learning_rate
+        == pytest.approx(eager.rates[0] * (1 - 19 / 100))
+    )
+    for mine, theirs in zip(eager.model.parameters(), replayed.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(eager.losses, replayed.losses, rtol=1e-4, atol=1e-6)
+    assert eager.average is not None
+    assert replayed.average is not None
+    torch.testing.assert_close(eager.average.values, replayed.average.values)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("steps_before", [0, 10])
+def test_capturing_leaves_no_trace(optimizer: str, steps_before: int) -> None:
+    step = make_training(optimizer)
+    step.begin_epoch(0, 1)
+    step.take(steps_before)
+    before = copy.deepcopy(step.state())
+    CapturedStep(step, record=again)
+    after = step.state()
+    assert after["steps_taken"] == before["steps_taken"] == steps_before
+    for part in ("model", "average"):
+        assert all(map(torch.equal, flat(before[part]), flat(after[part])))
+    if steps_before:
+        mine, theirs = before["optimizer"]["state"], after["optimizer"]["state"]
+        assert all(map(torch.equal, flat(mine), flat(theirs)))
+    else:
+        assert not any(tensor.any() for tensor in flat(after["optimizer"]["state"]))
+
+
+def test_a_capture_that_fails_says_why_and_leaves_no_trace() -> None:
+    def waits_for_the_host(body: Body) -> Body:
+        body()
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        finally:
+            raise RuntimeError("capture was invalidated")
+
+    step = make_training()
+    before = copy.deepcopy(step.state())
+    with pytest.raises(
+        NotCapturableError, match=r"operation not permitted when stream is capturing$"
+    ):
+        CapturedStep(step, record=waits_for_the_host)
+    assert all(map(torch.equal, flat(before), flat(step.state())))
+    untouched = make_training()
+    for training in (step, untouched):
+        torch.manual_seed(1)
+        training.begin_epoch(0, 1)
+        training.take(10)
+    for mine, theirs in zip(step.model.parameters(), untouched.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+class CountsOnTheHost(optim.Optimizer):
+    """Its rate falls with a count of its own, which a graph would hold as it was at capture."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+        self.count = 0
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        self.count += 1
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(parameter.grad * group["lr"] / self.count**2)
+
+
+def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
+    def optimize(model: nn.Module) -> Optimization:
+        optimizer = CountsOnTheHost(model.parameters(), lr=0.1)
+        return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
+
+    step = make_step(optimize, images=random_images(40), batch_size=4)
+    optimizer = step.optimization.optimizer
+    assert isinstance(optimizer, CountsOnTheHost)
+
+    def bakes_the_count(body: Body) -> Body:
+        count = optimizer.count
+
+        def replay() -> None:
+            optimizer.count = count
+            body()
+
+        return replay
+
+    with pytest.raises(
+        NotCapturableError, match=r"after 8 steps .* away from where eager steps lead"
+    ):
+        CapturedStep(step, record=bakes_the_count)
+
+
+class RebindsItsMean(nn.Module):
+    """Puts a new tensor in its buffer's place: a graph goes on writing to one nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+        self.mean: torch.Tensor
+        self.register_buffer("mean", torch.zeros(192))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        values = pixels.flatten(1)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * values.mean(0)
+        logits: torch.Tensor = self.layer(values)
+        return logits
+
+
+def test_a_graph_that_leaves_a_buffer_behind_is_not_believed() -> None:
+    model = RebindsItsMean()
+
+    def writes_where_nobody_reads(body: Body) -> Body:
+        def replay() -> None:
+            mean = model.mean
+            body()
+            model.mean = mean
+
+        return replay
+
+    with pytest.raises(NotCapturableError, match="after 8 steps its replays have mean"):
+        CapturedStep(make_training(model=model), record=writes_where_nobody_reads)
+
+
+class FillsItsBuffer(nn.Module):
+    """Has a buffer that is empty until the first step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+        self.steps: torch.Tensor | None
+        self.register_buffer("steps", None)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.steps = torch.zeros(()) if self.steps is None else self.steps + 1
+        logits: torch.Tensor = self.layer(pixels.flatten(1))
+        return logits
+
+
+def test_a_buffer_that_was_empty_before_the_capture_is_empty_after_it() -> None:
+    model = FillsItsBuffer()
+    CapturedStep(make_training(model=model), record=again)
+    assert model.steps is None
+
+
+def test_a_graph_that_fills_no_buffer_is_not_believed() -> None:
+    model = FillsItsBuffer()
+
+    def fills_nothing(body: Body) -> Body:
+        def replay() -> None:
+            body()
+            model.steps = None
+
+        return replay
+
+    with pytest.raises(NotCapturableError, match="after 8 steps its replays have steps"):
+        CapturedStep(make_training(model=model), record=fills_nothing)
+    assert model.steps is None
+
+
+class DropsItsLayer(nn.Linear):
+    """Leaves its layer out once in a hundred steps, which eight steps do not show."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        super().__init__(192, 3)
+        self.draw = draw
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(pixels.flatten(1))
+        return logits * 0.0 if self.draw() < 0.01 else logits
+
+
+@pytest.mark.parametrize("draw", [random.random, numpy.random.random])
+def test_a_model_that_draws_on_the_host_is_not_captured(draw: Callable[[], float]) -> None:
+    with pytest.raises(NotCapturableError, match="a step draws random numbers on the host"):
+        CapturedStep(make_training(model=DropsItsLayer(draw)), record=again)
+
+
+class WantsNumbers(optim.Optimizer):
+    """Computes with its rate as Python's numbers do."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(parameter.grad * round(group["lr"], 3))
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [WantsNumbers, lambda parameters: optim.Adam(parameters, lr=0.1, fused=False)],
+)
+def test_an_optimiser_that_cannot_be_captured_trains_on_as_before(
+    make_optimizer: Callable[[Any], optim.Optimizer],
+) -> None:
+    def optimize(model: nn.Module) -> Optimization:
+        optimizer = make_optimizer(model.parameters())
+        return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
+
+    step, untouched = (
+        make_step(optimize, images=random_images(40), batch_size=4) for _ in range(2)
+    )
+    for epoch in (1, 2):
+        for training in (step, untouched):
+            torch.manual_seed(epoch)
+            training.begin_epoch(0, epoch)
+            training.take(5)
+        with pytest.raises(NotCapturableError):
+            CapturedStep(step, record=again)
+    for mine, theirs in zip(step.model.parameters(), untouched.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_graph_on_a_cpu_is_refused() -> None:
+    with pytest.raises(DeviceError, match="engine graph needs a CUDA GPU"):
+        check_engine("graph", "cpu")
+    check_engine("auto", "cpu")
+    check_engine("graph", "cuda")
+
+
+def test_on_a_cpu_auto_is_eager_without_an_excuse() -> None:
+    step = make_training()
+    engine = start_engine(step, "auto", TimeAccount(torch.device("cpu")))
+    assert (engine.name, engine.reason) == ("eager", None)
+    assert engine.take == step.take
+
+
+@needs_cuda
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_cuda_graph_gives_the_eager_results(optimizer: str) -> None:
+    device = torch.device("cuda", 0)
+    eager = make_training(optimizer, device=device)
+    replayed = make_training(optimizer, device=device)
+    engine = start_engine(replayed, "graph", TimeAccount(device))
+    assert (engine.name, engine.reason) == ("graph", None)
+    for step, take in ((eager, eager.take), (replayed, engine.take)):
+        torch.manual_seed(1)
+        step.begin_epoch(0, 1)
+        take(10)
+    torch.testing.assert_close(eager.losses, replayed.losses, rtol=1e-3, atol=1e-4)
+
+
+@needs_cuda
+def test_a_model_that_waits_for_the_host_is_trained_eagerly_on_cuda() -> None:
+    class Waits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Sequential(nn.Dropout(0.2), nn.Linear(192, 3))
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.layer(pixels.flatten(1))
+            return logits if float(logits.sum()) > 0 else logits * 1.0
+
+    device = torch.device("cuda", 0)
+    step = make_training(model=Waits(), device=device)
+    engine = start_engine(step, "auto", TimeAccount(device))
+    assert engine.name == "eager"
+    assert engine.reason
+    assert engine.reason.startswith("not captured as a graph: ")
+    step.begin_epoch(0, 1)
+    engine.take(10)
+    assert torch.isfinite(step.losses).all()
+    # And the next one in this process is captured.
+    engine = start_engine(make_training(device=device), "auto", TimeAccount(device))
+    assert (engine.name, engine.reason) == ("graph", None)
