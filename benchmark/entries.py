@@ -152,9 +152,9 @@ class Augmentation:
 class Optimization:
     """How a model is trained.
 
-    ``learning_rates`` holds one factor a step, ``plan.total_steps`` in all; before step i every
-    parameter group's learning rate is the one it was configured with times ``learning_rates[i]``.
-    All are decided before the first step. ``loss(logits, labels)`` maps N x K floats and N int64
+    ``learning_rate_factors`` holds one factor a step, ``plan.total_steps`` in all, decided before
+    the first step; in step i every parameter group's learning rate is the one it was configured
+    with times ``learning_rate_factors[i]``. ``loss(logits, labels)`` maps N x K floats and N int64
     to the batch's mean loss, a scalar. ``augment`` is how images are changed before they are seen.
     With ``ema_decay`` a moving average of the weights is kept, decay per step, and evaluated in
     their place. With ``calibration_images`` BatchNorm's statistics are measured anew for every
@@ -167,7 +167,7 @@ class Optimization:
     """
 
     optimizer: torch.optim.Optimizer
-    learning_rates: Sequence[float]
+    learning_rate_factors: Sequence[float]
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     augment: Augmentation = Augmentation()
     ema_decay: float | None = None

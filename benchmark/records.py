@@ -86,7 +86,7 @@ class TrialSpec(_Record):
 
     model: str
     origin: ModelRecord
-    recipe_origin: Origin | None = None
+    recipe_origin: Origin
     seed: int = Field(ge=0)
     protocol: Protocol
     dataset: Selection
@@ -135,13 +135,13 @@ class EpochRecord(_Record):
     one in which the process was suspended.
     """
 
-    epoch: int = Field(ge=1)
+    number: int = Field(ge=1)
     train_seconds: float
     train_loss: float
     train_accuracy: float
     test_loss: float
     test_accuracy: float
-    eval_seconds: float
+    evaluation_seconds: float
     learning_rate: float
     timed: bool = True
 
@@ -189,7 +189,8 @@ class Machine(BaseModel):
 class TrialRecord(_Record):
     """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?
 
-    ``engine`` took the steps; where it is not the one that was wanted, ``engine_reason`` says why.
+    ``engine`` took the steps, None where the trial's process was lost; where it is not the one that
+    was wanted, ``engine_reason`` says why.
     ``resumed`` counts how often the training went on from a checkpoint and came to the next.
     ``layout`` is how images and convolutions' weights lay in memory, None where the trial did not
     get so far. If ``macs_is_lower_bound``, the model uses operators that cannot be counted; the
@@ -204,20 +205,20 @@ class TrialRecord(_Record):
     model: ModelRecord
     dataset: DatasetRecord
     recipe: dict[str, Any]
-    recipe_origin: Origin | None = None
+    recipe_origin: Origin
     protocol: str
     batch_size: int
     steps_per_epoch: int
     device: str
     precision: str
-    engine: str = "eager"
-    engine_reason: str | None = None
-    compiled: bool = False
-    resumed: int = 0
-    layout: Literal["channels_last", "contiguous"] | None = None
+    engine: str | None
+    engine_reason: str | None
+    compiled: bool
+    resumed: int
+    layout: Literal["channels_last", "contiguous"] | None
     params: ParameterCount | None
     macs: int | None
-    macs_is_lower_bound: bool = False
+    macs_is_lower_bound: bool
     epochs: tuple[EpochRecord, ...]
     timing: Timing
     peak_memory_bytes: int | None

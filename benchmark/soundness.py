@@ -54,7 +54,7 @@ def fault_in_description(
 def _record_faults(record: TrialRecord) -> Iterator[str]:
     yield from _name_faults(record.model.name)
     yield from _word_faults(
-        {"device": record.device, "precision": record.precision, "engine": record.engine}
+        {"device": record.device, "precision": record.precision, "engine": record.engine or ""}
     )
     yield from _count_faults(
         [
@@ -116,15 +116,19 @@ def _correct_faults(correct: str, images: int) -> Iterator[str]:
 
 def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:
     for number, epoch in enumerate(epochs, start=1):
-        if epoch.epoch != number:
-            yield f"epochs.{number - 1}.epoch is {_shown(epoch.epoch)}, not {number}"
+        if epoch.number != number:
+            yield f"epochs.{number - 1}.number is {_shown(epoch.number)}, not {number}"
         # Words are made only for what is wrong: a table reads half a million epochs.
         if not (0 <= epoch.train_accuracy <= 1 and 0 <= epoch.test_accuracy <= 1):
             yield from _accuracy_faults(f"epochs.{number - 1}", epoch)
         if not (
-            0 <= epoch.train_seconds <= MOST_SECONDS and 0 <= epoch.eval_seconds <= MOST_SECONDS
+            0 <= epoch.train_seconds <= MOST_SECONDS
+            and 0 <= epoch.evaluation_seconds <= MOST_SECONDS
         ):
-            seconds = {"train_seconds": epoch.train_seconds, "eval_seconds": epoch.eval_seconds}
+            seconds = {
+                "train_seconds": epoch.train_seconds,
+                "evaluation_seconds": epoch.evaluation_seconds,
+            }
             yield from _seconds_faults(f"epochs.{number - 1}", seconds)
 
 

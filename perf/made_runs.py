@@ -15,6 +15,7 @@ from benchmark.records import (
     EpochRecord,
     Machine,
     ModelRecord,
+    Origin,
     ParameterCount,
     Protocol,
     Timing,
@@ -73,6 +74,13 @@ def _records(
             model=ModelRecord(name=model, plugin=model, distribution="made", version="1.0"),
             dataset=protocol.dataset,
             recipe={"name": protocol.recipe.name, **protocol.recipe.options},
+            recipe_origin=Origin(plugin="adam", distribution="made", version="1.0"),
+            engine="eager",
+            engine_reason=None,
+            compiled=False,
+            resumed=0,
+            layout="channels_last",
+            macs_is_lower_bound=False,
             protocol=protocol.hash,
             batch_size=protocol.batch_size,
             steps_per_epoch=protocol.steps_per_epoch,
@@ -91,12 +99,12 @@ def _records(
 def _epoch(number: int, generator: numpy.random.Generator) -> EpochRecord:
     figures = [float(figure) for figure in generator.random(7)]
     return EpochRecord(
-        epoch=number,
+        number=number,
         train_seconds=30 + figures[0],
         train_loss=figures[1],
         train_accuracy=figures[2],
         test_loss=figures[3],
         test_accuracy=figures[4],
-        eval_seconds=figures[5],
+        evaluation_seconds=figures[5],
         learning_rate=figures[6],
     )

@@ -31,7 +31,7 @@ class Provenance:
     """
 
     model: ModelRecord
-    recipe: Origin | None
+    recipe: Origin
     params: ParameterCount | None = None
     macs: int | None = None
 
@@ -77,10 +77,7 @@ class Provenance:
             yield "MACs", f"{self.macs:,}"
 
 
-def _origin_facts(origin: Origin | None, whose: str) -> Iterator[tuple[str, str]]:
-    if origin is None:
-        yield f"{whose}source", UNKNOWN
-        return
+def _origin_facts(origin: Origin, whose: str) -> Iterator[tuple[str, str]]:
     yield f"{whose}plugin", origin.plugin
     yield f"{whose}distribution", origin.distribution or "none"
     yield f"{whose}version", origin.version or "none"

@@ -110,9 +110,11 @@ class TrainingDisplay:
 
     def _count(self, status: TrialStatus, epochs: Sequence[EpochRecord]) -> None:
         spec = status.spec
-        status.epochs_done = epochs[-1].epoch
-        self._epochs_left[spec.key] = spec.protocol.epochs - epochs[-1].epoch
-        self._seconds[spec.model] += [epoch.train_seconds + epoch.eval_seconds for epoch in epochs]
+        status.epochs_done = epochs[-1].number
+        self._epochs_left[spec.key] = spec.protocol.epochs - epochs[-1].number
+        self._seconds[spec.model] += [
+            epoch.train_seconds + epoch.evaluation_seconds for epoch in epochs
+        ]
         for other in self._at_work.values():
             if other.spec.model == spec.model:
                 other.epoch_seconds = statistics.median(self._seconds[spec.model])
@@ -162,7 +164,7 @@ def epoch_line(spec: TrialSpec, epoch: EpochRecord, seconds_left: float | None) 
     milliseconds_a_step = 1000 * epoch.train_seconds / spec.protocol.steps_per_epoch
     left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
     return (
-        f"{spec.model} seed {spec.seed}  epoch {epoch.epoch}/{spec.protocol.epochs}  "
+        f"{spec.model} seed {spec.seed}  epoch {epoch.number}/{spec.protocol.epochs}  "
         f"{epoch.train_seconds:.1f} s {milliseconds_a_step:.0f} ms/step  "
         f"loss {epoch.train_loss:.4f} acc {epoch.train_accuracy:.4f}  "
         f"test loss {epoch.test_loss:.4f} acc {epoch.test_accuracy:.4f}{left}"

@@ -52,10 +52,9 @@ class RunConfig(BaseModel):
     test_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     device: str
     precision: Literal["auto", "fp32", "bf16", "tf32"]
-    # These have defaults here too, because the run.json of earlier versions is without them.
-    engine: Literal["auto", "eager", "graph"] = "auto"
-    compile: bool = False
-    checkpoint_every: int = Field(default=1, ge=1, le=MOST_EPOCHS)
+    engine: Literal["auto", "eager", "graph"]
+    compile: bool
+    checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
     executor: Selection
 
     @field_validator("name")

@@ -37,7 +37,8 @@ class Coverage:
             self.devices.add(device)
             is_untimed = any(not epoch.timed for epoch in record.epochs[1:])
             self.has_untimed |= is_untimed and record.timing.epoch_seconds is None
-            self.engines.add(f"{record.engine}, compiled" if record.compiled else record.engine)
+            engine = record.engine or "unknown"
+            self.engines.add(f"{engine}, compiled" if record.compiled else engine)
 
 
 def write_caption(description: RunDescription, coverage: Coverage) -> str:

@@ -77,7 +77,7 @@ def continue_run(
     Raises CheckpointError for a trial that cannot go on as it began, and BenchmarkError for a run
     whose other results are of another kind of device.
     """
-    _complain_of_description(directory, warn)
+    _warn_of_damaged_description(directory, warn)
     _refuse_other_devices(directory, specs, fresh)
     if fresh:
         return Continuation({}, tuple(specs), frozenset(), frozenset())
@@ -105,7 +105,7 @@ def continue_run(
     return continuation
 
 
-def _complain_of_description(directory: RunDirectory, warn: Warn) -> None:
+def _warn_of_damaged_description(directory: RunDirectory, warn: Warn) -> None:
     """Warn where a damaged description no longer shows which trials earlier commands asked for."""
     # A StoreError says that there has been no such command.
     with suppress(StoreError):
@@ -184,7 +184,7 @@ def _refuse_other_devices(directory: RunDirectory, specs: Sequence[TrialSpec], f
     """Raise BenchmarkError if the run would show results of two kinds of device in one table."""
     replaced = {spec.key for spec in specs} if fresh else set()
     device = specs[0].device
-    for record in directory.read_records(specs[0].protocol.hash, complain=lambda line: None):
+    for record in directory.read_records(specs[0].protocol.hash, warn=lambda line: None):
         if record.key in replaced:
             continue
         if _device_type(record.device) != _device_type(device):

@@ -13,13 +13,13 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
@@ -47,10 +47,11 @@ RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
 HISTORY_FILE = "history.jsonl"
 APPENDED_FILES = (HISTORY_FILE, "log.txt")
-CHECKSUM = "checksum"
 # A hundred thousand epochs have a third of it.
 LARGEST_FILE_BYTES = 64 * 2**20
 SEAL = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')
+
+Content = TypeVar("Content", bound=BaseModel)
 
 
 class RunDescription(BaseModel):
@@ -62,6 +63,8 @@ class RunDescription(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    # "schema" is the name in the file; pydantic's own models have an attribute of that name.
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
     config: RunConfig
     trials: tuple[tuple[str, int], ...]
     protocol: Protocol
@@ -86,12 +89,11 @@ class RunDirectory:
     def write_description(self, description: RunDescription) -> None:
         """Write what is run, adding to the trials that earlier commands asked for."""
         trials = dict.fromkeys([*self._earlier_trials(), *description.trials])
-        content = description.model_copy(update={"trials": tuple(trials)}).model_dump(mode="json")
-        checked = {"schema": SCHEMA, **content}
-        checked[CHECKSUM] = _checksum(checked)
-        # For people, too.
-        text = json.dumps(checked, indent=1, allow_nan=False) + "\n"
-        self._write(self.path / RUN_FILE, text.encode("utf-8"))
+        whole = description.model_copy(update={"trials": tuple(trials)})
+        content = whole.model_dump(mode="json", by_alias=True)
+        # Indented, for people.
+        text = json.dumps(content, indent=1, allow_nan=False)
+        self._write(self.path / RUN_FILE, _sealed(text.encode("utf-8")))
 
     def _earlier_trials(self) -> tuple[tuple[str, int], ...]:
         try:
@@ -110,11 +112,7 @@ class RunDirectory:
             raise StoreError(f"{self.path}: no such folder")
         if not is_there(file):
             raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
-        content = json.dumps(_checked(read_bounded(file, LARGEST_FILE_BYTES)))
-        try:
-            description = RunDescription.model_validate_json(content)
-        except ValidationError as error:
-            raise UnreadableError(_first_fault(error)) from error
+        description = _read(file, RunDescription)
         _refuse_nonsense(
             fault_in_description(description.trials, description.protocol, description.environment)
         )
@@ -123,8 +121,8 @@ class RunDirectory:
     def write_record(self, record: TrialRecord) -> None:
         """Write a trial's record; a crash leaves the old one or the new one."""
         folder = self.trial_directory(record.model.name, record.seed)
-        sealed = _sealed(record.model_dump(mode="json", by_alias=True))
-        self._write(folder / RECORD_FILE, sealed)
+        content = record.model_dump(mode="json", by_alias=True)
+        self._write(folder / RECORD_FILE, _sealed(canonical_json(content)))
 
     def read_record(self, model: str, seed: int) -> TrialRecord | None:
         """Read one record, None where there is none; raises UnreadableError."""
@@ -132,19 +130,19 @@ class RunDirectory:
         return self._record(file) if is_there(file) else None
 
     def read_records(
-        self, protocol: str | None, complain: Callable[[str], None], models: Iterable[str] = ()
+        self, protocol: str | None, warn: Callable[[str], None], models: Iterable[str] = ()
     ) -> Iterator[TrialRecord]:
         """Read the records made under the protocol of that hash (None: under most records').
 
         They come one at a time, model by model, ``models`` first and the others by name. Those
-        that cannot be read are left out, and ``complain`` is told of each in a line.
+        that cannot be read are left out, and ``warn`` gets a line about each.
         """
         protocol = protocol or self._commonest_protocol()
         for file in self._record_files(models):
             try:
                 record = self._record(file, protocol)
             except UnreadableError as error:
-                complain(f"{file} is left out: {error}")
+                warn(f"{file} is left out: {error}")
             else:
                 yield record
 
@@ -213,14 +211,7 @@ class RunDirectory:
 
     def _record(self, file: Path, protocol: str | None = None) -> TrialRecord:
         """Read a record, of that protocol if one is given; raises UnreadableError."""
-        data = read_bounded(file, LARGEST_FILE_BYTES)
-        if not _is_sealed(data):
-            _checked(data)
-        try:
-            record = TrialRecord.model_validate_json(data)
-        except ValidationError as error:
-            _checked(data)
-            raise UnreadableError(_first_fault(error)) from error
+        record = _read(file, TrialRecord)
         if self.trial_directory(record.model.name, record.seed) != file.parent:
             other = in_a_line(f"{record.model.name}, seed {record.seed}")
             raise UnreadableError(f"it is the record of another trial ({other})")
@@ -250,46 +241,42 @@ def _refuse_nonsense(fault: str | None) -> None:
         raise UnreadableError(f"it makes no sense: {fault}")
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    """What a file says; raises UnreadableError where it is not as it was written."""
+def _read(file: Path, content_type: type[Content]) -> Content:
+    """Read a sealed file; raises UnreadableError where it is not as it was written."""
+    text = _unsealed(read_bounded(file, LARGEST_FILE_BYTES))
+    try:
+        return content_type.model_validate_json(text)
+    except ValidationError as error:
+        _refuse_newer(parse_json(text))
+        raise UnreadableError(_first_fault(error)) from error
+
+
+def _sealed(text: bytes) -> bytes:
+    """A JSON object with the checksum of its text put first in it."""
+    checksum = hashlib.sha256(text).hexdigest().encode()
+    return b'{"checksum":"%s",%s\n' % (checksum, text.removeprefix(b"{"))
+
+
+def _unsealed(data: bytes) -> bytes:
+    """The text that was sealed; raises UnreadableError where it has been changed since."""
+    found = SEAL.match(data)
+    if found is not None:
+        text = b"{" + data[found.end() :].removesuffix(b"\n")
+        if hashlib.sha256(text).hexdigest().encode() == found[1]:
+            return text
     content = parse_json(data)
     if not isinstance(content, dict):
         raise UnreadableError("it is damaged: not a JSON object")
+    _refuse_newer(content)
+    raise UnreadableError("it was altered: its checksum does not match")
+
+
+def _refuse_newer(content: dict[str, Any]) -> None:
     schema = content.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise UnreadableError(
             f"it was written by a newer version (schema {schema}, this one reads up to {SCHEMA})"
         )
-    if content.pop(CHECKSUM, None) != _checksum(content):
-        raise UnreadableError("it was altered: its checksum does not match")
-    return content
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(content)).hexdigest()
-
-
-def _sealed(content: Mapping[str, Any]) -> bytes:
-    """The content in the form that its checksum is of, and that checksum before it.
-
-    Whoever reads it can compare without writing it all again: a table of thousands of trials
-    would take three times as long.
-    """
-    canonical = canonical_json(content)
-    return b'{"%s":"%s",%s\n' % (
-        CHECKSUM.encode(),
-        hashlib.sha256(canonical).hexdigest().encode(),
-        canonical.removeprefix(b"{"),
-    )
-
-
-def _is_sealed(data: bytes) -> bool:
-    """Whether a file is in that form, and as it was written."""
-    found = SEAL.match(data)
-    if found is None:
-        return False
-    canonical = b"{" + data[found.end() :].removesuffix(b"\n")
-    return hashlib.sha256(canonical).hexdigest().encode() == found[1]
 
 
 def _seed(file: Path) -> int:

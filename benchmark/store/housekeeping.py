@@ -38,17 +38,17 @@ class RunState:
     size_bytes: int
 
 
-def find_runs(parent: Path, complain: Callable[[str], None]) -> list[RunState]:
+def find_runs(parent: Path, warn: Callable[[str], None]) -> list[RunState]:
     """The runs in a folder, by name; none where there is no such folder.
 
-    ``complain`` gets a line about each file that cannot be read. Raises StoreError where the folder
+    ``warn`` gets a line about each file that cannot be read. Raises StoreError where the folder
     cannot be.
     """
     try:
         folders = sorted(parent.iterdir()) if parent.exists() else []
     except OSError as error:
         raise StoreError(f"{parent}: cannot be read: {error.strerror}") from error
-    return [_state(folder, complain) for folder in folders if is_there(folder / RUN_FILE)]
+    return [_state(folder, warn) for folder in folders if is_there(folder / RUN_FILE)]
 
 
 def unfinished_work(run: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def size_bytes(paths: Iterable[Path]) -> int:
     return sum(status.st_size for path in paths for status in _files(path))
 
 
-def _state(path: Path, complain: Callable[[str], None]) -> RunState:
+def _state(path: Path, warn: Callable[[str], None]) -> RunState:
     files = [*_files(path)]
     directory = RunDirectory(path)
     tally = _Tally()
@@ -94,13 +94,13 @@ def _state(path: Path, complain: Callable[[str], None]) -> RunState:
     try:
         description = directory.read_description()
     except UnreadableError as error:
-        complain(f"{path / RUN_FILE} cannot be used: {error}")
+        warn(f"{path / RUN_FILE} cannot be used: {error}")
         state = "unreadable"
     else:
         # What cannot be read counts as not there.
         records = directory.read_records(
             description.protocol.hash,
-            complain,
+            warn,
             models=[model for model, _ in description.trials],
         )
         tally.add_all(summarize(records, description.trials))

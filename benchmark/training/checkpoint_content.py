@@ -66,7 +66,7 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
     if fault := fault_in_epochs(epochs):
         yield fault
     steps = saved.training["steps_taken"]
-    if type(steps) is not int or not 0 < steps <= len(optimization.learning_rates):
+    if type(steps) is not int or not 0 < steps <= len(optimization.learning_rate_factors):
         yield "steps_taken is out of range"
     if steps != len(epochs) * steps_per_epoch:
         yield f"steps_taken does not match its {len(epochs)} epochs"

@@ -57,7 +57,7 @@ class CapturedStep:
         self._steps = min(REHEARSED_STEPS, step.steps_per_epoch)
         self._before = copy.deepcopy(step.state())
         self._taken = torch.tensor([step.steps_taken], device=step.device)
-        factors = torch.tensor(step.optimization.learning_rates, dtype=torch.float64)
+        factors = torch.tensor(step.optimization.learning_rate_factors, dtype=torch.float64)
         table = torch.tensor(step.rates, dtype=torch.float64).unsqueeze(1) * factors
         self._rates = table.to(step.device, torch.float32)
         try:

@@ -68,13 +68,13 @@ def train(
         if not numpy.isfinite(evaluation.loss):
             raise DivergedError(f"the test loss is not finite after epoch {epoch}")
         record = EpochRecord(
-            epoch=epoch,
+            number=epoch,
             train_seconds=training.seconds,
             train_loss=loss,
             train_accuracy=accuracy,
             test_loss=evaluation.loss,
             test_accuracy=evaluation.accuracy,
-            eval_seconds=evaluating.seconds,
+            evaluation_seconds=evaluating.seconds,
             learning_rate=step.learning_rate,
             timed=not training.was_suspended,
         )

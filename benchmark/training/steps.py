@@ -82,7 +82,7 @@ class TrainingStep:
     @property
     def learning_rate(self) -> float:
         """The first parameter group's learning rate at the last step."""
-        return float(self.rates[0] * self.optimization.learning_rates[self.steps_taken - 1])
+        return float(self.rates[0] * self.optimization.learning_rate_factors[self.steps_taken - 1])
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
         """Have the model train, and lay out what the epoch's steps take.
@@ -105,7 +105,7 @@ class TrainingStep:
         """Take the next ``count`` steps, eagerly."""
         groups = self.optimization.optimizer.param_groups
         for _ in range(count):
-            factor = self.optimization.learning_rates[self.steps_taken]
+            factor = self.optimization.learning_rate_factors[self.steps_taken]
             for group, rate in zip(groups, self.rates, strict=True):
                 group["lr"] = float(rate * factor)
             self.move_weights()

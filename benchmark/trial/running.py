@@ -144,7 +144,7 @@ def _train(
             observers.tell("on_resume", len(findings.epochs))
         report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, step, test, findings):
-        if epoch.epoch % spec.checkpoint_every == 0 or epoch.epoch == spec.protocol.epochs:
+        if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 findings.note_unsaved(unsaved.changed())
                 findings.note_lost(step.lost_parameters())
@@ -175,7 +175,7 @@ def _epochs(
             progress=findings.progress,
         ):
             # One that was begun before, by a process that was stopped, is no timing.
-            is_whole = epoch.epoch == 1 or epoch.epoch > left.start
+            is_whole = epoch.number == 1 or epoch.number > left.start
             timed = epoch.timed and is_whole and not spec.shares_device
             if not epoch.timed and SUSPENDED not in findings.warnings:
                 findings.warnings.append(SUSPENDED)
@@ -280,9 +280,9 @@ def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimizat
             f"recipe {recipe.name!r} gave a {type(optimization).__name__} "
             "where an Optimization is wanted"
         )
-    if len(optimization.learning_rates) != plan.total_steps:
+    if len(optimization.learning_rate_factors) != plan.total_steps:
         raise BenchmarkError(
-            f"recipe {recipe.name!r} gave {len(optimization.learning_rates)} learning rates "
+            f"recipe {recipe.name!r} gave {len(optimization.learning_rate_factors)} learning rates "
             f"for {plan.total_steps} steps"
         )
     return optimization

@@ -32,7 +32,7 @@ def contend(workload: Workload, turns: Turns) -> None:
         if event.epoch is None:
             return
         goes_on = turns.give(event.epoch.train_seconds)
-        if not goes_on and event.epoch.epoch < workload.blocks:
+        if not goes_on and event.epoch.number < workload.blocks:
             # As a user would end a trial.
             raise KeyboardInterrupt
 

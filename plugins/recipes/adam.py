@@ -31,7 +31,7 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
             # PyTorch's fused step knows no complex numbers.
             fused=not any(parameter.is_complex() for parameter in parameters),
         ),
-        learning_rates=[1.0] * plan.total_steps,
+        learning_rate_factors=[1.0] * plan.total_steps,
         loss=functional.cross_entropy,
     )
 

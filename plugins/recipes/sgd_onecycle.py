@@ -61,7 +61,7 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
         optimizer.register_step_pre_hook(partial(_clip_gradients, options.max_gradient_norm))
     return Optimization(
         optimizer=optimizer,
-        learning_rates=[
+        learning_rate_factors=[
             one_cycle(step, plan.total_steps, options.warmup) for step in range(plan.total_steps)
         ],
         loss=partial(functional.cross_entropy, label_smoothing=options.label_smoothing),

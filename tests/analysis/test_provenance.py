@@ -229,7 +229,7 @@ def grouped(*records: TrialRecord) -> list[list[int]]:
 
 
 SIZE = ParameterCount(total=5, trainable=5, buffers=0)
-RECIPE_ORIGIN = Origin(plugin="adam", distribution="sample", version="1.0", source="b" * 64)
+OTHER_RECIPE = Origin(plugin="adam", distribution="sample", version="1.0", source="b" * 64)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ RECIPE_ORIGIN = Origin(plugin="adam", distribution="sample", version="1.0", sour
         {"model": of(None, version="1.1")},
         {"params": SIZE},
         {"macs": 7},
-        {"recipe_origin": RECIPE_ORIGIN},
+        {"recipe_origin": OTHER_RECIPE},
     ],
 )
 def test_records_that_differ_in_their_code_are_not_summed_up(change: dict[str, Any]) -> None:

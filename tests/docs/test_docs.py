@@ -27,7 +27,6 @@ from benchmark.config.run_config import RunConfig, preset_names
 from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE
 from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
 from benchmark.runner import Outcome
-from benchmark.store.directory import CHECKSUM
 from tests.conftest import CommandLine
 from tests.support.tiny import write_tiny_run
 
@@ -264,7 +263,7 @@ def test_the_columns_are_the_keys_of_the_json_table(benchmark: CommandLine) -> N
 def test_the_records_page_has_every_field_and_no_other() -> None:
     parts = sections(read("docs/records.md"))
     fields = [field.alias or name for name, field in TrialRecord.model_fields.items()]
-    assert keys(parts["trial.json"]) == [*fields, CHECKSUM]
+    assert keys(parts["trial.json"]) == [*fields, "checksum"]
     assert keys(parts["epochs"]) == list(EpochRecord.model_fields)
     assert keys(parts["timing"]) == list(Timing.model_fields)
 

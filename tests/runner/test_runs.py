@@ -66,7 +66,7 @@ def test_a_run_prints_its_table_and_keeps_its_records(
     assert list(found) == ["tiny/seed-0", "tiny/seed-1", "twin/seed-0", "twin/seed-1"]
     for record in found.values():
         assert record["status"] == "completed"
-        assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2]
+        assert [epoch["number"] for epoch in record["epochs"]] == [1, 2]
         assert record["params"] == {"total": 1930, "trainable": 1930, "buffers": 0}
         assert record["macs"] == 1920
         assert record["peak_memory_bytes"] > 0
@@ -88,7 +88,7 @@ def test_the_parts_of_a_records_time_fit_its_whole(benchmark: CommandLine, tiny:
         timing, epochs = record["timing"], record["epochs"]
         assert timing["first_epoch_seconds"] == epochs[0]["train_seconds"]
         assert timing["epoch_seconds"] == epochs[1]["train_seconds"]
-        parts = [epoch["train_seconds"] + epoch["eval_seconds"] for epoch in epochs]
+        parts = [epoch["train_seconds"] + epoch["evaluation_seconds"] for epoch in epochs]
         assert timing["setup_seconds"] + sum(parts) <= timing["total_seconds"]
 
 

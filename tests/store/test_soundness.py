@@ -226,7 +226,7 @@ def test_what_is_wrong_with_a_record_is_said(
     ("field", "value", "fault"),
     [
         ("test_accuracy", 7.5, "epochs.1.test_accuracy is 7.5, not between 0 and 1"),
-        ("epoch", 1, "epochs.1.epoch is 1, not 2"),
+        ("number", 1, "epochs.1.number is 1, not 2"),
         ("train_seconds", -3.0, "epochs.1.train_seconds is -3"),
     ],
 )
@@ -304,7 +304,7 @@ def unfinished(benchmark: CommandLine, tmp_path: Path, stopped: Path) -> list[st
         return arguments
 
     def interrupt(log: TrialLog, epoch: Any) -> None:
-        if epoch.epoch == 2:
+        if epoch.number == 2:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -358,11 +358,11 @@ def test_a_checkpoint_that_makes_no_sense_leaves_the_one_before(
         # A weight decay of a thousand millions is a number like any other.
         return
     assert (result.code, record["status"]) == (0, "completed"), record["reason"]
-    assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2, 3, 4]
+    assert [epoch["number"] for epoch in record["epochs"]] == [1, 2, 3, 4]
     is_named = f"benchmark: tiny, seed 0: {NEWEST} is left out: it " in result.err
     went_on_from = 1 if is_named else 2
     assert f"goes on after epoch {went_on_from} of 4" in result.err
-    if (value is MISSING and len(place) == 1) or place[-1] in ("steps_taken", "correct", "epoch"):
+    if (value is MISSING and len(place) == 1) or place[-1] in ("steps_taken", "correct", "number"):
         assert is_named
 
 

@@ -18,7 +18,7 @@ from benchmark.config.run_config import find_document, load_config
 from benchmark.errors import StoreError
 from benchmark.files import writing as files
 from benchmark.files.writing import write_atomically
-from benchmark.records import TrialRecord, pack_bits
+from benchmark.records import TrialRecord, canonical_json, pack_bits
 from benchmark.store import directory as store
 from benchmark.store.directory import RunDescription, RunDirectory
 from tests.conftest import CommandLine
@@ -57,7 +57,7 @@ def test_the_layout_is_the_documented_one(run: RunDirectory) -> None:
     run.append_epoch("alpha", 0, make_epoch(1))
     run.append_epoch("alpha", 0, make_epoch(2))
     history = (run.path / "trials/alpha/seed-0/history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in history] == [1, 2]
+    assert [json.loads(line)["number"] for line in history] == [1, 2]
     record = json.loads((run.path / "trials/alpha/seed-0/trial.json").read_text())
     assert record["schema"] == 1
     assert set(record) >= {
@@ -95,6 +95,10 @@ def of_another_trial(text: str) -> str:
     return json.dumps({**json.loads(text), "seed": 1})
 
 
+def laid_out_anew(text: str) -> str:
+    return json.dumps(json.loads(text), indent=4)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -105,6 +109,7 @@ def of_another_trial(text: str) -> str:
         (newer, "it was written by a newer version (schema 2, this one reads up to 1)"),
         (better, "it was altered: its checksum does not match"),
         (of_another_trial, "it was altered: its checksum does not match"),
+        (laid_out_anew, "it was altered: its checksum does not match"),
     ],
 )
 def test_a_damaged_record_is_named_and_the_rest_is_shown(
@@ -118,20 +123,10 @@ def test_a_damaged_record_is_named_and_the_rest_is_shown(
     assert [row["seeds"] for row in json.loads(result.out)] == [[1], []]
 
 
-def test_the_layout_of_a_record_does_not_matter(run: RunDirectory) -> None:
-    for file in run.path.rglob("trial.json"):
-        content = json.loads(file.read_text())
-        file.write_text(json.dumps(dict(reversed(content.items())), indent=4))
-    complaints: list[str] = []
-    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
-    assert records == [make_record("alpha", 0), make_record("alpha", 1), failed_record("beta", 0)]
-    assert not complaints
-
-
 def test_a_record_that_a_newer_version_wrote_is_named(run: RunDirectory) -> None:
     content = json.loads(record_file(run).read_text())
     del content["checksum"]
-    record_file(run).write_bytes(store._sealed({**content, "schema": 2}))
+    record_file(run).write_bytes(store._sealed(canonical_json({**content, "schema": 2})))
     complaints: list[str] = []
     assert len([*run.read_records(None, complaints.append)]) == 2
     assert "it was written by a newer version (schema 2, this one reads up to 1)" in complaints[0]
@@ -150,22 +145,7 @@ def test_no_flipped_byte_of_a_record_goes_unnoticed(data: st.DataObject) -> None
         record_file(run).write_bytes(content)
         complaints: list[str] = []
         found = [*run.read_records(PROTOCOL.hash, complaints.append)]
-        # One space is as good as another.
-        assert (
-            found == [record] if json_of(bytes(content)) == json_of(sealed(record)) else complaints
-        )
-        assert len(found) + len(complaints) == 1
-
-
-def sealed(record: TrialRecord) -> bytes:
-    return store._sealed(record.model_dump(mode="json", by_alias=True))
-
-
-def json_of(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
+        assert (found, len(complaints)) == ([], 1)
 
 
 def test_bytes_that_are_no_text_are_named(benchmark: CommandLine, run: RunDirectory) -> None:
@@ -217,7 +197,7 @@ def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
         {"status": "splendid"},
         {"seed": -1.5},
         {"params": {"total": "many", "trainable": 1, "buffers": 0}},
-        {"epochs": [{"epoch": 1}]},
+        {"epochs": [{"number": 1}]},
         {"dataset": None},
     ],
 )
@@ -233,9 +213,7 @@ def write_anew(file: Path, run: RunDirectory, **change: Any) -> None:
     """Change a file as somebody would who knows how the checksum is made."""
     content = json.loads(file.read_text())
     del content["checksum"]
-    content |= change
-    text = json.dumps({**content, "checksum": store._checksum(content)})
-    file.write_text(text)
+    file.write_bytes(store._sealed(json.dumps({**content, **change}).encode()))
 
 
 @pytest.mark.parametrize(

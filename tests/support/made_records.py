@@ -10,6 +10,7 @@ from benchmark.records import (
     DatasetRecord,
     EpochRecord,
     ModelRecord,
+    Origin,
     ParameterCount,
     Protocol,
     Selection,
@@ -31,17 +32,18 @@ PROTOCOL = Protocol(
     steps_per_epoch=10,
     precision="fp32",
 )
+RECIPE_ORIGIN = Origin(plugin="adam", distribution="sample", version="1.0")
 
 
 def make_epoch(epoch: int = 1, accuracy: float = 0.5, seconds: float = 2.0) -> EpochRecord:
     return EpochRecord(
-        epoch=epoch,
+        number=epoch,
         train_seconds=seconds,
         train_loss=1.0,
         train_accuracy=0.5,
         test_loss=1.5,
         test_accuracy=accuracy,
-        eval_seconds=0.5,
+        evaluation_seconds=0.5,
         learning_rate=1e-3,
     )
 
@@ -56,6 +58,13 @@ def make_record(
         "model": ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
         "dataset": DATASET,
         "recipe": {"name": "adam", "learning_rate": 1e-3},
+        "recipe_origin": RECIPE_ORIGIN,
+        "engine": "eager",
+        "engine_reason": None,
+        "compiled": False,
+        "resumed": 0,
+        "layout": "channels_last",
+        "macs_is_lower_bound": False,
         "protocol": PROTOCOL.hash,
         "batch_size": 10,
         "steps_per_epoch": 10,
@@ -97,6 +106,7 @@ def make_spec(model: str = "alpha", seed: int = 0) -> TrialSpec:
     return TrialSpec(
         model=model,
         origin=ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        recipe_origin=RECIPE_ORIGIN,
         seed=seed,
         protocol=PROTOCOL,
         dataset=Selection(name="synthetic"),

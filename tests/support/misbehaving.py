@@ -211,7 +211,7 @@ class Kill(Callback):
     """Kills the process at the end of the epoch that the environment names."""
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
-        if os.environ.get(KILLED_IN_EPOCH) == str(epoch.epoch):
+        if os.environ.get(KILLED_IN_EPOCH) == str(epoch.number):
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -93,7 +93,7 @@ class Notes(Callback):
         self.note("start")
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
-        self.note("epoch", epoch=epoch.epoch)
+        self.note("epoch", epoch=epoch.number)
         if self.trial.model == "slow":
             time.sleep(PAUSE_SECONDS)
 

@@ -308,7 +308,7 @@ class Interrupt(Callback):
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         interrupted = self.folder / "interrupted.txt"
-        if os.environ.get(INTERRUPTED_AFTER) == str(epoch.epoch) and not interrupted.exists():
+        if os.environ.get(INTERRUPTED_AFTER) == str(epoch.number) and not interrupted.exists():
             interrupted.touch()
             raise KeyboardInterrupt
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # Of an epoch: what differs though the training was the same.
-TIMES = ("train_seconds", "eval_seconds", "timed")
+TIMES = ("train_seconds", "evaluation_seconds", "timed")
 
 
 def trial_folder(model: str, seed: int = 0, out: str = "runs") -> Path:

@@ -171,7 +171,7 @@ def interrupted_after(epoch: int, model: str = "") -> Iterator[None]:
     """Interrupt a trial (of ``model``, where given) when that epoch has ended."""
 
     def interrupt(log: TrialLog, ended: Any) -> None:
-        if ended.epoch == epoch and model in ("", log._trial.model):
+        if ended.number == epoch and model in ("", log._trial.model):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -202,7 +202,7 @@ def record(out: str = "runs") -> dict[str, Any]:
 def figures(out: str = "runs") -> dict[str, Any]:
     """All that a trial came to, but for times."""
     found = record(out)
-    times = ("train_seconds", "eval_seconds", "timed")
+    times = ("train_seconds", "evaluation_seconds", "timed")
     epochs = [{k: v for k, v in epoch.items() if k not in times} for epoch in found["epochs"]]
     weights = (trial_folder(out) / killing.DIGEST).read_text()
     return {"epochs": epochs, "correct": found["correct"], "weights": weights}

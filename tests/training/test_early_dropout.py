@@ -125,9 +125,9 @@ class Watch(Callback):
 
     def on_epoch_end(self, epoch: Any) -> None:
         with WORKING.open("a") as file:
-            file.write(f"{epoch.epoch} {self.model.works}\n")
+            file.write(f"{epoch.number} {self.model.works}\n")
         stopped = Path("stopped")
-        if epoch.epoch == 4 and not stopped.exists():
+        if epoch.number == 4 and not stopped.exists():
             stopped.touch()
             raise KeyboardInterrupt
 

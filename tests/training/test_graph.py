@@ -46,7 +46,7 @@ def make_training(
         }
         return Optimization(
             optimizer=makers[optimizer](),
-            learning_rates=[1.0 - step / 100 for step in range(100)],
+            learning_rate_factors=[1.0 - step / 100 for step in range(100)],
             loss=functional.cross_entropy,
             augment=Augmentation(flip=True, crop_padding=1, cutout=2),
             ema_decay=0.9,

@@ -36,7 +36,7 @@ def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> Trai
     nn.init.zeros_(model[1].bias)
     optimization = Optimization(
         optimizer=optim.SGD(model.parameters(), lr=rates.get("lr", 0.1)),
-        learning_rates=[1.0] * 1000,
+        learning_rate_factors=[1.0] * 1000,
         loss=functional.cross_entropy,
     )
     return TrainingStep(model, optimization, images, batch_size, "fp32")
@@ -131,7 +131,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
         return loss * float("nan") if calls["loss"] == 7 else loss
 
     step.optimization = Optimization(
-        step.optimization.optimizer, step.optimization.learning_rates, breaks_at_the_seventh
+        step.optimization.optimizer, step.optimization.learning_rate_factors, breaks_at_the_seventh
     )
     with pytest.raises(DivergedError, match="epoch 2, step 3 of 4"):
         train_all(step, images, seed=0, epochs=3)

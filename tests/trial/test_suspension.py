@@ -43,7 +43,7 @@ class Waits(nn.Sequential):
 
 class Notes(Callback):
     def on_epoch_end(self, epoch):
-        EPOCHS.append(epoch.epoch + 1)
+        EPOCHS.append(epoch.number + 1)
 
 @hookimpl
 def benchmark_models():

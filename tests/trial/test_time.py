@@ -146,14 +146,14 @@ def test_a_steps_time_is_training_time_and_no_other(train: Train, seconds: float
     assert record["timing"]["first_epoch_seconds"] == epoch
     assert record["timing"]["epoch_seconds"] == epoch
     assert record["timing"]["epoch_interquartile_seconds"] == pytest.approx(0)
-    assert [e["eval_seconds"] for e in record["epochs"]] == [0] * EPOCHS
+    assert [e["evaluation_seconds"] for e in record["epochs"]] == [0] * EPOCHS
 
 
 @pytest.mark.usefixtures("sleeping_clock")
-def test_an_evaluations_time_is_in_eval_seconds_and_no_other(train: Train) -> None:
+def test_an_evaluations_time_is_in_evaluation_seconds_and_no_other(train: Train) -> None:
     record = train(evaluation=0.5)
     assert parts(record) == about(evaluation=EPOCHS * 0.5)
-    assert [e["eval_seconds"] for e in record["epochs"]] == [0.5] * EPOCHS
+    assert [e["evaluation_seconds"] for e in record["epochs"]] == [0.5] * EPOCHS
     assert [e["train_seconds"] for e in record["epochs"]] == [0] * EPOCHS
 
 
@@ -161,7 +161,7 @@ def test_an_evaluations_time_is_in_eval_seconds_and_no_other(train: Train) -> No
 def test_a_callbacks_time_is_reporting_time_and_no_other(train: Train) -> None:
     record = train(report=2, start=7)
     assert parts(record) == about(reporting=7 + EPOCHS * 2)
-    assert {e["train_seconds"] + e["eval_seconds"] for e in record["epochs"]} == {0}
+    assert {e["train_seconds"] + e["evaluation_seconds"] for e in record["epochs"]} == {0}
 
 
 @pytest.mark.usefixtures("sleeping_clock")
@@ -192,7 +192,7 @@ def test_a_training_that_goes_on_adds_up_what_its_processes_spent(
 
     def interrupt(log: TrialLog, epoch: Any) -> None:
         note(log, epoch)
-        if epoch.epoch == 2:
+        if epoch.number == 2:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(TrialLog, "on_epoch_end", interrupt)
@@ -212,7 +212,7 @@ def test_an_epoch_lasts_at_least_as_long_as_its_sleeps(train: Train, seconds: fl
     record = train(step=seconds, evaluation=seconds)
     for epoch in record["epochs"]:
         assert epoch["train_seconds"] >= STEPS * seconds
-        assert epoch["eval_seconds"] >= seconds
+        assert epoch["evaluation_seconds"] >= seconds
     assert record["timing"]["training_seconds"] >= EPOCHS * STEPS * seconds
 
 
@@ -238,7 +238,7 @@ def test_the_parts_account_for_the_whole(benchmark: CommandLine) -> None:
         assert set(found) == {"setup", "training", "evaluation", "checkpoint", "reporting"}
         assert sum(found.values()) == pytest.approx(total, rel=0.02)
         assert sum(e["train_seconds"] for e in epochs) == pytest.approx(found["training"])
-        assert sum(e["eval_seconds"] for e in epochs) == pytest.approx(found["evaluation"])
+        assert sum(e["evaluation_seconds"] for e in epochs) == pytest.approx(found["evaluation"])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

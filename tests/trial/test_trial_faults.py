@@ -302,7 +302,7 @@ class Witness(Callback):
         self.note("start")
 
     def on_epoch_end(self, epoch: Any) -> None:
-        self.note(f"epoch {epoch.epoch}")
+        self.note(f"epoch {epoch.number}")
 
     def on_trial_end(self, record: Any) -> None:
         self.note(f"end {record.status}")

@@ -39,7 +39,7 @@ class EventLog(Callback):
         self.note("start")
 
     def on_epoch_end(self, epoch):
-        self.note(f"epoch {epoch.epoch}")
+        self.note(f"epoch {epoch.number}")
 
     def on_trial_end(self, record):
         self.note(record.status)

@@ -116,7 +116,7 @@ def test_whatever_a_model_does_to_its_process_costs_its_own_row(
         assert re.fullmatch(reason, found["reason"]), found["reason"]
         assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
         assert re.search(rf"^{model} .* {status}$", result.out, re.M)
-        assert [epoch["epoch"] for epoch in found["epochs"]] == [1]
+        assert [epoch["number"] for epoch in found["epochs"]] == [1]
         assert found["params"]["total"] == PARAMETERS
     at_once = trial_record("crashes_when_built")
     assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"

@@ -35,7 +35,7 @@ def test_adam_is_the_references() -> None:
     assert isinstance(optimization.optimizer, optim.Adam)
     assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.9, 0.999), 1e-7)
     assert group["weight_decay"] == 0
-    assert list(optimization.learning_rates) == [1.0] * 10
+    assert list(optimization.learning_rate_factors) == [1.0] * 10
     assert optimization.loss is functional.cross_entropy
     assert optimization.augment == Augmentation()
     assert optimization.ema_decay is None
@@ -216,7 +216,7 @@ class Muon(optim.Optimizer):
 def configure(model, plan):
     return Optimization(
         optimizer=Muon(model.parameters(), plan.options.learning_rate, plan.options.momentum),
-        learning_rates=[1 - step / plan.total_steps for step in range(plan.total_steps)],
+        learning_rate_factors=[1 - step / plan.total_steps for step in range(plan.total_steps)],
         loss=functional.cross_entropy,
     )
 
