@@ -38,7 +38,7 @@ from benchmark.training import (
     Engine,
     ResidentImages,
     TimeAccount,
-    TrainingStep,
+    Training,
     resolve_device,
     resolve_precision,
     seed_everything,
@@ -128,27 +128,27 @@ def compare_engines(
     """
     precision = resolve_precision("auto", device)
 
-    def start(wanted: str) -> tuple[TrainingStep, Engine]:
-        step = make_step(model, batch_size, count, device, precision)
-        engine = start_engine(step, wanted, TimeAccount(device))
-        take_first_steps(step, engine.take)
-        return step, engine
+    def start(wanted: str) -> tuple[Training, Engine]:
+        training = make_training(model, batch_size, count, device, precision)
+        engine = start_engine(training, wanted, TimeAccount(device))
+        take_first_steps(training, engine.take)
+        return training, engine
 
     with tuned(device, precision):
         eager, eager_engine = start("eager")
-        step, engine = start("auto")
-        difference = relative_distance(step.model, eager.model)
+        training, engine = start("auto")
+        difference = relative_distance(training.model, eager.model)
         control = relative_distance(start("eager")[0].model, eager.model)
         timers = {
             "eager": epoch_timer(eager, eager_engine.take),
-            "auto": epoch_timer(step, engine.take),
+            "auto": epoch_timer(training, engine.take),
         }
         seconds: dict[str, list[float]] = {name: [] for name in timers}
         for epoch in range(1, repeats + 2):
             for name, run_epoch in timers.items():
                 seconds[name].append(run_epoch(epoch))
-    images = step.steps_per_epoch * batch_size
-    flops = operations_an_image(step.model) * images / statistics.median(seconds["auto"][1:])
+    images = training.steps_per_epoch * batch_size
+    flops = operations_an_image(training.model) * images / statistics.median(seconds["auto"][1:])
     return {
         "status": "measured",
         "images": images,
@@ -165,9 +165,9 @@ def compare_engines(
     }
 
 
-def make_step(
+def make_training(
     model: str, batch_size: int, count: int, device: torch.device, precision: str
-) -> TrainingStep:
+) -> Training:
     """A training of ``model`` with the recipe ``adam`` on ``count`` images of noise."""
     catalog = load_catalog()
     entry: ModelEntry = catalog.models[model].entry
@@ -177,16 +177,16 @@ def make_step(
     options = recipe.options.from_mapping({})
     # As many steps as any number of repeats takes.
     plan = TrainingPlan(1000, count // batch_size, batch_size, options)
-    return TrainingStep(
+    return Training(
         module, recipe.configure(module, plan), noise(count, device), batch_size, precision
     )
 
 
-def take_first_steps(step: TrainingStep, take: Callable[[int], None]) -> None:
+def take_first_steps(training: Training, take: Callable[[int], None]) -> None:
     """Train for a few steps, the same ones each time."""
     seed_everything(0, TRAINING, 0)
-    step.begin_epoch(0, 0)
-    take(min(COMPARED_STEPS, step.steps_per_epoch))
+    training.begin_epoch(0, 0)
+    take(min(COMPARED_STEPS, training.steps_per_epoch))
 
 
 def noise(count: int, device: torch.device) -> ResidentImages:
@@ -196,15 +196,15 @@ def noise(count: int, device: torch.device) -> ResidentImages:
     return ResidentImages(Images(pixels, generator.integers(0, CLASSES, count)), device)
 
 
-def epoch_timer(step: TrainingStep, take: Callable[[int], None]) -> Callable[[int], float]:
+def epoch_timer(training: Training, take: Callable[[int], None]) -> Callable[[int], float]:
     """A function that trains an epoch and returns its seconds, as a trial's clock has them."""
-    clock = Clock(step.device)
+    clock = Clock(training.device)
 
     def run_epoch(epoch: int) -> float:
         seed_everything(0, TRAINING, epoch)
         with clock.measure() as stretch:
-            step.begin_epoch(0, epoch)
-            take(step.steps_per_epoch)
+            training.begin_epoch(0, epoch)
+            take(training.steps_per_epoch)
         return stretch.seconds
 
     return run_epoch

@@ -67,7 +67,12 @@ from .seeds import (
     TRAINING as TRAINING,
     seed_everything as seed_everything,
 )
-from .steps import (
+from .state import (
     MisfitError as MisfitError,
-    TrainingStep as TrainingStep,
+    check_fits as check_fits,
+    restore as restore,
+    state_of as state_of,
+)
+from .training import (
+    Training as Training,
 )

@@ -10,7 +10,8 @@ from benchmark.errors import DeviceError
 from benchmark.training.clock import TimeAccount
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.seeds import seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.state import restore, state_of
+from benchmark.training.training import Training
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,26 @@ def check_engine(wanted: str, device_type: str) -> None:
         )
 
 
-def start_engine(step: TrainingStep, wanted: str, account: TimeAccount) -> Engine:
+def start_engine(training: Training, wanted: str, account: TimeAccount) -> Engine:
     """Compile and capture what is to be; the training's state is left as it was.
 
     ``wanted`` is auto, eager or graph. Where a graph cannot be had, steps are taken eagerly.
     """
-    if step.compiled:
+    if training.compiled:
         with account.charge("compile"):
-            _take_one_step(step)
-    if wanted == "eager" or step.device.type != "cuda":
-        return Engine("eager", step.take)
+            _take_one_step(training)
+    if wanted == "eager" or training.device.type != "cuda":
+        return Engine("eager", training.take)
     with account.charge("capture"):
         try:
-            return Engine("graph", CapturedStep(step).take)
+            return Engine("graph", CapturedStep(training).take)
         except NotCapturableError as error:
-            return Engine("eager", step.take, f"not captured as a graph: {error}")
+            return Engine("eager", training.take, f"not captured as a graph: {error}")
 
 
-def _take_one_step(step: TrainingStep) -> None:
-    before = copy.deepcopy(step.state())
+def _take_one_step(training: Training) -> None:
+    before = copy.deepcopy(state_of(training))
     seed_everything(0)
-    step.begin_epoch(0, 0)
-    step.take(1)
-    step.restore(before)
+    training.begin_epoch(0, 0)
+    training.take(1)
+    restore(training, before)

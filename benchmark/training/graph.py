@@ -19,7 +19,8 @@ import torch
 
 from benchmark.errors import one_line
 from benchmark.training.seeds import seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.state import restore, restore_weights, state_of
+from benchmark.training.training import Training
 
 # As many as show what a host does from step to step: a counter of its own, a draw of its own.
 REHEARSED_STEPS = 8
@@ -52,18 +53,18 @@ class CapturedStep:
     Raises NotCapturableError where capturing fails, or gives something else than eager steps.
     """
 
-    def __init__(self, step: TrainingStep, record: Record = record_cuda_graph) -> None:
-        self._step = step
-        self._steps = min(REHEARSED_STEPS, step.steps_per_epoch)
-        self._before = copy.deepcopy(step.state())
-        self._taken = torch.tensor([step.steps_taken], device=step.device)
-        factors = torch.tensor(step.optimization.learning_rate_factors, dtype=torch.float64)
-        table = torch.tensor(step.rates, dtype=torch.float64).unsqueeze(1) * factors
-        self._rates = table.to(step.device, torch.float32)
+    def __init__(self, training: Training, record: Record = record_cuda_graph) -> None:
+        self._training = training
+        self._steps = min(REHEARSED_STEPS, training.steps_per_epoch)
+        self._before = copy.deepcopy(state_of(training))
+        self._taken = torch.tensor([training.steps_taken], device=training.device)
+        factors = torch.tensor(training.optimization.learning_rate_factors, dtype=torch.float64)
+        table = torch.tensor(training.rates, dtype=torch.float64).unsqueeze(1) * factors
+        self._rates = table.to(training.device, torch.float32)
         try:
             self._capture(record)
         except BaseException:
-            step.restore(self._before)
+            restore(training, self._before)
             raise
         del self._before
 
@@ -71,10 +72,10 @@ class CapturedStep:
         """Take the next ``count`` steps by replaying the graph."""
         for _ in range(count):
             self._replay()
-        self._step.steps_taken += count
+        self._training.steps_taken += count
 
     def _capture(self, record: Record) -> None:
-        expected = self._rehearse(self._step.take)
+        expected = self._rehearse(self._training.take)
         try:
             self._prepare_optimizer()
             self._rehearse(self._take_unrecorded)
@@ -89,9 +90,9 @@ class CapturedStep:
 
     def _prepare_optimizer(self) -> None:
         """Have the optimiser keep all that a step reads on the device."""
-        optimizer = self._step.optimization.optimizer
+        optimizer = self._training.optimization.optimizer
         for group in optimizer.param_groups:
-            group["lr"] = torch.zeros((), device=self._step.device)
+            group["lr"] = torch.zeros((), device=self._training.device)
             if "capturable" in group:
                 group["capturable"] = True
         for parameter, state in optimizer.state.items():
@@ -101,16 +102,16 @@ class CapturedStep:
 
     def _body(self) -> None:
         for group, rates in zip(
-            self._step.optimization.optimizer.param_groups, self._rates, strict=True
+            self._training.optimization.optimizer.param_groups, self._rates, strict=True
         ):
             group["lr"].copy_(rates.index_select(0, self._taken)[0])
-        self._step.move_weights()
+        self._training.move_weights()
         self._taken.add_(1)
 
     def _take_unrecorded(self, count: int) -> None:
         """Take steps as they will be captured, and find what a graph could not do."""
         before = self._host_draws()
-        if self._step.device.type == "cuda":
+        if self._training.device.type == "cuda":
             self._take_on_a_side_stream(count)
         else:
             self._repeat_body(count)
@@ -119,8 +120,8 @@ class CapturedStep:
 
     def _take_on_a_side_stream(self, count: int) -> None:
         # As PyTorch's notes on CUDA graphs ask for before a capture.
-        stream = torch.cuda.Stream(self._step.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(self._step.device))
+        stream = torch.cuda.Stream(self._training.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self._training.device))
         try:
             with torch.cuda.stream(stream):
                 self._repeat_body(1)
@@ -129,7 +130,7 @@ class CapturedStep:
                 with _waiting_for_the_device_raises():
                     self._repeat_body(count - 1)
         finally:
-            torch.cuda.current_stream(self._step.device).wait_stream(stream)
+            torch.cuda.current_stream(self._training.device).wait_stream(stream)
 
     def _repeat_body(self, count: int) -> None:
         for _ in range(count):
@@ -138,7 +139,7 @@ class CapturedStep:
     def _host_draws(self) -> list[Any]:
         """Where the host's generators stand; of a CPU's training torch's is the device's own."""
         states: list[Any] = [random.getstate(), str(numpy.random.get_state())]
-        if self._step.device.type != "cpu":
+        if self._training.device.type != "cpu":
             states.append(torch.get_rng_state().numpy().tobytes())
         return states
 
@@ -154,7 +155,7 @@ class CapturedStep:
 
     def _parts(self) -> dict[str, list[torch.Tensor]]:
         """What steps move, apart where one may move by far less than another."""
-        model, average = self._step.model, self._step.average
+        model, average = self._training.model, self._training.average
         weights = dict(model.named_parameters())
         parts = {"weights": [weight.detach() for weight in weights.values()]}
         averages = {} if average is None else average.values
@@ -166,16 +167,16 @@ class CapturedStep:
 
     def _begin_rehearsal(self) -> None:
         seed_everything(0)
-        self._step.begin_epoch(0, 0)
+        self._training.begin_epoch(0, 0)
 
     @torch.no_grad()
     def _rewind(self) -> None:
         """Put the training's state back in place: a graph writes to the tensors it captured."""
-        step, before = self._step, self._before
-        step.restore_weights(before)
-        self._taken.fill_(step.steps_taken)
+        training, before = self._training, self._before
+        restore_weights(training, before)
+        self._taken.fill_(training.steps_taken)
         saved = before["optimizer"]["state"]
-        for key, values in _optimizer_tensors(step.optimization.optimizer):
+        for key, values in _optimizer_tensors(training.optimization.optimizer):
             for name, value in values.items():
                 earlier = saved.get(key, {}).get(name)
                 value.zero_() if earlier is None else value.copy_(earlier)

@@ -17,7 +17,7 @@ from benchmark.training.epoch_progress import EpochProgress
 from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 from benchmark.training.seeds import TRAINING, seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.training import Training
 
 # As many images as keep a CPU's cores busy without filling its memory with activations.
 EVALUATION_BATCH = 500
@@ -41,7 +41,7 @@ class Evaluation:
 
 
 def train(
-    step: TrainingStep,
+    training: Training,
     take: Callable[[int], None],
     test: ResidentImages,
     *,
@@ -50,33 +50,33 @@ def train(
     account: TimeAccount,
     progress: EpochProgress | None = None,
 ) -> Iterator[tuple[EpochRecord, Evaluation]]:
-    """Train epoch by epoch, evaluating after each; ``take`` takes so many of ``step``'s steps.
+    """Train epoch by epoch, evaluating after each; ``take`` takes so many of the training's steps.
 
     Raises DivergedError, with epoch and step, when a loss is not finite.
     """
-    progress = progress or EpochProgress(step.device)
+    progress = progress or EpochProgress(training.device)
     for epoch in epochs:
         seed_everything(seed, TRAINING, epoch)
-        with account.charge("training") as training:
-            step.begin_epoch(seed, epoch)
-            progress.take(take, step.steps_per_epoch, epoch=epoch)
+        with account.charge("training") as stretch:
+            training.begin_epoch(seed, epoch)
+            progress.take(take, training.steps_per_epoch, epoch=epoch)
         progress.finish()
-        with account.charge("evaluation") as evaluating:
-            loss, accuracy = epoch_figures(step, epoch)
-            with step.evaluated_model() as model:
-                evaluation = evaluate(model, test, step.precision, step.layout)
+        with account.charge("evaluation") as evaluation_stretch:
+            loss, accuracy = epoch_figures(training, epoch)
+            with training.evaluated_model() as model:
+                evaluation = evaluate(model, test, training.precision, training.layout)
         if not numpy.isfinite(evaluation.loss):
             raise DivergedError(f"the test loss is not finite after epoch {epoch}")
         record = EpochRecord(
             number=epoch,
-            train_seconds=training.seconds,
+            train_seconds=stretch.seconds,
             train_loss=loss,
             train_accuracy=accuracy,
             test_loss=evaluation.loss,
             test_accuracy=evaluation.accuracy,
-            evaluation_seconds=evaluating.seconds,
-            learning_rate=step.learning_rate,
-            timed=not training.was_suspended,
+            evaluation_seconds=evaluation_stretch.seconds,
+            learning_rate=training.learning_rate,
+            timed=not stretch.was_suspended,
         )
         yield record, evaluation
 
@@ -90,20 +90,20 @@ def phases(epochs: range, dropout_epochs: int | None) -> Iterator[tuple[range, b
             yield phase, has_dropout
 
 
-def epoch_figures(step: TrainingStep, epoch: int) -> tuple[float, float]:
+def epoch_figures(training: Training, epoch: int) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's steps: the epoch's one read from the device.
 
     Raises DivergedError if a step's loss is not finite.
     """
-    losses = step.losses.cpu()
+    losses = training.losses.cpu()
     not_finite = torch.nonzero(~torch.isfinite(losses))
     if len(not_finite):
         first = int(not_finite[0]) + 1
         raise DivergedError(
-            f"the loss is not finite in epoch {epoch}, step {first} of {step.steps_per_epoch}"
+            f"the loss is not finite in epoch {epoch}, step {first} of {training.steps_per_epoch}"
         )
-    images = step.steps_per_epoch * step.batch_size
-    return float(losses.double().mean()), int(step.hits.sum()) / images
+    images = training.steps_per_epoch * training.batch_size
+    return float(losses.double().mean()), int(training.hits.sum()) / images
 
 
 # Not inference_mode: a model may keep a tensor of its evaluation that its training then needs.

@@ -14,27 +14,30 @@ from benchmark.training import (
     DamagedError,
     MisfitError,
     SavedTrial,
-    TrainingStep,
+    Training,
+    check_fits,
     is_out_of_memory,
     read_content,
     require_same_shapes,
     require_sound_optimizer,
+    restore,
+    state_of,
 )
 from benchmark.trial.findings import Findings
 
 
-def go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+def go_on(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
     """Put the training where its newest sound checkpoint left it, if there is one.
 
     Raises CheckpointError where its checkpoints are of another training.
     """
 
     def read(content: Any) -> SavedTrial:
-        return read_content(content, step.optimization, step.steps_per_epoch)
+        return read_content(content, training.optimization, training.steps_per_epoch)
 
     content = checkpoints.load(
         findings.warnings.append,
-        lambda content: _restore(step, read(content).training, checkpoints.folder),
+        lambda content: _restore(training, read(content).training, checkpoints.folder),
     )
     if content is None:
         return
@@ -47,30 +50,32 @@ def go_on(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> N
     findings.warnings[:] = dict.fromkeys([*saved.warnings, *findings.warnings])
 
 
-def _restore(step: TrainingStep, state: Mapping[str, Any], folder: Path) -> None:
+def _restore(training: Training, state: Mapping[str, Any], folder: Path) -> None:
     """Put a training where a checkpoint left it, or leave it as it is where that cannot be.
 
     Raises CheckpointError for the state of another training, DamagedError for one without sense.
     """
-    present = copy.deepcopy(step.state())
+    present = copy.deepcopy(state_of(training))
     try:
-        step.check_fits(state)
+        check_fits(training, state)
         # Tensors in a model's extra state may change their shapes.
         require_same_shapes({**state, "extra": {}}, present)
-        step.restore(state)
-        require_sound_optimizer(step.optimization.optimizer, present["optimizer"]["param_groups"])
+        restore(training, state)
+        require_sound_optimizer(
+            training.optimization.optimizer, present["optimizer"]["param_groups"]
+        )
     except (MisfitError, ValueError) as error:
-        step.restore(present)
+        restore(training, present)
         # A ValueError is an optimiser's, whose groups were others.
         raise CheckpointError(
             f"{folder}: the model or the recipe is not what it was at the last checkpoint: "
             f"{error}; put it back as it was, or start over with --fresh"
         ) from error
     except DamagedError:
-        step.restore(present)
+        restore(training, present)
         raise
     except NONSENSE_FAULTS as error:
         if is_out_of_memory(error):
             raise
-        step.restore(present)
+        restore(training, present)
         raise DamagedError(f"it makes no sense: {one_line(error)}") from error

@@ -29,13 +29,14 @@ from benchmark.training import (
     PeakMemory,
     ResidentImages,
     TimeAccount,
-    TrainingStep,
+    Training,
     UnsavedAttributes,
     fingerprint,
     machine_fingerprint,
     phases,
     seed_everything,
     start_engine,
+    state_of,
     subset,
     train,
     tuned,
@@ -132,41 +133,41 @@ def _train(
         # First: what a model does to its process is no part of what it is compared with.
         checkpoints = trial_checkpoints(spec, catalog)
     with account.charge("setup"):
-        step, test = _prepare(spec, catalog, findings)
+        training, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
-        go_on(step, checkpoints, findings)
+        go_on(training, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device)
-        unsaved = UnsavedAttributes(step.model)
+        unsaved = UnsavedAttributes(training.model)
     with account.charge("reporting"):
-        observers.tell("on_trial_start", step.model)
+        observers.tell("on_trial_start", training.model)
         if findings.epochs:
             observers.tell("on_resume", len(findings.epochs))
         report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
-    for epoch in _epochs(spec, step, test, findings):
+    for epoch in _epochs(spec, training, test, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 findings.note_unsaved(unsaved.changed())
-                findings.note_lost(step.lost_parameters())
-                _save(step, checkpoints, findings)
+                findings.note_lost(training.lost_parameters())
+                _save(training, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))
             observers.tell("on_epoch_end", epoch)
 
 
 def _epochs(
-    spec: TrialSpec, step: TrainingStep, test: ResidentImages, findings: Findings
+    spec: TrialSpec, training: Training, test: ResidentImages, findings: Findings
 ) -> Iterator[EpochRecord]:
     """Train what is left to train, and note what is found epoch by epoch."""
     account = findings.account
     left = range(len(findings.epochs) + 1, spec.protocol.epochs + 1)
-    for epochs, has_dropout in phases(left, step.optimization.dropout_epochs):
+    for epochs, has_dropout in phases(left, training.optimization.dropout_epochs):
         # An engine may bake in what a layer does, so each phase has one of its own.
-        step.drops_out = has_dropout
-        engine = start_engine(step, spec.engine, account)
+        training.drops_out = has_dropout
+        engine = start_engine(training, spec.engine, account)
         findings.engine, findings.engine_reason = engine.name, engine.reason
         for epoch, evaluation in train(
-            step,
+            training,
             engine.take,
             test,
             seed=spec.seed,
@@ -186,11 +187,11 @@ def _epochs(
 
 def _prepare(
     spec: TrialSpec, catalog: Catalog, findings: Findings
-) -> tuple[TrainingStep, ResidentImages]:
+) -> tuple[Training, ResidentImages]:
     splits = _load_images(spec, catalog)
     model = _prepare_model(spec, catalog, splits, findings)
     device = torch.device(spec.device)
-    step = TrainingStep(
+    training = Training(
         model,
         _configure(spec, catalog, model),
         ResidentImages(splits.train, device),
@@ -199,23 +200,23 @@ def _prepare(
         compiled=spec.compile,
         layout=findings.layout or "channels_last",
     )
-    return step, ResidentImages(splits.test, device)
+    return training, ResidentImages(splits.test, device)
 
 
-def _save(step: TrainingStep, checkpoints: Checkpoints, findings: Findings) -> None:
+def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
     try:
-        checkpoints.save(_checkpoint(step, findings))
+        checkpoints.save(_checkpoint(training, findings))
     except NotPlainError as error:
         warning = f"no checkpoint can be written, because not all is plain data: {error}"
         if warning not in findings.warnings:
             findings.warnings.append(warning)
 
 
-def _checkpoint(step: TrainingStep, findings: Findings) -> dict[str, Any]:
+def _checkpoint(training: Training, findings: Findings) -> dict[str, Any]:
     evaluation = findings.evaluation
     assert evaluation is not None
     return {
-        "training": step.state(),
+        "training": state_of(training),
         "epochs": [epoch.model_dump() for epoch in findings.epochs],
         "test_loss": evaluation.loss,
         "correct": torch.from_numpy(evaluation.correct),

@@ -18,7 +18,7 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, epoch_order
 from benchmark.training.loop import train
 from benchmark.training.seeds import INITIAL_WEIGHTS, TRAINING, seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.training import Training
 from benchmark_plugins.recipes.adam import AdamOptions, configure
 from perf import choices, comparisons, page, report
 from perf.compare import PART, main
@@ -262,8 +262,8 @@ def test_the_bare_loops_weights_are_the_frameworks(name: str, precision: str) ->
     images = ResidentImages(draw_images(24, 0), CPU)
     theirs = initial_model(name)
     plan = TrainingPlan(epochs=2, steps_per_epoch=3, batch_size=8, options=AdamOptions())
-    step = TrainingStep(theirs, configure(theirs, plan), images, 8, precision)
-    records = trained(step, images)
+    training = Training(theirs, configure(theirs, plan), images, 8, precision)
+    records = trained(training, images)
     mine = initial_model(name)
     optimizer = bare_loop.make_optimizer(mine)
     for epoch, record in enumerate(records, start=1):
@@ -283,8 +283,10 @@ def initial_model(name: str) -> torch.nn.Module:
     return build(name).to(memory_format=torch.channels_last)
 
 
-def trained(step: TrainingStep, images: ResidentImages) -> list[EpochRecord]:
-    epochs = train(step, step.take, images, seed=0, epochs=range(1, 3), account=TimeAccount(CPU))
+def trained(training: Training, images: ResidentImages) -> list[EpochRecord]:
+    epochs = train(
+        training, training.take, images, seed=0, epochs=range(1, 3), account=TimeAccount(CPU)
+    )
     return [record for record, _ in epochs]
 
 

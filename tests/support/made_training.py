@@ -14,7 +14,7 @@ from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
 from benchmark.training.loop import Evaluation, train
-from benchmark.training.steps import TrainingStep
+from benchmark.training.training import Training
 
 CPU = torch.device("cpu")
 
@@ -34,14 +34,14 @@ def plain_sgd(model: nn.Module) -> Optimization:
     return Optimization(optimizer, [1.0] * 1000, functional.cross_entropy)
 
 
-def make_step(
+def make_training(
     optimize: Callable[[nn.Module], Optimization] = plain_sgd,
     *,
     images: ResidentImages,
     batch_size: int,
     model: nn.Module | None = None,
     precision: str = "fp32",
-) -> TrainingStep:
+) -> Training:
     """A step of ``model``, by default a small convolution with BatchNorm and dropout."""
     if model is None:
         torch.manual_seed(0)
@@ -56,13 +56,13 @@ def make_step(
         )
         model(torch.zeros(2, *images.pixels.permute(0, 3, 1, 2).shape[1:]))
     model = model.to(images.pixels.device)
-    return TrainingStep(model, optimize(model), images, batch_size, precision)
+    return Training(model, optimize(model), images, batch_size, precision)
 
 
 def train_all(
-    step: TrainingStep, test: ResidentImages, seed: int, epochs: int
+    training: Training, test: ResidentImages, seed: int, epochs: int
 ) -> list[tuple[EpochRecord, Evaluation]]:
     """Train eagerly from the first epoch to the last."""
-    account = TimeAccount(step.device)
+    account = TimeAccount(training.device)
     wanted = range(1, epochs + 1)
-    return list(train(step, step.take, test, seed=seed, epochs=wanted, account=account))
+    return list(train(training, training.take, test, seed=seed, epochs=wanted, account=account))

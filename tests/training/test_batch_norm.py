@@ -11,7 +11,8 @@ from torch.optim.swa_utils import update_bn
 
 from benchmark import Optimization
 from benchmark.training.batch_norm import calibrated
-from tests.support.made_training import make_step, plain_sgd, random_images, train_all
+from benchmark.training.state import state_of
+from tests.support.made_training import make_training, plain_sgd, random_images, train_all
 
 
 def network(dropout: float) -> nn.Sequential:
@@ -95,30 +96,30 @@ def averaged_sgd(model: nn.Module) -> Optimization:
 
 def test_a_training_is_the_same_with_and_without() -> None:
     images = random_images(64)
-    with_it = make_step(calibrated_sgd, images=images, batch_size=16)
-    without = make_step(averaged_sgd, images=images, batch_size=16)
+    with_it = make_training(calibrated_sgd, images=images, batch_size=16)
+    without = make_training(averaged_sgd, images=images, batch_size=16)
     figures = [train_all(step, random_images(30), 5, 3) for step in (with_it, without)]
     losses = [[epoch.train_loss for epoch, _ in trained] for trained in figures]
     assert losses[0] == losses[1]
-    torch.testing.assert_close(with_it.state(), without.state(), rtol=0, atol=0)
+    torch.testing.assert_close(state_of(with_it), state_of(without), rtol=0, atol=0)
     # What is evaluated differs.
     assert figures[0][-1][1].loss != figures[1][-1][1].loss
 
 
 def test_it_is_the_average_that_is_calibrated_on_whole_batches_as_they_are() -> None:
-    step = make_step(calibrated_sgd, images=random_images(64), batch_size=16)
-    train_all(step, random_images(30), 5, 2)
-    assert step.average is not None
-    with step.average.in_the_model():
-        expected = make_step(images=random_images(64), batch_size=16).model
-        expected.load_state_dict(step.model.state_dict())
+    training = make_training(calibrated_sgd, images=random_images(64), batch_size=16)
+    train_all(training, random_images(30), 5, 2)
+    assert training.average is not None
+    with training.average.in_the_model():
+        expected = make_training(images=random_images(64), batch_size=16).model
+        expected.load_state_dict(training.model.state_dict())
     dropout = expected.get_submodule("3")
     assert isinstance(dropout, nn.Dropout)
     dropout.p = 0.0
     # 20 images are two batches of 16: the first two of the epoch.
-    first = step._order[:2]
-    update_bn([images_of(step.images.pixels[indices]) for indices in first], expected)
-    with step.evaluated_model() as model:
+    first = training._order[:2]
+    update_bn([images_of(training.images.pixels[indices]) for indices in first], expected)
+    with training.evaluated_model() as model:
         torch.testing.assert_close(model.state_dict(), expected.state_dict())
 
 
@@ -130,8 +131,8 @@ def test_more_images_than_an_epoch_has_are_all_of_them() -> None:
     def all_images(model: nn.Module) -> Optimization:
         return dataclasses.replace(plain_sgd(model), calibration_images=10**6)
 
-    step = make_step(all_images, images=random_images(64), batch_size=16)
-    (_, evaluation), *_ = train_all(step, random_images(30), 5, 1)
+    training = make_training(all_images, images=random_images(64), batch_size=16)
+    (_, evaluation), *_ = train_all(training, random_images(30), 5, 1)
     assert evaluation.loss > 0
 
 

@@ -14,7 +14,7 @@ from benchmark import Images, Optimization
 from benchmark.training.data import ResidentImages
 from benchmark.training.dropout import CheapDropout
 from benchmark.training.seeds import seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.training import Training
 
 probabilities = st.floats(0.001, 0.999)
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
@@ -134,12 +134,12 @@ def gradients_of_a_step(use_reentrant: bool | None, precision: str) -> list[torc
     pixels = numpy.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), numpy.uint8)
     images = ResidentImages(Images(pixels, numpy.arange(16) % 10), torch.device("cpu"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    step = TrainingStep(
+    training = Training(
         model, Optimization(optimizer, [1.0], functional.cross_entropy), images, 16, precision
     )
     seed_everything(1)
-    step.begin_epoch(0, 1)
-    step.take(1)
+    training.begin_epoch(0, 1)
+    training.take(1)
     return [parameter.grad for parameter in model.parameters()]
 
 

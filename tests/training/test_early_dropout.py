@@ -19,7 +19,7 @@ from benchmark.training.batch_norm import calibrated
 from benchmark.training.graph import CapturedStep
 from benchmark.training.loop import phases
 from tests.conftest import CommandLine
-from tests.support.made_training import make_step, plain_sgd, random_images, train_all
+from tests.support.made_training import make_training, plain_sgd, random_images, train_all
 from tests.support.tiny import CONFIG
 
 EPOCHS = 5
@@ -60,8 +60,8 @@ def model_with(probability: float) -> nn.Module:
 
 def test_an_epoch_without_dropout_is_one_of_a_model_that_has_none() -> None:
     images, test = random_images(64), random_images(30)
-    without_layers = make_step(images=images, batch_size=16, model=model_with(0.0))
-    switched_off = make_step(images=images, batch_size=16, model=model_with(0.5))
+    without_layers = make_training(images=images, batch_size=16, model=model_with(0.0))
+    switched_off = make_training(images=images, batch_size=16, model=model_with(0.5))
     switched_off.drops_out = False
     expected, found = (train_all(step, test, 5, 2) for step in (without_layers, switched_off))
     assert [e.train_loss for e, _ in found] == [e.train_loss for e, _ in expected]
@@ -71,14 +71,14 @@ def test_an_epoch_without_dropout_is_one_of_a_model_that_has_none() -> None:
 
 
 def test_dropout_works_again_when_it_is_switched_on() -> None:
-    step = make_step(images=random_images(64), batch_size=16, model=model_with(0.5))
-    step.drops_out = False
-    step.begin_epoch(0, 1)
-    assert not any(layer.training for layer in dropout_layers(step.model))
-    assert step.model.get_submodule("0").training
-    step.drops_out = True
-    step.begin_epoch(0, 2)
-    assert all(layer.training for layer in dropout_layers(step.model))
+    training = make_training(images=random_images(64), batch_size=16, model=model_with(0.5))
+    training.drops_out = False
+    training.begin_epoch(0, 1)
+    assert not any(layer.training for layer in dropout_layers(training.model))
+    assert training.model.get_submodule("0").training
+    training.drops_out = True
+    training.begin_epoch(0, 2)
+    assert all(layer.training for layer in dropout_layers(training.model))
 
 
 def dropout_layers(model: nn.Module) -> list[nn.Module]:
@@ -88,14 +88,14 @@ def dropout_layers(model: nn.Module) -> list[nn.Module]:
 
 def test_a_step_is_captured_as_it_is_then_trained() -> None:
     def record(body: Any) -> Any:
-        assert not any(layer.training for layer in dropout_layers(step.model))
+        assert not any(layer.training for layer in dropout_layers(training.model))
         return body
 
-    step = make_step(images=random_images(64), batch_size=16, model=model_with(0.5))
-    step.drops_out = False
-    with calibrated(step.model, [], "fp32"):
+    training = make_training(images=random_images(64), batch_size=16, model=model_with(0.5))
+    training.drops_out = False
+    with calibrated(training.model, [], "fp32"):
         pass
-    CapturedStep(step, record)
+    CapturedStep(training, record)
 
 
 def test_a_negative_number_of_epochs_is_refused() -> None:

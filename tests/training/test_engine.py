@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmark.errors import DeviceError
 from benchmark.training.precision import computing_in, resolve_precision
 from tests.conftest import CommandLine, only_error
-from tests.support.made_training import CPU, make_step, random_images
+from tests.support.made_training import CPU, make_training, random_images
 from tests.support.tiny import write_tiny_run
 
 
@@ -84,12 +84,12 @@ class UsesItsWeightThrice(nn.Module):
 
 
 def test_weights_are_cast_once_a_step_not_once_an_operation() -> None:
-    step = make_step(
+    training = make_training(
         images=random_images(8), batch_size=4, model=UsesItsWeightThrice(), precision="bf16"
     )
-    step.begin_epoch(0, 1)
+    training.begin_epoch(0, 1)
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
-        step.take(1)
+        training.take(1)
     casts = [
         event
         for event in profiled.events()

@@ -22,8 +22,9 @@ from benchmark.errors import DeviceError
 from benchmark.training.clock import TimeAccount
 from benchmark.training.engine import check_engine, start_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
-from benchmark.training.steps import TrainingStep
-from tests.support.made_training import CPU, make_step, random_images
+from benchmark.training.state import state_of
+from benchmark.training.training import Training
+from tests.support.made_training import CPU, make_training, random_images
 
 Body = Callable[[], None]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -34,9 +35,7 @@ def again(body: Body) -> Body:
     return body
 
 
-def make_training(
-    optimizer: str = "adam", device: torch.device = CPU, **changes: Any
-) -> TrainingStep:
+def training_by(optimizer: str = "adam", device: torch.device = CPU, **changes: Any) -> Training:
     def optimize(model: nn.Module) -> Optimization:
         makers: dict[str, Callable[[], optim.Optimizer]] = {
             "adam": lambda: optim.Adam(model.parameters(), lr=1e-2, fused=True),
@@ -52,7 +51,7 @@ def make_training(
             ema_decay=0.9,
         )
 
-    return make_step(optimize, images=random_images(40, device=device), batch_size=4, **changes)
+    return make_training(optimize, images=random_images(40, device=device), batch_size=4, **changes)
 
 
 def flat(state: Any) -> list[torch.Tensor]:
@@ -68,12 +67,12 @@ def flat(state: Any) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_replayed_steps_lead_where_eager_steps_lead(optimizer: str) -> None:
-    eager, replayed = make_training(optimizer), make_training(optimizer)
+    eager, replayed = training_by(optimizer), training_by(optimizer)
     captured = CapturedStep(replayed, record=again)
     for epoch in (1, 2):
-        for step, take in ((eager, eager.take), (replayed, captured.take)):
+        for training, take in ((eager, eager.take), (replayed, captured.take)):
             torch.manual_seed(epoch)
-            step.begin_epoch(0, epoch)
+            training.begin_epoch(0, epoch)
             take(10)
     assert eager.steps_taken == replayed.steps_taken == 20
     assert (
@@ -92,12 +91,12 @@ def test_replayed_steps_lead_where_eager_steps_lead(optimizer: str) -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("steps_before", [0, 10])
 def test_capturing_leaves_no_trace(optimizer: str, steps_before: int) -> None:
-    step = make_training(optimizer)
-    step.begin_epoch(0, 1)
-    step.take(steps_before)
-    before = copy.deepcopy(step.state())
-    CapturedStep(step, record=again)
-    after = step.state()
+    training = training_by(optimizer)
+    training.begin_epoch(0, 1)
+    training.take(steps_before)
+    before = copy.deepcopy(state_of(training))
+    CapturedStep(training, record=again)
+    after = state_of(training)
     assert after["steps_taken"] == before["steps_taken"] == steps_before
     for part in ("model", "average"):
         assert all(map(torch.equal, flat(before[part]), flat(after[part])))
@@ -116,19 +115,19 @@ def test_a_capture_that_fails_says_why_and_leaves_no_trace() -> None:
         finally:
             raise RuntimeError("capture was invalidated")
 
-    step = make_training()
-    before = copy.deepcopy(step.state())
+    training = training_by()
+    before = copy.deepcopy(state_of(training))
     with pytest.raises(
         NotCapturableError, match=r"operation not permitted when stream is capturing$"
     ):
-        CapturedStep(step, record=waits_for_the_host)
-    assert all(map(torch.equal, flat(before), flat(step.state())))
-    untouched = make_training()
-    for training in (step, untouched):
+        CapturedStep(training, record=waits_for_the_host)
+    assert all(map(torch.equal, flat(before), flat(state_of(training))))
+    untouched = training_by()
+    for each in (training, untouched):
         torch.manual_seed(1)
-        training.begin_epoch(0, 1)
-        training.take(10)
-    for mine, theirs in zip(step.model.parameters(), untouched.model.parameters(), strict=True):
+        each.begin_epoch(0, 1)
+        each.take(10)
+    for mine, theirs in zip(training.model.parameters(), untouched.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
 
 
@@ -152,8 +151,8 @@ def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
         optimizer = CountsOnTheHost(model.parameters(), lr=0.1)
         return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
 
-    step = make_step(optimize, images=random_images(40), batch_size=4)
-    optimizer = step.optimization.optimizer
+    training = make_training(optimize, images=random_images(40), batch_size=4)
+    optimizer = training.optimization.optimizer
     assert isinstance(optimizer, CountsOnTheHost)
 
     def bakes_the_count(body: Body) -> Body:
@@ -168,7 +167,7 @@ def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
     with pytest.raises(
         NotCapturableError, match=r"after 8 steps .* away from where eager steps lead"
     ):
-        CapturedStep(step, record=bakes_the_count)
+        CapturedStep(training, record=bakes_the_count)
 
 
 class RebindsItsMean(nn.Module):
@@ -200,7 +199,7 @@ def test_a_graph_that_leaves_a_buffer_behind_is_not_believed() -> None:
         return replay
 
     with pytest.raises(NotCapturableError, match="after 8 steps its replays have mean"):
-        CapturedStep(make_training(model=model), record=writes_where_nobody_reads)
+        CapturedStep(training_by(model=model), record=writes_where_nobody_reads)
 
 
 class FillsItsBuffer(nn.Module):
@@ -221,7 +220,7 @@ class FillsItsBuffer(nn.Module):
 
 def test_a_buffer_that_was_empty_before_the_capture_is_empty_after_it() -> None:
     model = FillsItsBuffer()
-    CapturedStep(make_training(model=model), record=again)
+    CapturedStep(training_by(model=model), record=again)
     assert model.steps is None
 
 
@@ -236,7 +235,7 @@ def test_a_graph_that_fills_no_buffer_is_not_believed() -> None:
         return replay
 
     with pytest.raises(NotCapturableError, match="after 8 steps its replays have steps"):
-        CapturedStep(make_training(model=model), record=fills_nothing)
+        CapturedStep(training_by(model=model), record=fills_nothing)
     assert model.steps is None
 
 
@@ -255,7 +254,7 @@ class DropsItsLayer(nn.Linear):
 @pytest.mark.parametrize("draw", [random.random, numpy.random.random])
 def test_a_model_that_draws_on_the_host_is_not_captured(draw: Callable[[], float]) -> None:
     with pytest.raises(NotCapturableError, match="a step draws random numbers on the host"):
-        CapturedStep(make_training(model=DropsItsLayer(draw)), record=again)
+        CapturedStep(training_by(model=DropsItsLayer(draw)), record=again)
 
 
 class WantsNumbers(optim.Optimizer):
@@ -282,17 +281,17 @@ def test_an_optimiser_that_cannot_be_captured_trains_on_as_before(
         optimizer = make_optimizer(model.parameters())
         return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
 
-    step, untouched = (
-        make_step(optimize, images=random_images(40), batch_size=4) for _ in range(2)
+    training, untouched = (
+        make_training(optimize, images=random_images(40), batch_size=4) for _ in range(2)
     )
     for epoch in (1, 2):
-        for training in (step, untouched):
+        for each in (training, untouched):
             torch.manual_seed(epoch)
-            training.begin_epoch(0, epoch)
-            training.take(5)
+            each.begin_epoch(0, epoch)
+            each.take(5)
         with pytest.raises(NotCapturableError):
-            CapturedStep(step, record=again)
-    for mine, theirs in zip(step.model.parameters(), untouched.model.parameters(), strict=True):
+            CapturedStep(training, record=again)
+    for mine, theirs in zip(training.model.parameters(), untouched.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
@@ -304,23 +303,23 @@ def test_a_graph_on_a_cpu_is_refused() -> None:
 
 
 def test_on_a_cpu_auto_is_eager_without_an_excuse() -> None:
-    step = make_training()
-    engine = start_engine(step, "auto", TimeAccount(torch.device("cpu")))
+    training = training_by()
+    engine = start_engine(training, "auto", TimeAccount(torch.device("cpu")))
     assert (engine.name, engine.reason) == ("eager", None)
-    assert engine.take == step.take
+    assert engine.take == training.take
 
 
 @needs_cuda
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_cuda_graph_gives_the_eager_results(optimizer: str) -> None:
     device = torch.device("cuda", 0)
-    eager = make_training(optimizer, device=device)
-    replayed = make_training(optimizer, device=device)
+    eager = training_by(optimizer, device=device)
+    replayed = training_by(optimizer, device=device)
     engine = start_engine(replayed, "graph", TimeAccount(device))
     assert (engine.name, engine.reason) == ("graph", None)
-    for step, take in ((eager, eager.take), (replayed, engine.take)):
+    for training, take in ((eager, eager.take), (replayed, engine.take)):
         torch.manual_seed(1)
-        step.begin_epoch(0, 1)
+        training.begin_epoch(0, 1)
         take(10)
     torch.testing.assert_close(eager.losses, replayed.losses, rtol=1e-3, atol=1e-4)
 
@@ -337,14 +336,14 @@ def test_a_model_that_waits_for_the_host_is_trained_eagerly_on_cuda() -> None:
             return logits if float(logits.sum()) > 0 else logits * 1.0
 
     device = torch.device("cuda", 0)
-    step = make_training(model=Waits(), device=device)
-    engine = start_engine(step, "auto", TimeAccount(device))
+    training = training_by(model=Waits(), device=device)
+    engine = start_engine(training, "auto", TimeAccount(device))
     assert engine.name == "eager"
     assert engine.reason
     assert engine.reason.startswith("not captured as a graph: ")
-    step.begin_epoch(0, 1)
+    training.begin_epoch(0, 1)
     engine.take(10)
-    assert torch.isfinite(step.losses).all()
+    assert torch.isfinite(training.losses).all()
     # And the next one in this process is captured.
-    engine = start_engine(make_training(device=device), "auto", TimeAccount(device))
+    engine = start_engine(training_by(device=device), "auto", TimeAccount(device))
     assert (engine.name, engine.reason) == ("graph", None)

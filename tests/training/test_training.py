@@ -20,7 +20,8 @@ from benchmark.training.device import resolve_device, tuned
 from benchmark.training.loop import DivergedError, epoch_figures, evaluate
 from benchmark.training.precision import resolve_precision
 from benchmark.training.seeds import seed_everything
-from benchmark.training.steps import TrainingStep
+from benchmark.training.state import restore, state_of
+from benchmark.training.training import Training
 from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.models.separable_cnn import SeparableCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
@@ -30,7 +31,7 @@ CPU = torch.device("cpu")
 seeds = st.integers(min_value=0, max_value=2**32)
 
 
-def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> TrainingStep:
+def linear_training(images: ResidentImages, batch_size: int, **rates: float) -> Training:
     model = nn.Sequential(nn.Flatten(), nn.Linear(images.pixels[0].numel(), 3))
     nn.init.zeros_(model[1].weight)
     nn.init.zeros_(model[1].bias)
@@ -39,7 +40,7 @@ def linear_step(images: ResidentImages, batch_size: int, **rates: float) -> Trai
         learning_rate_factors=[1.0] * 1000,
         loss=functional.cross_entropy,
     )
-    return TrainingStep(model, optimization, images, batch_size, "fp32")
+    return Training(model, optimization, images, batch_size, "fp32")
 
 
 @given(st.integers(1, 2000), seeds, st.integers(1, 10_000))
@@ -64,11 +65,11 @@ def test_the_order_is_the_same_in_every_version() -> None:
 def test_every_step_sees_its_batch_and_the_rest_is_left_out() -> None:
     images = random_images(23)
     seen: list[torch.Tensor] = []
-    step = linear_step(images, batch_size=5)
-    step.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    step.begin_epoch(seed=7, epoch=3)
-    step.take(4)
-    assert step.steps_per_epoch == 4
+    training = linear_training(images, batch_size=5)
+    training.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    training.begin_epoch(seed=7, epoch=3)
+    training.take(4)
+    assert training.steps_per_epoch == 4
     expected = images.pixels[epoch_order(23, 7, 3)[:20]]
     assert torch.equal(torch.cat(seen), as_floats(expected))
 
@@ -83,10 +84,10 @@ def test_pixels_are_divided_by_255_and_nothing_else() -> None:
 
 def test_loss_and_accuracy_are_those_of_the_steps() -> None:
     images = random_images(40)
-    step = linear_step(images, batch_size=10, lr=0.0)
-    step.begin_epoch(seed=0, epoch=1)
-    step.take(4)
-    loss, accuracy = epoch_figures(step, epoch=1)
+    training = linear_training(images, batch_size=10, lr=0.0)
+    training.begin_epoch(seed=0, epoch=1)
+    training.take(4)
+    loss, accuracy = epoch_figures(training, epoch=1)
     # A linear model of zeros gives every class the same logit, and argmax takes the first.
     assert loss == pytest.approx(numpy.log(3), rel=1e-6)
     assert accuracy == float((images.labels == 0).double().mean())
@@ -110,19 +111,19 @@ def test_the_recipes_factors_scale_every_groups_rate() -> None:
         [{"params": [model[1].weight], "lr": 0.1}, {"params": [model[1].bias], "lr": 0.5}]
     )
     optimization = Optimization(optimizer, [1.0, 0.5, 0.25, 2.0], functional.cross_entropy)
-    step = TrainingStep(model, optimization, images, 10, "fp32")
+    training = Training(model, optimization, images, 10, "fp32")
     rates = []
     for epoch in (1, 2):
-        step.begin_epoch(0, epoch)
+        training.begin_epoch(0, epoch)
         for _ in range(2):
-            step.take(1)
+            training.take(1)
             rates.append([group["lr"] for group in optimizer.param_groups])
     assert rates == [[0.1, 0.5], [0.05, 0.25], [0.025, 0.125], [0.2, 1.0]]
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
     images = random_images(40)
-    step = linear_step(images, batch_size=10)
+    training = linear_training(images, batch_size=10)
     calls = Counter[str]()
 
     def breaks_at_the_seventh(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -130,11 +131,13 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
         loss = functional.cross_entropy(logits, labels)
         return loss * float("nan") if calls["loss"] == 7 else loss
 
-    step.optimization = Optimization(
-        step.optimization.optimizer, step.optimization.learning_rate_factors, breaks_at_the_seventh
+    training.optimization = Optimization(
+        training.optimization.optimizer,
+        training.optimization.learning_rate_factors,
+        breaks_at_the_seventh,
     )
     with pytest.raises(DivergedError, match="epoch 2, step 3 of 4"):
-        train_all(step, images, seed=0, epochs=3)
+        train_all(training, images, seed=0, epochs=3)
 
 
 @pytest.mark.parametrize("build", [BaselineCNN, SeparableCNN])
@@ -153,8 +156,8 @@ def trained_weights(build: type[nn.Module], precision: str, seed: int) -> str:
     seed_everything(seed, 0)
     model = build((3, 24, 24), 3).to(memory_format=torch.channels_last)
     plan = TrainingPlan(epochs=2, steps_per_epoch=3, batch_size=16, options=AdamOptions())
-    step = TrainingStep(model, configure(model, plan), images, 16, precision)
-    train_all(step, images, seed=seed, epochs=2)
+    training = Training(model, configure(model, plan), images, 16, precision)
+    train_all(training, images, seed=seed, epochs=2)
     digest = hashlib.sha256()
     for value in model.state_dict().values():
         digest.update(value.contiguous().numpy().tobytes())
@@ -179,11 +182,11 @@ def test_master_weights_stay_fp32_under_bf16() -> None:
     images = random_images(32, side=24)
     model = SeparableCNN((3, 24, 24), 3)
     plan = TrainingPlan(epochs=1, steps_per_epoch=2, batch_size=16, options=AdamOptions())
-    step = TrainingStep(model, configure(model, plan), images, 16, "bf16")
-    train_all(step, images, seed=0, epochs=1)
+    training = Training(model, configure(model, plan), images, 16, "bf16")
+    train_all(training, images, seed=0, epochs=1)
     floats = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert {value.dtype for value in floats} == {torch.float32}
-    assert step.losses.dtype == torch.float32
+    assert training.losses.dtype == torch.float32
 
 
 def test_precision_is_what_was_asked_for() -> None:
@@ -220,16 +223,16 @@ def test_fp32_is_rounded_to_tf32_only_where_asked_for(precision: str, rounded: b
 
 def test_what_an_optimizers_hooks_add_to_its_state_is_kept() -> None:
     """PyTorch's protocol for state of an optimiser's that is in no parameter's state."""
-    step = make_step_with_hooks()
-    step.optimization.optimizer.calls = 7
-    state = copy.deepcopy(step.state())
+    training = make_training_with_hooks()
+    training.optimization.optimizer.calls = 7
+    state = copy.deepcopy(state_of(training))
     assert state["optimizer"]["calls"] == 7
-    fresh = make_step_with_hooks()
-    fresh.restore(state)
+    fresh = make_training_with_hooks()
+    restore(fresh, state)
     assert fresh.optimization.optimizer.calls == 7
 
 
-def make_step_with_hooks() -> TrainingStep:
+def make_training_with_hooks() -> Training:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     optimizer.calls = 0
@@ -244,7 +247,7 @@ def make_step_with_hooks() -> TrainingStep:
     optimizer.register_state_dict_post_hook(add)
     optimizer.register_load_state_dict_pre_hook(take)
     images = Images(numpy.zeros((4, 3, 2, 2), numpy.uint8), numpy.zeros(4, numpy.int64))
-    return TrainingStep(
+    return Training(
         model,
         Optimization(optimizer, [1.0], functional.cross_entropy),
         ResidentImages(images, torch.device("cpu")),

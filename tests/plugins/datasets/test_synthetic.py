@@ -23,7 +23,7 @@ from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
 from benchmark.training.loop import train
 from benchmark.training.precision import resolve_precision
-from benchmark.training.steps import TrainingStep
+from benchmark.training.training import Training
 from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
 from tests.conftest import CommandLine, Result
@@ -157,7 +157,7 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
     device = torch.device("cpu")
     images = ResidentImages(splits.train, device)
     plan = TrainingPlan(EPOCHS, len(images) // 64, 64, AdamOptions())
-    step = TrainingStep(
+    training = Training(
         model.to(memory_format=torch.channels_last),
         configure(model, plan),
         images,
@@ -166,7 +166,12 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
     )
     test = ResidentImages(splits.test, device)
     for _, evaluation in train(
-        step, step.take, test, seed=0, epochs=range(1, EPOCHS + 1), account=TimeAccount(device)
+        training,
+        training.take,
+        test,
+        seed=0,
+        epochs=range(1, EPOCHS + 1),
+        account=TimeAccount(device),
     ):
         yield evaluation.accuracy
 

@@ -17,7 +17,7 @@ from benchmark_plugins.models.separable_cnn import SeparableCNN
 from benchmark_plugins.recipes import adam, sgd_onecycle
 from benchmark_plugins.recipes.sgd_onecycle import SgdOneCycleOptions, one_cycle
 from tests.conftest import CommandLine, only_error
-from tests.support.made_training import make_step, random_images
+from tests.support.made_training import make_training, random_images
 from tests.support.tiny import write_tiny_run
 
 
@@ -160,7 +160,7 @@ def test_the_average_is_what_is_evaluated() -> None:
         return Optimization(optimizer, [1.0] * 100, functional.cross_entropy, ema_decay=0.75)
 
     images = random_images(40)
-    step = make_step(optimize, images=images, batch_size=4)
+    step = make_training(optimize, images=images, batch_size=4)
     tensors = [value for value in step.model.state_dict().values() if value.is_floating_point()]
     expected = [value.clone() for value in tensors]
     step.begin_epoch(0, 1)

@@ -1,15 +1,14 @@
-"""One training step: a batch in, the weights moved, loss and hits noted on the device.
+"""A training: a batch in, the weights moved, loss and hits noted on the device, step by step.
 
-A step is written once, in ``TrainingStep.move_weights``, and nothing in it waits for the host.
-``TrainingStep`` takes it eagerly; ``benchmark.training.graph`` captures it and replays it.
+A step is written once, in ``Training.move_weights``, and nothing in it waits for the host.
+``Training`` takes it eagerly; ``benchmark.training.graph`` captures it and replays it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
@@ -21,16 +20,11 @@ from benchmark.training.average import WeightAverage
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.dropout import cheap_dropout
-from benchmark.training.extra_state import extra_state, misfit, set_extra_state
 from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 
 
-class MisfitError(Exception):
-    """A state that is of another training; the text says what differs."""
-
-
-class TrainingStep:
+class Training:
     """The steps of one epoch after another, over images that lie on the device.
 
     ``losses`` and ``hits`` hold each step's mean loss and number of images classified rightly;
@@ -169,71 +163,3 @@ class TrainingStep:
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad and id(parameter) not in moved:
                 yield name
-
-    def state(self) -> dict[str, Any]:
-        """All that a training has come to, as plain data and tensors that go on changing."""
-        return {
-            "steps_taken": self.steps_taken,
-            "model": _tensors(self.model),
-            "optimizer": self.optimization.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.values,
-            "extra": extra_state(self.model),
-        }
-
-    def check_fits(self, state: Mapping[str, Any]) -> None:
-        """Raise MisfitError if ``state`` is of a model with other tensors, or another average."""
-        present = _tensors(self.model)
-        for name, tensor in present.items():
-            before, now = state["model"].get(name), tuple(tensor.shape)
-            if before is None:
-                raise MisfitError(f"{name} is new, {now}")
-            if tuple(before.shape) != now:
-                raise MisfitError(f"{name} was {tuple(before.shape)}, is {now}")
-        for name in state["model"]:
-            if name not in present and not self._has_place_for(name):
-                raise MisfitError(f"{name} is gone")
-        if (state["average"] is None) != (self.average is None):
-            raise MisfitError("weights are averaged now, or no longer")
-        extra_misfit = misfit(self.model, state["extra"])
-        if extra_misfit:
-            raise MisfitError(extra_misfit)
-
-    def _has_place_for(self, name: str) -> bool:
-        """Whether ``name`` is a buffer that the model has only later, None when it is built."""
-        path, _, buffer = name.rpartition(".")
-        owner = dict(self.model.named_modules()).get(path)
-        return owner is not None and buffer in owner._buffers
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Put ``state()`` of this or an earlier process back."""
-        self.restore_weights(state)
-        self.optimization.optimizer.zero_grad(set_to_none=True)
-        self.optimization.optimizer.load_state_dict(state["optimizer"])
-
-    def _set_buffer(self, name: str, value: torch.Tensor | None) -> None:
-        module, _, buffer = name.rpartition(".")
-        setattr(self.model.get_submodule(module), buffer, value)
-
-    @torch.no_grad()
-    def restore_weights(self, state: Mapping[str, Any]) -> None:
-        """Put the model, its average and the count of steps back, but not the optimiser."""
-        self.steps_taken = state["steps_taken"]
-        present = _tensors(self.model)
-        for name in present.keys() - state["model"].keys():
-            # A buffer that was None then.
-            self._set_buffer(name, None)
-        for name, tensor in state["model"].items():
-            if name in present:
-                present[name].copy_(tensor)
-            else:
-                # A buffer that was None when the model was built.
-                self._set_buffer(name, tensor.to(self.device))
-        if self.average is not None:
-            self.average.load(state["average"])
-        set_extra_state(self.model, state["extra"])
-
-
-def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A model's parameters and buffers by name, also those that its state_dict leaves out."""
-    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return {**named, **dict(model.named_buffers())}
