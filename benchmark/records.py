@@ -277,13 +277,13 @@ class TrialProgress(_Record):
 
 
 class TrialEvent(_Record):
-    """What just happened in a trial: it was set up, an epoch ended, or the trial did.
+    """What just happened in ``trial``: it was set up, an epoch ended, or the trial did.
 
     Or nothing has, and there is only its ``progress``. With none of these it has begun to be set
     up. ``warnings`` are all that there have been so far, except beside ``progress``.
     """
 
-    spec: TrialSpec
+    trial: TrialKey
     start: TrialStart | None = None
     epoch: EpochRecord | None = None
     record: TrialRecord | None = None

@@ -55,6 +55,7 @@ class TrainingDisplay:
         self._display = display
         self._verbose = verbose
         self._lock = threading.Lock()
+        self._specs = {spec.key: spec for spec in pending}
         self._epochs_left = {spec.key: spec.protocol.epochs for spec in pending}
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._at_work: dict[TrialKey, TrialStatus] = {}
@@ -67,7 +68,7 @@ class TrainingDisplay:
     def report(self, event: TrialEvent) -> None:
         """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""
         with self._lock:
-            spec = event.spec
+            spec = self._specs[event.trial]
             status = self._status(spec)
             status.hear(event.progress)
             self._remark(spec, event.warnings)

@@ -139,16 +139,15 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
 
     def keep_and_report(event: TrialEvent) -> None:
         if event.start is not None:
-            directory.write_history(event.spec.model, event.spec.seed, event.start.before)
+            directory.write_history(*event.trial, event.start.before)
         if event.epoch is not None:
-            directory.append_epoch(event.spec.model, event.spec.seed, event.epoch)
+            directory.append_epoch(*event.trial, event.epoch)
         report(event)
 
     # First of all, because the executor may refuse.
     trials = run.executor.run(pending, keep_and_report)
     run.lock.acquire()
     _lay_out(run)
-    specs = {spec.key: spec for spec in pending}
     statuses = dict(run.continuation.kept)
     interrupted = False
     try:
@@ -157,7 +156,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
                 _keep(run, record)
                 statuses |= _outdated_by(run, record, statuses)
                 statuses[record.key] = record.status
-                report(TrialEvent(spec=specs[record.key], record=record))
+                report(TrialEvent(trial=record.key, record=record))
                 interrupted |= record.status == "interrupted"
     except KeyboardInterrupt:
         interrupted = True

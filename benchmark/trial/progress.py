@@ -26,7 +26,7 @@ def reporting_progress(
         # Whoever has left the pipe has no use for more of it.
         with suppress(BrokenPipeError):
             while not left.wait(PROGRESS_SECONDS):
-                report(TrialEvent(spec=spec, progress=_progress(findings)))
+                report(TrialEvent(trial=spec.key, progress=_progress(findings)))
 
     teller = threading.Thread(target=tell, name="progress", daemon=True)
     teller.start()

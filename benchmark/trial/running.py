@@ -83,7 +83,7 @@ def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialReco
         )
     observers = Observers(findings.warnings)
     with account.charge("reporting"):
-        report(TrialEvent(spec=spec))
+        report(TrialEvent(trial=spec.key))
     error: BaseException | None = None
     try:
         with account.charge("setup"):
@@ -143,7 +143,7 @@ def _train(
         observers.tell("on_trial_start", training.model)
         if findings.epochs:
             observers.tell("on_resume", len(findings.epochs))
-        report(TrialEvent(spec=spec, start=start, warnings=tuple(findings.warnings)))
+        report(TrialEvent(trial=spec.key, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, training, test, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
@@ -151,7 +151,7 @@ def _train(
                 findings.note_lost(training.lost_parameters())
                 _save(training, checkpoints, findings)
         with account.charge("reporting"):
-            report(TrialEvent(spec=spec, epoch=epoch, warnings=tuple(findings.warnings)))
+            report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
             observers.tell("on_epoch_end", epoch)
 
 

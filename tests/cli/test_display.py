@@ -42,21 +42,21 @@ def test_the_time_left_is_shared_by_the_trials_at_work() -> None:
     alpha, beta = make_spec("alpha"), make_spec("beta")
     display = TrainingDisplay(PlainDisplay(), [alpha, beta])
     for spec in (alpha, beta):
-        display.report(TrialEvent(spec=spec))
+        display.report(TrialEvent(trial=spec.key))
     assert display.seconds_left() is None
-    display.report(TrialEvent(spec=alpha, epoch=make_epoch(1)))
+    display.report(TrialEvent(trial=alpha.key, epoch=make_epoch(1)))
     assert display.seconds_left() == pytest.approx((1 + 2) * 2.5 / 2)
-    display.report(TrialEvent(spec=alpha, progress=in_step(STEPS // 2, epoch=2)))
+    display.report(TrialEvent(trial=alpha.key, progress=in_step(STEPS // 2, epoch=2)))
     assert display.seconds_left() == pytest.approx((0.5 + 2) * 2.5 / 2)
-    display.report(TrialEvent(spec=alpha, epoch=make_epoch(2)))
-    display.report(TrialEvent(spec=alpha, record=make_record("alpha")))
+    display.report(TrialEvent(trial=alpha.key, epoch=make_epoch(2)))
+    display.report(TrialEvent(trial=alpha.key, record=make_record("alpha")))
     assert display.seconds_left() == pytest.approx(2 * 2.5)
 
 
 def test_before_the_first_epoch_the_time_left_is_what_its_steps_say() -> None:
     alpha = make_spec("alpha")
     display = TrainingDisplay(PlainDisplay(), [alpha])
-    display.report(TrialEvent(spec=alpha, progress=in_step(4)))
+    display.report(TrialEvent(trial=alpha.key, progress=in_step(4)))
     assert display.seconds_left() == pytest.approx((PROTOCOL.epochs * STEPS - 4) / 2)
 
 
@@ -99,7 +99,7 @@ def test_a_log_has_a_line_a_minute_whatever_goes_on() -> None:
         in_step(3),
         in_step(STEPS, part="evaluation"),
     ):
-        training.report(TrialEvent(spec=make_spec(), progress=activity))
+        training.report(TrialEvent(trial=make_spec().key, progress=activity))
         log.wait(200)
     told = [line for _, line in log.lines]
     assert any(re.match("alpha seed 0  being set up  .* elapsed", line) for line in told)
@@ -113,9 +113,9 @@ def test_each_trial_in_a_long_epoch_has_a_line_a_minute() -> None:
     log = Log()
     short, long = make_spec("short"), make_spec("long")
     training = TrainingDisplay(log, [short, long])
-    training.report(TrialEvent(spec=long, progress=in_step(1)))
+    training.report(TrialEvent(trial=long.key, progress=in_step(1)))
     for _ in range(20):
-        training.report(TrialEvent(spec=short, epoch=make_epoch(1)))
+        training.report(TrialEvent(trial=short.key, epoch=make_epoch(1)))
         log.wait(10)
     log.lines = [(when, line) for when, line in log.lines if line.startswith("long")]
     assert QUIET_SECONDS <= log.longest_silence <= 60
@@ -126,9 +126,9 @@ def test_epochs_that_are_short_have_one_line_each() -> None:
     training = TrainingDisplay(log, [make_spec()])
     for epoch in (1, 2):
         for step in range(STEPS):
-            training.report(TrialEvent(spec=make_spec(), progress=in_step(step, epoch)))
+            training.report(TrialEvent(trial=make_spec().key, progress=in_step(step, epoch)))
             log.wait(4)
-        training.report(TrialEvent(spec=make_spec(), epoch=make_epoch(epoch)))
+        training.report(TrialEvent(trial=make_spec().key, epoch=make_epoch(epoch)))
     assert [line.partition("  ")[2][:9] for _, line in log.lines] == ["epoch 1/2", "epoch 2/2"]
 
 

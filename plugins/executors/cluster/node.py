@@ -111,7 +111,7 @@ def _train(
         crew.start(spec, _place(spec, options))
         while crew.workers:
             for _, record in crew.ended():
-                outbox.add(TrialEvent(spec=spec, record=record))
+                outbox.add(TrialEvent(trial=record.key, record=record))
             while outbox.events:
                 event = outbox.events.popleft()
                 changes = NO_CHANGES if event.progress else watched.changes()

@@ -101,7 +101,7 @@ def main() -> None:
     except (StoreError, CheckpointError) as error:
         channel.send(Fault(kind=type(error).__name__, text=str(error)))
     else:
-        channel.send(TrialEvent(spec=order.spec, record=record))
+        channel.send(TrialEvent(trial=record.key, record=record))
 
 
 def _set_up_process(memory_bytes: int | None) -> None:

@@ -175,7 +175,7 @@ class WorkerProcess:
             if isinstance(understood, TrialEvent):
                 self._take_event(understood)
             if isinstance(understood, TrialProgress):
-                self._report(TrialEvent(spec=self.spec, progress=understood))
+                self._report(TrialEvent(trial=self.spec.key, progress=understood))
             if isinstance(understood, Fault):
                 raise FAULTS[understood.kind](understood.text)
 
