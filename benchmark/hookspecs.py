@@ -73,7 +73,7 @@ def benchmark_recipes() -> Iterable[RecipeEntry]:
 
 @hookspec
 def benchmark_callbacks(trial: TrialSpec) -> Iterable[Callback]:
-    """Offer observers of one trial, fresh objects each time, made where the trial is trained.
+    """Offer callbacks of one trial, fresh objects each time, made where the trial is trained.
 
     .. code-block:: python
 

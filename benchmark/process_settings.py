@@ -109,8 +109,8 @@ SETTINGS = (
 
 
 @contextmanager
-def settings_put_back(tell: Callable[[str], None]) -> Iterator[None]:
-    """Put back what is changed inside; ``tell`` is given a line for each setting that was."""
+def settings_put_back(warn: Callable[[str], None]) -> Iterator[None]:
+    """Put back what is changed inside; ``warn`` gets a line for each setting that was."""
     before = [setting.read() for setting in SETTINGS]
     try:
         yield
@@ -119,7 +119,7 @@ def settings_put_back(tell: Callable[[str], None]) -> Iterator[None]:
             now = setting.read()
             if now != value:
                 setting.write(value)
-                tell(f"{setting.name} from {_text(value)} to {_text(now)}")
+                warn(f"{setting.name} from {_text(value)} to {_text(now)}")
 
 
 def _text(value: Any) -> str:

@@ -60,7 +60,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         workload = Workload(model, 128, wanted.steps, wanted.repeats + 1, precision)
         with workers(names, workload) as started:
             blocks = {name: worker.block for name, worker in started.items()}
-            seconds[model] = interleave(blocks, wanted.repeats, _tell)
+            seconds[model] = interleave(blocks, wanted.repeats, _say)
     return {
         "environment": describe_environment(),
         "steps": wanted.steps,
@@ -90,7 +90,7 @@ def _cell(measured: Mapping[str, Sequence[float]], name: str) -> str:
     return f"{found.median:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     print(f"perf: {line}", file=sys.stderr, flush=True)
 
 

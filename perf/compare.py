@@ -45,7 +45,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     """
     load = os.getloadavg()[0]
     if load > 1:
-        _tell(f"the machine has other work (a load of {load:.1f}): ratios will scatter")
+        _say(f"the machine has other work (a load of {load:.1f}): ratios will scatter")
     precision = resolve_precision("auto", torch.device("cpu"))
     plan = TrialPlan(sorted(wanted.sizes), wanted.test_images, wanted.batch_size, precision)
     results: dict[str, Any] = {
@@ -66,13 +66,13 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         results["speed"][model] = _measure_speed(model, wanted, precision)
     with tempfile.TemporaryDirectory() as folder:
         for model in wanted.models if plan.sizes else []:
-            _tell(f"{model}: trials")
-            results["sizes"][model] = measure_sizes(model, plan, Path(folder), _tell)
+            _say(f"{model}: trials")
+            results["sizes"][model] = measure_sizes(model, plan, Path(folder), _say)
     return results
 
 
 def _measure_speed(model: str, wanted: argparse.Namespace, precision: str) -> dict[str, Any]:
-    _tell(f"{model}: starting and warming up {', '.join(wanted.contenders)}")
+    _say(f"{model}: starting and warming up {', '.join(wanted.contenders)}")
     # One block more than there are repeats: the warm-up.
     workload = Workload(model, wanted.batch_size, wanted.steps, wanted.repeats + 1, precision)
     with workers(wanted.contenders, workload) as started:
@@ -83,7 +83,7 @@ def _measure_speed(model: str, wanted: argparse.Namespace, precision: str) -> di
         return {
             "facts": {name: worker.facts for name, worker in started.items()},
             "warm_up_seconds": {name: worker.warm_up_seconds for name, worker in started.items()},
-            "seconds": interleave(blocks, wanted.repeats, _tell),
+            "seconds": interleave(blocks, wanted.repeats, _say),
         }
 
 
@@ -119,7 +119,7 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     print(f"perf: {line}", file=sys.stderr, flush=True)
 
 

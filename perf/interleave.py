@@ -15,7 +15,7 @@ def orders(names: Sequence[str], repeats: int) -> Iterator[list[str]]:
 def interleave(
     blocks: Mapping[str, Callable[[], float]],
     repeats: int,
-    tell: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> dict[str, list[float]]:
     """Have everyone train a block in each repeat; returns everyone's seconds, a value a repeat."""
     seconds: dict[str, list[float]] = {name: [] for name in blocks}
@@ -23,5 +23,5 @@ def interleave(
         for name in order:
             seconds[name].append(blocks[name]())
         figures = ", ".join(f"{name} {seconds[name][-1]:.2f} s" for name in blocks)
-        tell(f"repeat {repeat} of {repeats}: {figures}")
+        say(f"repeat {repeat} of {repeats}: {figures}")
     return seconds

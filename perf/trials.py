@@ -29,7 +29,7 @@ class TrialPlan:
 
 
 def measure_sizes(
-    model: str, plan: TrialPlan, folder: Path, tell: Callable[[str], None]
+    model: str, plan: TrialPlan, folder: Path, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Carry a trial out for every size, each in a process of its own; returns their figures.
 
@@ -47,7 +47,7 @@ def measure_sizes(
                 "peak_memory_bytes": record.peak_memory_bytes,
             }
         )
-        tell(f"{size:,} images: {record.timing.epoch_seconds:.2f} s an epoch")
+        say(f"{size:,} images: {record.timing.epoch_seconds:.2f} s an epoch")
     return measured
 
 

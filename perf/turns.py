@@ -21,14 +21,14 @@ class Turns:
 
     def describe(self, **facts: Any) -> None:
         """Tell the parent what is being trained, before the first block."""
-        self._say(facts)
+        self._send(facts)
 
     def give(self, seconds: float) -> bool:
         """Give a block's seconds; returns whether there is another to train."""
-        self._say({"seconds": seconds})
+        self._send({"seconds": seconds})
         # An end of file is an end too: the parent may be gone.
         return self._requests.readline().strip() == GO
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         self._replies.write(json.dumps(message) + "\n")
         self._replies.flush()

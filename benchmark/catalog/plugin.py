@@ -75,12 +75,12 @@ class Plugin:
         return source_digest(self.module)
 
     @property
-    def remark(self) -> str:
+    def warning(self) -> str:
         """The line about what it changed of its process."""
         return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
 
     @property
-    def complaint(self) -> str:
+    def refusal(self) -> str:
         """The line that says why a failed plugin is left out."""
         assert self.failure is not None
         where = f"{self.failure.hook}: " if self.failure.hook else ""

@@ -132,16 +132,16 @@ class Catalog:
         return {"the core": _core_identity(), **found}
 
     @property
-    def complaints(self) -> list[str]:
+    def refusals(self) -> list[str]:
         """A line for every plugin that failed and for every name that two plugins offer."""
-        failed = [plugin.complaint for plugin in self.plugins if plugin.failure]
+        failed = [plugin.refusal for plugin in self.plugins if plugin.failure]
         clashes = [shelf.clash(name) for shelf in self.shelves.values() for name in shelf.clashes]
         return failed + clashes
 
     @property
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """A line for every plugin that changed its process when it was loaded."""
-        return [plugin.remark for plugin in self.plugins if plugin.changes]
+        return [plugin.warning for plugin in self.plugins if plugin.changes]
 
     def callbacks(self, trial: TrialSpec, warn: Callable[[str], None]) -> list[Callback]:
         """Make a trial's callbacks; a plugin whose hook fails is left out with a warning."""
@@ -204,8 +204,8 @@ def load_catalog(selection: tuple[str, ...] = ()) -> Catalog:
 
 def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
-    if catalog.complaints:
-        raise PluginError(*catalog.complaints)
+    if catalog.refusals:
+        raise PluginError(*catalog.refusals)
 
 
 def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:

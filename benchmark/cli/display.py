@@ -72,7 +72,7 @@ class PlainDisplay:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._told = self._said = now()
+        self._advanced = self._said = now()
         self._statuses: dict[object, Status] = {}
         self._said_of: dict[object, float] = {}
 
@@ -84,8 +84,8 @@ class PlainDisplay:
     def advance(self, description: str, done: int, total: int) -> None:
         """Print a line if it is time for one."""
         now = self._now()
-        if now - self._told >= PLAIN_INTERVAL:
-            self._told = now
+        if now - self._advanced >= PLAIN_INTERVAL:
+            self._advanced = now
             self.say(f"{description}: {done:,} of {total:,}")
 
     def put(self, key: object, status: Status) -> None:

@@ -33,8 +33,8 @@ LONGEST_LOAD_SECONDS = 30.0
 # Has Python look for modules where the parent does, before anything of ours is imported.
 BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from benchmark.cli.entry_names import tell_names; "
-    "tell_names(int(sys.argv[2]), json.loads(sys.argv[3]))"
+    "from benchmark.cli.entry_names import send_names; "
+    "send_names(int(sys.argv[2]), json.loads(sys.argv[3]))"
 )
 
 
@@ -123,7 +123,7 @@ def _source_files(item: str) -> list[Path]:
     return []
 
 
-def tell_names(descriptor: int, selection: Sequence[str]) -> None:
+def send_names(descriptor: int, selection: Sequence[str]) -> None:
     """Write the names of all entries, as JSON; this is what the other process does."""
     # Imported here: only the other process needs it.
     from benchmark.catalog import load_catalog

@@ -91,9 +91,9 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     with guarded_streams() as output:
         code = _carry_out(sys.argv[1:] if arguments is None else arguments)
         output.flush()
-        if not output.complaint:
+        if not output.fault:
             return code
-        _say_error(output.complaint)
+        _say_error(output.fault)
     return code if code in (EXIT_BUG, EXIT_INTERRUPTED) else EXIT_MISTAKE
 
 

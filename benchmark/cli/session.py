@@ -48,7 +48,7 @@ class Session:
                     say_indented(plugin.failure.traceback)
         if strict:
             require_sound(catalog)
-        for line in [*catalog.complaints, *catalog.remarks]:
+        for line in [*catalog.refusals, *catalog.warnings]:
             warn(line)
         return catalog
 

@@ -87,21 +87,21 @@ def command(
 
     offer = session.catalog().models[model]
 
-    def remark(line: str) -> None:
+    def warn_of_model(line: str) -> None:
         warn(f"model {model!r}: {line}")
 
     try:
-        network = build_model(offer, input_shape, classes, remark)
+        network = build_model(offer, input_shape, classes, warn_of_model)
         params = count_parameters(network)
-        count = try_to_count_macs(network, input_shape, remark)
-        layers = try_to_list_layers(network, input_shape, remark)
+        count = try_to_count_macs(network, input_shape, warn_of_model)
+        layers = try_to_list_layers(network, input_shape, warn_of_model)
         fit_for_training(
             network,
             images_to_check(input_shape),
             classes,
             device=torch.device("cpu"),
             precision="fp32",
-            warn=remark,
+            warn=warn_of_model,
         )
     except ModelError as error:
         raise ModelError(f"model {model!r} of {offer.plugin.label}: {error}") from error

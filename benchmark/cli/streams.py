@@ -114,7 +114,7 @@ class StandardOutput(TolerantStream):
         return len(text) if self.failure else super().write(printable(text))
 
     @property
-    def complaint(self) -> str:
+    def fault(self) -> str:
         """What to tell the user; nothing where all is well, or where its reader has enough."""
         match self.failure:
             case None | BrokenPipeError():

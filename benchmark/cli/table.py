@@ -14,7 +14,7 @@ import click
 
 from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options, named_folder, warn
-from benchmark.cli.training_display import remarks
+from benchmark.cli.training_display import warnings_of
 from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ def command(session: Session, run: Path, table: TableChoice) -> None:
     if description is not None:
         protocol, models = description.protocol.hash, [model for model, _ in description.trials]
     records = directory.read_records(protocol, warn, models)
-    view.print(_with_remarks(records) if session.verbose else records, description)
+    view.print(_with_warnings(records) if session.verbose else records, description)
 
 
-def _with_remarks(records: Iterable[TrialRecord]) -> Iterator[TrialRecord]:
+def _with_warnings(records: Iterable[TrialRecord]) -> Iterator[TrialRecord]:
     """The same; what there is to say of a trial is told as its record passes."""
     for record in records:
-        for remark in remarks(record):
-            warn(f"{record.model.name}, seed {record.seed}: {remark}")
+        for warning in warnings_of(record):
+            warn(f"{record.model.name}, seed {record.seed}: {warning}")
         yield record

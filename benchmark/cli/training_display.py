@@ -59,7 +59,7 @@ class TrainingDisplay:
         self._epochs_left = {spec.key: spec.protocol.epochs for spec in pending}
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._at_work: dict[TrialKey, TrialStatus] = {}
-        self._remarks: set[str] = set()
+        self._warned: set[str] = set()
         total = sum(self._epochs_left.values())
         self._run = RunStatus(total=total, epochs_left=total)
         if total:
@@ -71,7 +71,7 @@ class TrainingDisplay:
             spec = self._specs[event.trial]
             status = self._status(spec)
             status.hear(event.progress)
-            self._remark(spec, event.warnings)
+            self._warn(spec, event.warnings)
             if event.start is not None and event.start.before:
                 self._count(status, event.start.before)
                 self._display.say(
@@ -96,17 +96,17 @@ class TrainingDisplay:
         del self._at_work[spec.key]
         self._display.take_away(spec.key)
         self._epochs_left[spec.key] = 0
-        self._remark(spec, remarks(record))
+        self._warn(spec, warnings_of(record))
         if self._verbose and record.status != "completed":
             for line in last_lines(spec.log_file, LOG_LINES):
                 self._display.say(f"    {line}")
 
-    def _remark(self, spec: TrialSpec, remarks: Sequence[str]) -> None:
+    def _warn(self, spec: TrialSpec, warnings: Sequence[str]) -> None:
         """Show what has not been shown of this trial yet."""
-        for remark in remarks:
-            line = f"benchmark: {spec.model}, seed {spec.seed}: {remark}"
-            if line not in self._remarks:
-                self._remarks.add(line)
+        for warning in warnings:
+            line = f"benchmark: {spec.model}, seed {spec.seed}: {warning}"
+            if line not in self._warned:
+                self._warned.add(line)
                 self._display.say(line)
 
     def _count(self, status: TrialStatus, epochs: Sequence[EpochRecord]) -> None:
@@ -150,7 +150,7 @@ class TrainingDisplay:
         return left / max(len(self._at_work), 1)
 
 
-def remarks(record: TrialRecord) -> list[str]:
+def warnings_of(record: TrialRecord) -> list[str]:
     """A trial's warnings, why it has another engine, and its reason where it did not complete."""
     lines = list(record.warnings)
     if record.engine_reason:

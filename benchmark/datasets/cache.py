@@ -9,7 +9,6 @@ into memory, so a second start reads no image, and its fingerprint is checked wh
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy
 import platformdirs
 
@@ -88,24 +88,24 @@ def prepared_by_one(cache: Path) -> Iterator[None]:
     it cannot be had goes on without.
     """
     key = hashlib.sha256(os.fsencode(cache.absolute())).hexdigest()
+    file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
+    lock = filelock.FileLock(file, mode=0o600)
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
-            file = Path(tempfile.gettempdir()) / f"benchmark-{os.getuid()}-{key[:16]}.lock"
-            descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            held.callback(os.close, descriptor)
-            _lock(descriptor, cache)
+            _acquire(lock, cache)
+            held.callback(lock.release)
             held.callback(file.unlink, missing_ok=True)
         yield
 
 
-def _lock(descriptor: int, cache: Path) -> None:
+def _acquire(lock: filelock.BaseFileLock, cache: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
         # Nobody may be there to read it.
         with contextlib.suppress(OSError):
             announce(f"benchmark: another process is preparing {cache}; waiting for it to be done")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock.acquire()
 
 
 def write_cache(caches: Sequence[Path], splits: ImageSplits, identity: str) -> Path:

@@ -115,7 +115,7 @@ def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) ->
     """What the plugin would read; None where it cannot tell, and nothing may be cached."""
     if offer.entry.identify is None:
         return None
-    with _plugin_faults_told(offer):
+    with _plugin_faults_named(offer):
         identity = offer.entry.identify(data_directory, options)
         if not isinstance(identity, str):
             raise TypeError(f"identify gave {kind_of(identity)} where text is wanted")
@@ -123,7 +123,7 @@ def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) ->
 
 
 def _load_checked(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> ImageSplits:
-    with _plugin_faults_told(offer):
+    with _plugin_faults_named(offer):
         splits = offer.entry.load(data_directory, options)
     fault = fault_in(splits)
     if fault:
@@ -132,7 +132,7 @@ def _load_checked(offer: Offer[DatasetEntry], data_directory: Path, options: Any
 
 
 @contextlib.contextmanager
-def _plugin_faults_told(offer: Offer[DatasetEntry]) -> Iterator[None]:
+def _plugin_faults_named(offer: Offer[DatasetEntry]) -> Iterator[None]:
     try:
         yield
     except BenchmarkError:

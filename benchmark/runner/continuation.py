@@ -83,8 +83,8 @@ def continue_run(
         return Continuation({}, tuple(specs), frozenset(), frozenset())
     earlier = _earlier_trials(directory, specs, warn)
     # Told only when it is sure that the run is not refused.
-    remarks: list[str] = []
-    outdated = _outdated(earlier, specs, remarks.append)
+    warnings: list[str] = []
+    outdated = _outdated(earlier, specs, warnings.append)
     kept = {
         key: trial.status
         for key, trial in earlier.items()
@@ -93,8 +93,8 @@ def continue_run(
     pending = tuple(spec for spec in specs if spec.key not in kept)
     retried = frozenset(earlier.keys() - kept.keys() - outdated)
     resumed = _resumable(pending, retried | outdated, catalog, is_remote, warn)
-    for remark in remarks:
-        warn(remark)
+    for warning in warnings:
+        warn(warning)
     codes: dict[str, list[Provenance]] = defaultdict(list)
     for model, seed in kept:
         codes[model].append(earlier[model, seed].code)

@@ -4,10 +4,10 @@ from .checkpoint import (
     DamagedError as DamagedError,
     NotPlainError as NotPlainError,
     checkpoint_files as checkpoint_files,
-    fingerprint as fingerprint,
     is_out_of_memory as is_out_of_memory,
-    machine_fingerprint as machine_fingerprint,
+    machine_conditions as machine_conditions,
     remove_checkpoints as remove_checkpoints,
+    training_conditions as training_conditions,
 )
 from .checkpoint_content import (
     SavedTrial as SavedTrial,

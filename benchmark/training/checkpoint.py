@@ -1,7 +1,7 @@
 """A training's state on disk, so that one that was killed goes on as if it had not been.
 
 A checkpoint is a line with the SHA-256 of all that follows, a line of JSON that says to what
-training it belongs (its fingerprint), and what ``torch.save`` wrote. The one before is kept beside
+training it belongs (its conditions), and what ``torch.save`` wrote. The one before is kept beside
 it: should the newest be damaged, no more than its epochs are lost.
 """
 
@@ -59,12 +59,12 @@ class DamagedError(Exception):
 class Checkpoints:
     """The checkpoints of one trial, in its folder.
 
-    ``fingerprint`` is all that must not change for the training to go on bit for bit; or, if it
+    ``conditions`` is all that must not change for the training to go on bit for bit; or, if it
     ``is_partial``, that of it which can be known here.
     """
 
     folder: Path
-    fingerprint: Mapping[str, str]
+    conditions: Mapping[str, str]
     is_partial: bool = False
 
     def save(self, content: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Checkpoints:
             if type(value) not in _PLAIN:
                 raise NotPlainError(f"{location} is a {type(value).__name__}")
         payload = io.BytesIO()
-        payload.write(json.dumps({"fingerprint": dict(self.fingerprint)}).encode() + b"\n")
+        payload.write(json.dumps({"conditions": dict(self.conditions)}).encode() + b"\n")
         torch.save(dict(content), payload)
         digest = hashlib.sha256(payload.getbuffer()).hexdigest().encode()
         newest, previous = self.folder / NEWEST, self.folder / PREVIOUS
@@ -141,9 +141,9 @@ class Checkpoints:
     def _compare(self, file: Path, before: Mapping[str, str]) -> None:
         known = {} if self.is_partial else before
         changed = [
-            f"{name} was {before.get(name)}, is {self.fingerprint.get(name)}"
-            for name in dict.fromkeys([*known, *self.fingerprint])
-            if before.get(name) != self.fingerprint.get(name)
+            f"{name} was {before.get(name)}, is {self.conditions.get(name)}"
+            for name in dict.fromkeys([*known, *self.conditions])
+            if before.get(name) != self.conditions.get(name)
         ]
         if changed:
             raise CheckpointError(
@@ -170,7 +170,7 @@ def _remove(file: Path) -> None:
         raise StoreError(f"{file}: cannot be removed: {error.strerror}") from error
 
 
-def fingerprint(spec: TrialSpec, model_plugin: str, recipe_plugin: str) -> dict[str, str]:
+def training_conditions(spec: TrialSpec, model_plugin: str, recipe_plugin: str) -> dict[str, str]:
     """What must be the same of a training to go on bit for bit, by the names users know.
 
     The plugins of the model and of the recipe are given by their identities.
@@ -186,7 +186,7 @@ def fingerprint(spec: TrialSpec, model_plugin: str, recipe_plugin: str) -> dict[
     }
 
 
-def machine_fingerprint(spec: TrialSpec) -> dict[str, str]:
+def machine_conditions(spec: TrialSpec) -> dict[str, str]:
     """What must be the same of the machine, too."""
     return {
         "device": _device_name(torch.device(spec.device)),
@@ -203,7 +203,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _read(file: Path) -> tuple[dict[str, str], io.BytesIO]:
-    """A checkpoint's fingerprint, and what torch.save wrote; raises DamagedError, StoreError."""
+    """A checkpoint's conditions, and what torch.save wrote; raises DamagedError, StoreError."""
     try:
         with opened(file) as stored:
             digest = stored.readline(LARGEST_HEAD_BYTES)
@@ -213,7 +213,7 @@ def _read(file: Path) -> tuple[dict[str, str], io.BytesIO]:
                 raise DamagedError("it is cut short or altered: its checksum does not match")
             stored.seek(start)
             head = stored.readline(LARGEST_HEAD_BYTES)
-            return _fingerprint_in(head), io.BytesIO(stored.read())
+            return _conditions_in(head), io.BytesIO(stored.read())
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
     except UnreadableError as error:
@@ -224,14 +224,14 @@ def _digest_line(stored: BufferedReader) -> bytes:
     return hashlib.file_digest(stored, "sha256").hexdigest().encode() + b"\n"
 
 
-def _fingerprint_in(head: bytes) -> dict[str, str]:
+def _conditions_in(head: bytes) -> dict[str, str]:
     content = parse_json(head)
-    fingerprint = content.get("fingerprint") if isinstance(content, dict) else None
-    if not isinstance(fingerprint, dict) or not all(
-        isinstance(value, str) for value in fingerprint.values()
+    conditions = content.get("conditions") if isinstance(content, dict) else None
+    if not isinstance(conditions, dict) or not all(
+        isinstance(value, str) for value in conditions.values()
     ):
         raise DamagedError("it makes no sense: it does not say to what training it belongs")
-    return fingerprint
+    return conditions
 
 
 def _plain_content(payload: io.BytesIO) -> Any:

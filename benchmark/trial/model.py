@@ -127,43 +127,43 @@ def fit_for_training(
     for count in dict.fromkeys((FEWEST_IMAGES, len(images))):
         for layout in FORMATS:
             try:
-                with _told(f"moving it to {device}"):
+                with _faults_named(f"moving it to {device}"):
                     place(model, device, layout)
                 batch = lay_out(images[:count].to(device), layout)
-                remarks = _check(model, batch, num_classes, precision)
+                warnings = _check(model, batch, num_classes, precision)
             except ModelError as error:
                 refusals[layout] = error
                 continue
             if layout == "contiguous":
-                remarks.append(
+                warnings.append(
                     "trained in PyTorch's contiguous layout, because channels_last failed: "
                     f"{refusals['channels_last']}"
                 )
-            for remark in remarks:
-                warn(remark)
+            for warning in warnings:
+                warn(warning)
             return layout
     raise refusals["contiguous"]
 
 
 def _check(model: nn.Module, images: Tensor, num_classes: int, precision: str) -> list[str]:
-    """Evaluate a model and train it for a step, all undone; returns what there is to remark."""
-    remarks: list[str] = []
+    """Evaluate a model and train it for a step, all undone; returns warnings."""
+    warnings: list[str] = []
     with (
-        _settings_put_back(remarks.append, "the forward pass"),
+        _settings_put_back(warnings.append, "the forward pass"),
         # What a model compiled itself is compiled when it is trained, for another batch.
         torch.compiler.set_stance("force_eager"),
     ):
         with undone(model), computing_in(precision, images.device):
             _check_output(_evaluate(model, images.clone()), len(images), num_classes)
-        remarks += _check_training(model, images, num_classes, precision)
-    return remarks
+        warnings += _check_training(model, images, num_classes, precision)
+    return warnings
 
 
 def _evaluate(model: nn.Module, images: Tensor) -> object:
-    with _told("switching to evaluation mode"):
+    with _faults_named("switching to evaluation mode"):
         model.eval()
     # Not inference_mode: a model may keep a tensor that its training then needs.
-    with _told("the forward pass"), torch.no_grad():
+    with _faults_named("the forward pass"), torch.no_grad():
         return model(images)
 
 
@@ -186,15 +186,15 @@ def _check_training(
     if not reached:
         raise ModelError(NO_GRADIENT)
     missed = [name for name in trainable if name not in reached]
-    return [*_remarks(before, now, missed, is_seeded)]
+    return [*_warnings(before, now, missed, is_seeded)]
 
 
 def _train(model: nn.Module, images: Tensor, num_classes: int, precision: str) -> None:
     labels = torch.arange(len(images), device=images.device) % num_classes
     with cheap_dropout(images.device):
-        with _told(f"{TRAINING}switching to it"):
+        with _faults_named(f"{TRAINING}switching to it"):
             model.train()
-        with _told(f"{TRAINING}the forward pass"), computing_in(precision, images.device):
+        with _faults_named(f"{TRAINING}the forward pass"), computing_in(precision, images.device):
             logits = model(images)
         _check_output(logits, len(images), num_classes, TRAINING)
         loss = functional.cross_entropy(logits.float(), labels)
@@ -202,11 +202,11 @@ def _train(model: nn.Module, images: Tensor, num_classes: int, precision: str) -
             raise ModelError(f"{TRAINING}the first loss is {loss.item()}, not a finite number")
         if not loss.requires_grad:
             raise ModelError(NO_GRADIENT)
-        with _told(f"{TRAINING}the backward pass"):
+        with _faults_named(f"{TRAINING}the backward pass"):
             loss.backward()  # type: ignore[no-untyped-call]
 
 
-def _remarks(
+def _warnings(
     before: dict[str, nn.Parameter],
     now: dict[str, nn.Parameter],
     without_gradient: list[str],
@@ -246,7 +246,7 @@ def _check_output(output: object, images: int, num_classes: int, mode: str = "")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _faults_named(what: str) -> Iterator[None]:
     """Say what it was that raised."""
     try:
         yield

@@ -22,20 +22,20 @@ def reporting_progress(
     """Report the trial's progress for as long as the context lasts."""
     left = threading.Event()
 
-    def tell() -> None:
+    def report_progress() -> None:
         # Whoever has left the pipe has no use for more of it.
         with suppress(BrokenPipeError):
             while not left.wait(PROGRESS_SECONDS):
                 report(TrialEvent(trial=spec.key, progress=_progress(findings)))
 
-    teller = threading.Thread(target=tell, name="progress", daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=report_progress, name="progress", daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         left.set()
         # Nothing is to be reported of a trial that has ended.
-        teller.join()
+        reporter.join()
 
 
 def _progress(findings: Findings) -> TrialProgress:

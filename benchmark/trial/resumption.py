@@ -46,7 +46,7 @@ def go_on(training: Training, checkpoints: Checkpoints, findings: Findings) -> N
     findings.account.add(saved.seconds)
     findings.engine, findings.engine_reason = saved.engine, saved.engine_reason
     findings.resumed = saved.resumed + 1
-    # In place: the observers add to the same list.
+    # In place: the callbacks add to the same list.
     findings.warnings[:] = dict.fromkeys([*saved.warnings, *findings.warnings])
 
 

@@ -31,19 +31,19 @@ from benchmark.training import (
     TimeAccount,
     Training,
     UnsavedAttributes,
-    fingerprint,
-    machine_fingerprint,
+    machine_conditions,
     phases,
     seed_everything,
     start_engine,
     state_of,
     subset,
     train,
+    training_conditions,
     tuned,
 )
+from benchmark.trial.callbacks import Callbacks
 from benchmark.trial.findings import Findings, make_record
 from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
-from benchmark.trial.observers import Observers
 from benchmark.trial.progress import reporting_progress
 from benchmark.trial.resumption import go_on
 
@@ -81,7 +81,7 @@ def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialReco
         findings.warnings.append(
             f"{spec.device} was not for this trial alone: its times are no timings"
         )
-    observers = Observers(findings.warnings)
+    callbacks = Callbacks(findings.warnings)
     with account.charge("reporting"):
         report(TrialEvent(trial=spec.key))
     error: BaseException | None = None
@@ -89,21 +89,21 @@ def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialReco
         with account.charge("setup"):
             catalog = load_catalog(spec.plugins)
             require_same(catalog, spec.identities)
-            observers.join(catalog, spec)
+            callbacks.create(catalog, spec)
         with (
             settings_put_back(findings.note_changed_setting),
             tuned(torch.device(spec.device), spec.protocol.precision),
         ):
-            _train(spec, catalog, findings, observers, report)
+            _train(spec, catalog, findings, callbacks, report)
     except (StoreError, CheckpointError):
         raise
     except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
         error = caught
     record = make_record(spec, findings, error)
     if error is None:
-        observers.tell("on_trial_end", record)
+        callbacks.call("on_trial_end", record)
     else:
-        observers.tell("on_trial_error", error)
+        callbacks.call("on_trial_error", error)
     # Some are found more than once: in the count and in the check, say.
     return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
 
@@ -119,14 +119,14 @@ def trial_checkpoints(spec: TrialSpec, catalog: Catalog, *, is_remote: bool = Fa
     """The checkpoints of a trial, here and now; if it ``is_remote``, for whatever machine."""
     model = catalog.models[spec.model].plugin
     recipe = catalog.recipes[spec.protocol.recipe.name].plugin
-    training = fingerprint(spec, model.identity, recipe.identity)
+    conditions = training_conditions(spec, model.identity, recipe.identity)
     if is_remote:
-        return Checkpoints(spec.directory, training, is_partial=True)
-    return Checkpoints(spec.directory, training | machine_fingerprint(spec))
+        return Checkpoints(spec.directory, conditions, is_partial=True)
+    return Checkpoints(spec.directory, conditions | machine_conditions(spec))
 
 
 def _train(
-    spec: TrialSpec, catalog: Catalog, findings: Findings, observers: Observers, report: Report
+    spec: TrialSpec, catalog: Catalog, findings: Findings, callbacks: Callbacks, report: Report
 ) -> None:
     account = findings.account
     with account.charge("checkpoint"):
@@ -140,9 +140,9 @@ def _train(
         start = findings.start(spec.device)
         unsaved = UnsavedAttributes(training.model)
     with account.charge("reporting"):
-        observers.tell("on_trial_start", training.model)
+        callbacks.call("on_trial_start", training.model)
         if findings.epochs:
-            observers.tell("on_resume", len(findings.epochs))
+            callbacks.call("on_resume", len(findings.epochs))
         report(TrialEvent(trial=spec.key, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, training, test, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
@@ -152,7 +152,7 @@ def _train(
                 _save(training, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
-            observers.tell("on_epoch_end", epoch)
+            callbacks.call("on_epoch_end", epoch)
 
 
 def _epochs(

@@ -382,7 +382,7 @@ def test_a_run_of_the_same_plugin_s_other_model_goes_on(
 
 @pytest.mark.parametrize(
     ("blocked", "left"),
-    [("clashing", "benchmark-models"), ("separable_cnn", "clashing-plugin")],
+    [("clashing", "built-in"), ("separable_cnn", "clashing-plugin")],
 )
 def test_a_block_resolves_it(
     benchmark: CommandLine, install: Install, blocked: str, left: str

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark.store.directory import RunDirectory
 from benchmark.training.checkpoint import NEWEST, PREVIOUS
-from benchmark_plugins.trackers.trial_log import TrialLog
+from benchmark_plugins.trial_log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support.made_records import make_record
 from tests.support.tiny import write_tiny_run
@@ -369,9 +369,9 @@ def test_a_checkpoint_that_makes_no_sense_leaves_the_one_before(
 @pytest.mark.parametrize(
     "head",
     [
-        *(b"", b"[]", b"{}", b"\xff", b"[" * 9_000, b'{"fingerprint": NaN}'),
-        *(b'{"fingerprint": 5}', b'{"fingerprint": {"seed": 0}}'),
-        b'{"fingerprint": {"seed": "another"}}',
+        *(b"", b"[]", b"{}", b"\xff", b"[" * 9_000, b'{"conditions": NaN}'),
+        *(b'{"conditions": 5}', b'{"conditions": {"seed": 0}}'),
+        b'{"conditions": {"seed": "another"}}',
     ],
 )
 def test_a_checkpoint_whose_head_makes_no_sense_leaves_the_one_before(

@@ -32,7 +32,7 @@ from benchmark.errors import StoreError
 from benchmark.store.directory import RunDirectory
 from benchmark.training import checkpoint
 from benchmark.training.checkpoint import NEWEST, PREVIOUS, Checkpoints, NotPlainError
-from benchmark_plugins.trackers.trial_log import TrialLog
+from benchmark_plugins.trial_log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support import killing
 from tests.support.tiny import CONFIG, write_tiny_run

@@ -23,7 +23,7 @@ from benchmark import Callback, ModelEntry, hookimpl
 from benchmark.training import clock
 from benchmark.training.checkpoint import Checkpoints
 from benchmark.training.clock import Clock, TimeAccount
-from benchmark_plugins.trackers.trial_log import TrialLog
+from benchmark_plugins.trial_log import TrialLog
 from tests.conftest import CommandLine
 from tests.support.tiny import CONFIG
 

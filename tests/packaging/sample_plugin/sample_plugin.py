@@ -1,4 +1,4 @@
-"""A whole plugin: a model to train, a column of the table, and an observer of every trial."""
+"""A whole plugin: a model to train, a column of the table, and a callback for every trial."""
 
 import math
 import statistics

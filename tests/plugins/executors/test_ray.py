@@ -489,9 +489,8 @@ def test_a_node_sends_no_more_progress_than_a_driver_can_take() -> None:
     from benchmark_plugins.executors.cluster.node import Outbox
 
     outbox = Outbox()
-    begun, ended = (
-        TrialEvent(trial=make_spec().key, warnings=(word,)) for word in ("begun", "ended")
-    )
+    key = make_spec().key
+    begun, ended = (TrialEvent(trial=key, warnings=(word,)) for word in ("begun", "ended"))
     progress = TrialProgress(part="training", epoch=1, steps=1, seconds=1)
     for event in (begun, *[TrialEvent(trial=key, progress=progress)] * 10, ended):
         outbox.add(event)

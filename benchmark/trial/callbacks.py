@@ -10,18 +10,18 @@ from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.records import TrialSpec
 
 
-class Observers:
+class Callbacks:
     """A trial's callbacks. One that raises is dropped with a warning; the trial goes on."""
 
     def __init__(self, warnings: list[str]) -> None:
         self._warnings = warnings
         self._callbacks: list[Callback] = []
 
-    def join(self, catalog: Catalog, spec: TrialSpec) -> None:
-        """Have those of the plugins told from now on."""
+    def create(self, catalog: Catalog, spec: TrialSpec) -> None:
+        """Make those that the plugins offer."""
         self._callbacks = catalog.callbacks(spec, self._warnings.append)
 
-    def tell(self, event: str, argument: Any) -> None:
+    def call(self, event: str, argument: Any) -> None:
         """Call that method of each with the argument."""
         for callback in [*self._callbacks]:
             try:
