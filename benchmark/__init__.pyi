@@ -18,8 +18,6 @@ from .errors import (
     CheckpointError as CheckpointError,
     DatasetError as DatasetError,
     DatasetUnavailableError as DatasetUnavailableError,
-    ModelError as ModelError,
-    PathError as PathError,
     StoreError as StoreError,
     system_fault as system_fault,
 )
@@ -33,13 +31,18 @@ from .progress import (
     track as track,
 )
 from .records import (
+    DatasetRecord as DatasetRecord,
     EpochRecord as EpochRecord,
     Machine as Machine,
+    ModelRecord as ModelRecord,
+    Origin as Origin,
     ParameterCount as ParameterCount,
     Protocol as Protocol,
+    Selection as Selection,
     Status as Status,
     Timing as Timing,
     TrialEvent as TrialEvent,
+    TrialKey as TrialKey,
     TrialProgress as TrialProgress,
     TrialRecord as TrialRecord,
     TrialSpec as TrialSpec,
@@ -47,6 +50,7 @@ from .records import (
 )
 from .running_clock import RunningClock as RunningClock
 from .summaries import (
+    NO_FIGURE as NO_FIGURE,
     MeanInterval as MeanInterval,
     ModelSummary as ModelSummary,
 )

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
     from benchmark.summaries import ModelSummary
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)")
-# On Windows these are devices, whatever follows a dot: nobody could copy a run there.
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
+# A name is a folder's, too. On Windows the first words are devices, whatever follows a dot.
+_NAME = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)"
+)
 
 
 def is_name(name: str) -> bool:
     """Whether a text can be an entry's name, and a folder's on any system."""
-    return bool(_NAME.fullmatch(name)) and not _RESERVED.fullmatch(name)
+    return _NAME.fullmatch(name) is not None
 
 
 def check_name(name: object) -> str:

@@ -1,4 +1,4 @@
-"""The six hooks a plugin can implement.
+"""The hooks that a plugin can implement; ``docs/hooks.md`` has an example of each.
 
 A plugin is a module. It implements a hook with a function of the hook's name, marked with
 ``@benchmark.hookimpl``, that returns (or yields) entries. Order never decides anything: users
@@ -34,77 +34,35 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def benchmark_models() -> Iterable[ModelEntry]:
-    """Offer model architectures.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_models():
-            yield ModelEntry("linear", build_linear, "one dense layer")
-    """
+    """Offer model architectures."""
     raise NotImplementedError
 
 
 @hookspec
 def benchmark_datasets() -> Iterable[DatasetEntry]:
-    """Offer data sets.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_datasets():
-            yield DatasetEntry("digits", load_digits, "handwritten digits, 28 x 28, grey")
-    """
+    """Offer data sets."""
     raise NotImplementedError
 
 
 @hookspec
 def benchmark_recipes() -> Iterable[RecipeEntry]:
-    """Offer ways to train.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_recipes():
-            yield RecipeEntry("sgd", configure_sgd, "plain SGD", options=SgdOptions)
-    """
+    """Offer ways to train."""
     raise NotImplementedError
 
 
 @hookspec
 def benchmark_callbacks(trial: TrialSpec) -> Iterable[Callback]:
-    """Offer callbacks of one trial, fresh objects each time, made where the trial is trained.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_callbacks(trial):
-            yield LossPrinter(trial.model, trial.seed)
-    """
+    """Offer callbacks for one trial, fresh objects each time, made where the trial is trained."""
     raise NotImplementedError
 
 
 @hookspec
 def benchmark_columns() -> Iterable[Column]:
-    """Offer columns of the table.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_columns():
-            yield Column("total_seconds", "total s", median_total_seconds, better="lower")
-    """
+    """Offer columns of the table."""
     raise NotImplementedError
 
 
 @hookspec
 def benchmark_executors() -> Iterable[ExecutorEntry]:
-    """Offer places to carry trials out.
-
-    .. code-block:: python
-
-        @hookimpl
-        def benchmark_executors():
-            yield ExecutorEntry("queue", create_queue, "sends trials to a job queue")
-    """
+    """Offer places to carry trials out."""
     raise NotImplementedError

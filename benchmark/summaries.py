@@ -11,6 +11,9 @@ from benchmark.records import TrialRecord
 
 Figure = TypeVar("Figure")
 
+# What people read where there is no figure.
+NO_FIGURE = "-"
+
 
 @dataclass(frozen=True)
 class MeanInterval:

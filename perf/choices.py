@@ -20,7 +20,7 @@ from perf.comparisons import MODELS
 from perf.figures import ratio
 from perf.interleave import interleave
 from perf.processes import ROOT, workers
-from perf.publish import publish
+from perf.publish import note, publish
 from perf.report import table
 from perf.workload import Workload
 
@@ -60,7 +60,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         workload = Workload(model, 128, wanted.steps, wanted.repeats + 1, precision)
         with workers(names, workload) as started:
             blocks = {name: worker.block for name, worker in started.items()}
-            seconds[model] = interleave(blocks, wanted.repeats, _say)
+            seconds[model] = interleave(blocks, wanted.repeats, note)
     return {
         "environment": describe_environment(),
         "steps": wanted.steps,
@@ -88,10 +88,6 @@ def write_table(results: Mapping[str, Any]) -> str:
 def _cell(measured: Mapping[str, Sequence[float]], name: str) -> str:
     found = ratio(measured[name], measured[FRAMEWORK])
     return f"{found.median:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
-
-
-def _say(line: str) -> None:
-    print(f"perf: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from benchmark.training import resolve_precision
 from perf.comparisons import CONTENDERS, MEMORY_IMAGES, MODELS
 from perf.interleave import interleave
 from perf.processes import ROOT, WorkerError, workers
-from perf.publish import publish
+from perf.publish import note, publish
 from perf.report import write_tables
 from perf.trials import TrialPlan, measure_sizes
 from perf.workload import Workload
@@ -45,7 +45,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     """
     load = os.getloadavg()[0]
     if load > 1:
-        _say(f"the machine has other work (a load of {load:.1f}): ratios will scatter")
+        note(f"the machine has other work (a load of {load:.1f}): ratios will scatter")
     precision = resolve_precision("auto", torch.device("cpu"))
     plan = TrialPlan(sorted(wanted.sizes), wanted.test_images, wanted.batch_size, precision)
     results: dict[str, Any] = {
@@ -66,13 +66,13 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         results["speed"][model] = _measure_speed(model, wanted, precision)
     with tempfile.TemporaryDirectory() as folder:
         for model in wanted.models if plan.sizes else []:
-            _say(f"{model}: trials")
-            results["sizes"][model] = measure_sizes(model, plan, Path(folder), _say)
+            note(f"{model}: trials")
+            results["sizes"][model] = measure_sizes(model, plan, Path(folder), note)
     return results
 
 
 def _measure_speed(model: str, wanted: argparse.Namespace, precision: str) -> dict[str, Any]:
-    _say(f"{model}: starting and warming up {', '.join(wanted.contenders)}")
+    note(f"{model}: starting and warming up {', '.join(wanted.contenders)}")
     # One block more than there are repeats: the warm-up.
     workload = Workload(model, wanted.batch_size, wanted.steps, wanted.repeats + 1, precision)
     with workers(wanted.contenders, workload) as started:
@@ -83,7 +83,7 @@ def _measure_speed(model: str, wanted: argparse.Namespace, precision: str) -> di
         return {
             "facts": {name: worker.facts for name, worker in started.items()},
             "warm_up_seconds": {name: worker.warm_up_seconds for name, worker in started.items()},
-            "seconds": interleave(blocks, wanted.repeats, _say),
+            "seconds": interleave(blocks, wanted.repeats, note),
         }
 
 
@@ -117,10 +117,6 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _say(line: str) -> None:
-    print(f"perf: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from benchmark.environment import describe_environment
 from perf.interleave import orders
 from perf.processes import ROOT, WorkerError
-from perf.publish import publish
+from perf.publish import note, publish
 from perf.report import table
 
 PART = "overhead"
@@ -54,7 +54,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
                     executor["address"] = address
                 out = Path(folder) / f"{repeat}-{[*EXECUTORS].index(name)}"
                 seconds[name].append(_seconds_a_trial(executor, wanted.trials, out))
-                print(f"perf: {name}: {seconds[name][-1]:.2f} s a trial", file=sys.stderr)
+                note(f"{name}: {seconds[name][-1]:.2f} s a trial")
     return {
         "environment": describe_environment(),
         "trials": wanted.trials,

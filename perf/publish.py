@@ -12,6 +12,11 @@ from perf.page import MarkersError, replace_generated
 from perf.processes import WorkerError
 
 
+def note(line: str) -> None:
+    """Print a line for whoever waits, apart from the results."""
+    print(f"perf: {line}", file=sys.stderr, flush=True)
+
+
 def publish(
     wanted: argparse.Namespace,
     part: str,
@@ -27,7 +32,7 @@ def publish(
         replace_generated(wanted.page.read_text(encoding="utf-8"), part, "")
         results = measure(wanted)
     except (OSError, MarkersError, WorkerError) as error:
-        print(f"perf: error: {error}", file=sys.stderr)
+        note(f"error: {error}")
         return 1
     wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     page = wanted.page.read_text(encoding="utf-8")

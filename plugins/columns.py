@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from benchmark import Column, hookimpl
+from benchmark import NO_FIGURE, Column, hookimpl
 
 if TYPE_CHECKING:
     from benchmark import ModelSummary
-
-NO_FIGURE = "-"
 
 
 def _seeds(summary: ModelSummary) -> list[int]:

@@ -24,8 +24,6 @@ CIFAR_CLASSES = 10
 LARGEST_SIZE = 2**16
 MOST_CLASSES = 2**20
 
-NO_FIGURE = "-"
-
 
 def _parse_image(
     context: click.Context, parameter: click.Parameter, text: str
@@ -141,6 +139,7 @@ def _as_data(
 
 def _as_text(layers: Sequence[Layer] | None, params: ParameterCount, count: MacCount | None) -> str:
     from benchmark.report import lay_out
+    from benchmark.summaries import NO_FIGURE
 
     rows = [
         (f"{layer.name} ({layer.type})".strip(), _shape(layer.output_shape), f"{layer.params:,}")
@@ -159,6 +158,8 @@ def _as_text(layers: Sequence[Layer] | None, params: ParameterCount, count: MacC
 
 
 def _shape(sizes: tuple[int, ...] | None) -> str:
+    from benchmark.summaries import NO_FIGURE
+
     if sizes is None:
         return NO_FIGURE
     return " x ".join(str(size) for size in sizes) or "a number"

@@ -17,11 +17,10 @@ from benchmark.entries import Column
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.printable import printable_line
 from benchmark.report.text_table import lay_out
-from benchmark.summaries import ModelSummary
+from benchmark.summaries import NO_FIGURE, ModelSummary
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12
-NO_FIGURE = "-"
 # With these a formula begins in a spreadsheet; the latter four are full-width forms.
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBERS = re.compile(r"([-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?( |$))+")
