@@ -19,10 +19,10 @@ import torch
 
 from benchmark.cli.training_display import LOG_LINES
 from benchmark.records import TrialSpec
-from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
+from benchmark_plugins.executors.local import LocalOptions, Slot, WorkerPool, _slots
 from benchmark_plugins.executors.processes import worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
-from benchmark_plugins.executors.processes.guardian import LAST_WORDS
+from benchmark_plugins.executors.processes.guardian import RUN_DIED
 from tests.conftest import CommandLine, Result, only_error
 from tests.support import misbehaving
 from tests.support.command_process import start
@@ -268,7 +268,7 @@ def test_no_worker_outlives_its_parent(whom: str) -> None:
     else:
         os.killpg(run.pid, signal.SIGKILL)
     _, said = run.communicate()
-    assert said.splitlines()[-1] == LAST_WORDS
+    assert said.splitlines()[-1] == RUN_DIED
     assert_are_gone(misbehaving.PROCESSES.read_text())
 
 
@@ -300,7 +300,7 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs:
     assert run.returncode == 130
     assert re.search(r"^steady .* interrupted$", out, re.M)
     assert "3 of 3 trials are not finished yet: the same command goes on" in said
-    assert LAST_WORDS not in said
+    assert RUN_DIED not in said
     for seed in range(jobs):
         found_record = trial_record("steady", seed)
         assert found_record["status"] == "interrupted"
@@ -320,12 +320,12 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
     """When no worker is there to tell of it."""
     seen = []
 
-    def interrupt(crew: Crew, spec: TrialSpec, place: Place) -> None:
+    def interrupt(pool: WorkerPool, spec: TrialSpec, slot: Slot) -> None:
         seen.append(spec.key)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Crew, "start", interrupt)
+        patch.setattr(WorkerPool, "start", interrupt)
         result = train("steady", more=("--seeds", "2"))
     assert (result.code, seen) == (130, [("steady", 0)])
     assert "2 of 2 trials are not finished yet: the same command goes on" in result.err
@@ -347,15 +347,15 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
         ({"jobs": 2, "share_device": True}, "cpu", [("cpu", True), ("cpu", True)]),
     ],
 )
-def test_trials_are_placed_on_three_gpus(
+def test_three_gpus_give_slots(
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
     device: str,
     expected: list[tuple[str, bool]],
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    places = _places(LocalOptions(**options), device)
-    assert [(place.device, place.shared) for place in places] == expected
+    slots = _slots(LocalOptions(**options), device)
+    assert [(slot.device, slot.shared) for slot in slots] == expected
 
 
 def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:
