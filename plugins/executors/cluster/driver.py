@@ -42,8 +42,8 @@ class RayExecutor:
         """
         if not specs:
             return iter(())
-        connect(self._options)
         request = Request.of(self._options, specs[0].device)
+        connect(self._options)
         request.refuse_if_impossible(ray.nodes())
         plugins = {path: Path(path).read_bytes() for path in specs[0].plugins if _is_file(path)}
         trials = deque(RemoteTrial(spec, self._options, plugins, report) for spec in specs)

@@ -73,11 +73,11 @@ class Channel:
         """Send a sign of life every so often, from a thread of its own."""
 
         def live() -> None:
-            # The parent is gone: the guardian will see to the rest.
+            # If the parent is gone, the guardian will end this process.
             with suppress(BrokenPipeError):
                 while True:
-                    time.sleep(every_seconds)
                     self.send(Alive())
+                    time.sleep(every_seconds)
 
         threading.Thread(target=live, name="signs of life", daemon=True).start()
 
@@ -91,10 +91,10 @@ def main() -> None:
         return
     task = WorkerTask.model_validate_json(line)
     _set_up_process(task.memory_bytes)
-    channel.keep_alive(task.alive_every_seconds)
-    # Imported here: it imports torch, and may take longer than a parent waits for a sign of life.
+    # Imported here: it imports torch, whose memory is limited, too.
     from benchmark.trial import run_trial
 
+    channel.keep_alive(task.alive_every_seconds)
     try:
         record = run_trial(task.spec, channel.report)
     except (StoreError, CheckpointError) as error:

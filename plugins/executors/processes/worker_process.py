@@ -31,6 +31,7 @@ from .guard import kill_group
 from .guardian import Guardian
 from .limits import LimitOptions
 from .memory_limit import MemoryLimit
+from .openmp import with_short_spins
 from .trial_state import TrialState
 from .worker import SHOW_STACKS, Alive, Fault, WorkerTask
 
@@ -42,8 +43,9 @@ BOOTSTRAP = (
 READ_BYTES = 2**16
 # How many signs of life a worker sends in the time after which silence is too long.
 SIGNS_OF_LIFE = 4
-# How long a process may take to end when its record is there, when it is interrupted, and when it
-# was asked where its threads are.
+# How long a process may take to its first sign of life, which it gives when PyTorch is loaded; and
+# to end when its record is there, when it is interrupted, and when it has to show its stacks.
+SECONDS_TO_FIRST_SIGN = 300.0
 SECONDS_TO_END = 30.0
 SECONDS_TO_INTERRUPT = 10.0
 SECONDS_TO_SHOW_STACKS = 1.0
@@ -77,7 +79,8 @@ class WorkerProcess:
         self._limits = limits
         self._clock = clock
         self._report = report
-        self._started = self._last_sign = clock.seconds
+        self._first_sign: float | None = None
+        self._last_sign = clock.seconds
         self._state = TrialState(spec, began=time.monotonic())
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
@@ -120,14 +123,17 @@ class WorkerProcess:
             self._process.send_signal(signal.SIGINT)
 
     def enforce_limits(self) -> None:
-        """End it if it has had its time, or has been silent for too long."""
+        """End it if it has used up its time, or has been silent for too long."""
         self._memory.look()
         now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
+        if self._first_sign is None:
+            # To start a process may take long on a busy machine, and is no part of the trial.
+            silence = max(silence, SECONDS_TO_FIRST_SIGN)
         if self._kill_at is not None:
             if now >= self._kill_at:
                 self.kill()
-        elif timeout is not None and now - self._started > timeout:
+        elif self._first_sign is not None and timeout and now - self._first_sign > timeout:
             self._end("timed_out", f"after {timeout:g} s, {self._state.stage}")
         elif now - self._last_sign > silence:
             self._end("failed", f"no sign of life for {silence:g} s, {self._state.stage}")
@@ -172,6 +178,8 @@ class WorkerProcess:
 
     def _take_messages(self, content: bytes) -> None:
         self._last_sign = self._clock.seconds
+        if self._first_sign is None:
+            self._first_sign = self._last_sign
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
@@ -247,6 +255,7 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[write_end],
+            env=with_short_spins(os.environ),
             # Its own session: Ctrl-C in the terminal is for the parent to pass on.
             start_new_session=True,
         )
