@@ -47,6 +47,7 @@ docs: $(STAMPS)/docs
 perf: $(PERF)/stamps/peers
 	$(PERF)/bin/python -m perf.compare
 	$(PERF)/bin/python -m perf.choices
+	$(PERF)/bin/python -m perf.neighbours
 
 perf-scale: $(STAMPS)/test
 	$(BIN)/python -m perf.scale

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,15 +26,23 @@ class Worker:
     """A contender in a process of its own, set up and warmed up.
 
     ``facts`` is what it told of itself, ``warm_up_seconds`` what its first block took; all else
-    that it writes goes to ``log``. Raises WorkerError where it does not get so far.
+    that it writes goes to ``log``. Its ``environment`` is this process's unless another is given.
+    Raises WorkerError where it does not get so far.
     """
 
-    def __init__(self, name: str, workload: Workload, log: TextIO) -> None:
+    def __init__(
+        self,
+        name: str,
+        workload: Workload,
+        log: TextIO,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self._log = log
         self._process = subprocess.Popen(
             [sys.executable, "-m", "perf.worker", name, workload.to_json()],
             cwd=ROOT,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

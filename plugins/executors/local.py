@@ -10,9 +10,9 @@ from pydantic import Field
 
 from benchmark import BenchmarkError, ExecutorEntry, TrialEvent, TrialRecord, TrialSpec, hookimpl
 
-from .processes.crew import Crew, Place
-from .processes.guardian import LAST_WORDS, Guardian
+from .processes.guardian import RUN_DIED, Guardian
 from .processes.limits import LimitOptions
+from .processes.worker_pool import Slot, WorkerPool
 
 
 class LocalOptions(LimitOptions):
@@ -43,31 +43,31 @@ class LocalExecutor:
         """
         if not specs:
             return iter(())
-        return self._carry_out(specs, _places(self._options, specs[0].device), report)
+        return self._carry_out(specs, _slots(self._options, specs[0].device), report)
 
     def _carry_out(
         self,
         specs: Sequence[TrialSpec],
-        places: Sequence[Place],
+        slots: Sequence[Slot],
         report: Callable[[TrialEvent], None],
     ) -> Iterator[TrialRecord]:
-        waiting, free = deque(specs), deque(places)
-        with Guardian(LAST_WORDS) as guardian, Crew(self._options, guardian, report) as crew:
+        waiting, free = deque(specs), deque(slots)
+        with Guardian(RUN_DIED) as guardian, WorkerPool(self._options, guardian, report) as pool:
             try:
-                while waiting or crew.workers:
+                while waiting or pool.workers:
                     while waiting and free:
-                        crew.start(waiting.popleft(), free.popleft())
-                    for place, record in crew.ended():
-                        free.append(place)
+                        pool.start(waiting.popleft(), free.popleft())
+                    for slot, record in pool.ended():
+                        free.append(slot)
                         yield record
             except KeyboardInterrupt:
-                crew.interrupt()
-                while crew.workers:
-                    yield from (record for _, record in crew.ended())
+                pool.interrupt()
+                while pool.workers:
+                    yield from (record for _, record in pool.ended())
                 raise
 
 
-def _places(options: LocalOptions, device: str) -> list[Place]:
+def _slots(options: LocalOptions, device: str) -> list[Slot]:
     devices = _devices(options.devices, device)
     jobs = options.jobs or len(devices)
     if jobs > len(devices) and not options.share_device:
@@ -77,7 +77,7 @@ def _places(options: LocalOptions, device: str) -> list[Place]:
         )
     taken = [devices[job % len(devices)] for job in range(jobs)]
     trials_on = Counter(taken)
-    return [Place(name, shared=trials_on[name] > 1) for name in taken]
+    return [Slot(name, shared=trials_on[name] > 1) for name in taken]
 
 
 def _devices(wanted: Sequence[str] | None, device: str) -> list[str]:

@@ -385,5 +385,5 @@ def test_make_perf_installs_the_peers_once_and_apart(
         subprocess.run(["make", "perf"], cwd=tmp_path, check=True, capture_output=True)
     install, *runs = (tmp_path / "calls").read_text().splitlines()
     assert install.endswith("-c constraints.txt -r perf/requirements.txt --editable .")
-    assert runs == ["-m perf.compare", "-m perf.choices"] * 2
+    assert runs == ["-m perf.compare", "-m perf.choices", "-m perf.neighbours"] * 2
     assert not (tmp_path / ".venv").exists()

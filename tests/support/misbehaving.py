@@ -25,8 +25,11 @@ from benchmark.records import EpochRecord, TrialSpec
 # Steps of an epoch, in every run that this plugin is for.
 STEPS = 4
 OUTPUT_MEGABYTES = 12
-# The numbers of a trial's process, and of those that it started.
+NOTES = "where.json"
+# The numbers of the trials' processes that are stuck in ``act``, and of those that they started.
 PROCESSES = Path("processes.txt")
+# Written by a test that lets the model ``waits`` continue.
+CONTINUE = Path("continue")
 KILLED_IN_EPOCH = "KILLED_IN_EPOCH"
 
 
@@ -146,8 +149,18 @@ class LeavesItsMark(Linear):
         sys.path.clear()
 
 
+class Waits(Linear):
+    """Waits until a test lets it continue."""
+
+    def act(self) -> None:
+        with PROCESSES.open("a") as processes:
+            processes.write(f"{os.getpid()}\n")
+        while not CONTINUE.exists():
+            time.sleep(0.01)
+
+
 class Spins(Linear):
-    """Never comes back, though its process is alive; and does not want to be ended."""
+    """Never returns, though its process is alive, and ignores what should end it."""
 
     def act(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -168,6 +181,7 @@ class HoldsTheLock(Linear):
     """Sleeps without letting any other thread of its process run."""
 
     def act(self) -> None:
+        PROCESSES.write_text(str(os.getpid()))
         while True:
             ctypes.PyDLL(None).sleep(10_000)
 
@@ -190,6 +204,7 @@ MODELS = {
     "cannot_be_pickled": CannotBePickled,
     "leaves_its_mark": LeavesItsMark,
     "leaves_a_process": LeavesAProcess,
+    "waits": Waits,
     "spins": Spins,
     "holds_the_lock": HoldsTheLock,
 }
@@ -203,7 +218,7 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 @hookimpl
 def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    yield ToldWhere(trial)
+    yield ProcessNotes(trial)
     yield Kill()
 
 
@@ -215,12 +230,17 @@ class Kill(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class ToldWhere(Callback):
-    """Writes down in which process a trial ends, and where that one looks for modules."""
+class ProcessNotes(Callback):
+    """Writes down in which process a trial ends, its path for modules and its environment."""
 
     def __init__(self, trial: TrialSpec) -> None:
         self.trial = trial
 
     def on_trial_end(self, record: Any) -> None:
-        told = {"process": os.getpid(), "parent": os.getppid(), "path": sys.path, "argv": sys.argv}
-        (self.trial.directory / "where.json").write_text(json.dumps(told))
+        notes = {
+            "process": os.getpid(),
+            "parent": os.getppid(),
+            "path": sys.path,
+            "environment": dict(os.environ),
+        }
+        (self.trial.directory / NOTES).write_text(json.dumps(notes))

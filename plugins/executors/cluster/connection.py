@@ -1,4 +1,4 @@
-"""The driver's connection to the cluster: made, watched, and found lost."""
+"""The driver's connection to the cluster: how it is made, and how its loss is noticed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import ray
 from ray.exceptions import RayError
 
-from benchmark.errors import BenchmarkError, one_line
-from benchmark.running_clock import RunningClock
+from benchmark import BenchmarkError, RunningClock
+from benchmark.errors import one_line
 
 from .options import RayOptions
 from .request import Request
@@ -55,14 +55,14 @@ def _refusal(address: str, error: Exception) -> str:
     if address == OF_ITS_OWN:
         return f"Ray cannot be started here: {why}"
     return (
-        f"no cluster can be had at {address}: {why}; give HOST:PORT of its head, "
-        "as 'ray start' prints it, or auto on one of its machines; and it has to have this "
+        f"cannot connect to a cluster at {address}: {why}; give HOST:PORT of its head, "
+        "as 'ray start' prints it, or auto on one of its machines; the cluster needs this "
         "machine's version of Ray, and its token"
     )
 
 
 def _address(options: RayOptions) -> str:
-    """Where the cluster is: Ray would look at the variable, too, but later."""
+    """Where the cluster is. Ray reads the variable itself, but later."""
     wanted = options.address
     if wanted in (None, "auto"):
         wanted = os.environ.get(ADDRESS_VARIABLE) or wanted
@@ -70,7 +70,7 @@ def _address(options: RayOptions) -> str:
 
 
 def _refuse_silent(address: str) -> None:
-    """Raise BenchmarkError where nobody answers: Ray itself would go on asking for minutes."""
+    """Raise BenchmarkError where nothing answers: Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECTION_SECONDS).close()
@@ -82,7 +82,7 @@ def _refuse_silent(address: str) -> None:
 
 
 class ClusterWatch:
-    """Looks after a cluster from which nothing is heard: Ray would wait for ever."""
+    """Notices that a cluster has no room for a trial any more: Ray itself would wait forever."""
 
     def __init__(self, request: Request, clock: RunningClock) -> None:
         self._request = request
@@ -104,7 +104,7 @@ class ClusterWatch:
 
 
 @contextmanager
-def told_if_lost() -> Iterator[None]:
+def ray_errors_translated() -> Iterator[None]:
     """Turn Ray's own errors into a BenchmarkError."""
     try:
         yield
@@ -113,4 +113,4 @@ def told_if_lost() -> Iterator[None]:
 
 
 def _lost(why: str) -> str:
-    return f"the cluster is lost ({why}); the same command again goes on"
+    return f"the cluster is lost ({why}); the same command resumes the run"

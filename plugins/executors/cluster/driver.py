@@ -12,19 +12,18 @@ import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayError
 
-from benchmark import TrialEvent, TrialRecord, TrialSpec
-from benchmark.running_clock import RunningClock
+from benchmark import RunningClock, TrialEvent, TrialRecord, TrialSpec
 
-from ..processes.guardian import LAST_WORDS, Guardian
-from .connection import ClusterWatch, connect, told_if_lost
+from ..processes.guardian import RUN_DIED, Guardian
+from .connection import ClusterWatch, connect, ray_errors_translated
 from .options import RayOptions
+from .remote_trial import RemoteTrial
 from .request import Request
-from .task import Task
 
 POLL_SECONDS = 0.5
-# More than there is room for, so that a node that has room finds something to do at once, and a
+# More than there is room for, so that a node that becomes free has its next trial at once, and a
 # cluster that can grow knows that it should.
-ORDERED_AHEAD = 4
+SUBMITTED_AHEAD = 4
 
 
 class RayExecutor:
@@ -43,77 +42,79 @@ class RayExecutor:
         """
         if not specs:
             return iter(())
-        connect(self._options)
         request = Request.of(self._options, specs[0].device)
+        connect(self._options)
         request.refuse_if_impossible(ray.nodes())
         plugins = {path: Path(path).read_bytes() for path in specs[0].plugins if _is_file(path)}
-        tasks = deque(Task(spec, self._options, plugins, report) for spec in specs)
-        return _beside_ray(tasks, request)
+        trials = deque(RemoteTrial(spec, self._options, plugins, report) for spec in specs)
+        return _beside_ray(trials, request)
 
 
-def _beside_ray(tasks: deque[Task], request: Request) -> Iterator[TrialRecord]:
-    """Carry the tasks out, while Ray may print something, or end this process."""
+def _beside_ray(trials: deque[RemoteTrial], request: Request) -> Iterator[TrialRecord]:
+    """Carry the trials out, while Ray may print something, or end this process."""
     # Standard output is the table's. If the cluster is lost, Ray ends the process without a word.
-    with redirect_stdout(sys.stderr), Guardian(LAST_WORDS), RunningClock() as clock:
-        yield from _carry_out(tasks, request, ClusterWatch(request, clock))
+    with redirect_stdout(sys.stderr), Guardian(RUN_DIED), RunningClock() as clock:
+        yield from _carry_out(trials, request, ClusterWatch(request, clock))
 
 
 def _carry_out(
-    waiting: deque[Task], request: Request, watch: ClusterWatch
+    waiting: deque[RemoteTrial], request: Request, watch: ClusterWatch
 ) -> Iterator[TrialRecord]:
-    ordered: dict[ObjectRefGenerator, Task] = {}
+    submitted: dict[ObjectRefGenerator, RemoteTrial] = {}
     try:
-        while waiting or ordered:
-            with told_if_lost():
-                ready = _order_and_wait(waiting, ordered, request)
+        while waiting or submitted:
+            with ray_errors_translated():
+                ready = _submit_and_wait(waiting, submitted, request)
                 watch.look(is_silent=not ready)
-            for parcels in ready:
-                record = _take_from(parcels, ordered, waiting)
+            for updates in ready:
+                record = _receive_from(updates, submitted, waiting)
                 if record is not None:
                     yield record
     except KeyboardInterrupt:
-        for parcels in ordered:
-            ray.cancel(parcels)
-        records = [task.interrupted() for task in ordered.values()]
+        for updates in submitted:
+            ray.cancel(updates)
+        records = [trial.interrupted() for trial in submitted.values()]
         yield from filter(None, records)
         raise
     finally:
         ray.shutdown()
 
 
-def _order_and_wait(
-    waiting: deque[Task], ordered: dict[ObjectRefGenerator, Task], request: Request
+def _submit_and_wait(
+    waiting: deque[RemoteTrial], submitted: dict[ObjectRefGenerator, RemoteTrial], request: Request
 ) -> list[ObjectRefGenerator]:
-    """Order what there is room for; returns those that have sent something, after a while."""
+    """Submit what there is room for; returns those that have an update, after a while."""
     if waiting:
-        room = request.trials_at_a_time(ray.nodes()) + ORDERED_AHEAD
-        while waiting and len(ordered) < room:
-            task = waiting.popleft()
-            ordered[task.order(request)] = task
-    if ray.wait([*ordered], timeout=POLL_SECONDS)[0]:
-        # All of them: the first in the list would be heard, and the others not, if they hurry.
-        ready, _ = ray.wait([*ordered], num_returns=len(ordered), timeout=0)
+        room = request.trials_at_a_time(ray.nodes()) + SUBMITTED_AHEAD
+        while waiting and len(submitted) < room:
+            trial = waiting.popleft()
+            submitted[trial.submit(request)] = trial
+    if ray.wait([*submitted], timeout=POLL_SECONDS)[0]:
+        # All that are ready: otherwise the first in the list would crowd out the others.
+        ready, _ = ray.wait([*submitted], num_returns=len(submitted), timeout=0)
         return [*ready]
     return []
 
 
-def _take_from(
-    parcels: ObjectRefGenerator, ordered: dict[ObjectRefGenerator, Task], waiting: deque[Task]
+def _receive_from(
+    updates: ObjectRefGenerator,
+    submitted: dict[ObjectRefGenerator, RemoteTrial],
+    waiting: deque[RemoteTrial],
 ) -> TrialRecord | None:
-    """Take the next that a task has sent; a task that was lost waits again. Returns its record."""
-    task = ordered[parcels]
+    """Take a trial's next update; one whose task was lost waits again. Returns its record."""
+    trial = submitted[updates]
     try:
-        record = task.take(ray.get(next(parcels)))
+        record = trial.receive(ray.get(next(updates)))
     except (RayError, StopIteration) as error:
-        # What is lost to us may still be at work.
-        ray.cancel(parcels)
-        del ordered[parcels]
-        record = task.lose(error)
+        # A task that is lost to the driver may still be running.
+        ray.cancel(updates)
+        del submitted[updates]
+        record = trial.lose(error)
         if record is None:
-            waiting.appendleft(task)
+            waiting.appendleft(trial)
         return record
     if record is not None:
-        del ordered[parcels]
+        del submitted[updates]
     return record
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.errors import StoreError
+from benchmark import StoreError
 from benchmark.files import write_atomically, write_fault
 
 # Which file it is, as of when, and how long. A file that is renamed keeps it.

@@ -1,7 +1,7 @@
 """What runs on a node of the cluster: one trial, in a process of its own as on any machine.
 
-Ray's process only looks after that one, so a model that crashes is a failed trial and not a lost
-task, and whatever limits a trial has are kept in the same way everywhere.
+Ray's own process only supervises that one, so a model that crashes is a failed trial and not a lost
+task, and a trial's limits are the same everywhere.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from pathlib import Path
 import ray
 from pydantic import BaseModel
 
-from benchmark import TrialEvent, TrialSpec
-from benchmark.errors import CheckpointError
+from benchmark import CheckpointError, TrialEvent, TrialSpec
 
-from ..processes.crew import Crew, Place
 from ..processes.guardian import Guardian
+from ..processes.worker_pool import Slot, WorkerPool
 from .folders import Changes, WatchedFolder, apply
 from .options import RayOptions
 
@@ -31,63 +30,63 @@ PROGRESS_SECONDS = 5.0
 NO_CHANGES = Changes({}, {})
 
 
-class TrialOrder(BaseModel):
-    """What a node is to do. Which GPU ``cuda`` is, Ray has decided when it arrives."""
+class NodeTask(BaseModel):
+    """A trial that a node is to train. Which GPU ``cuda`` is, Ray has decided by then."""
 
     spec: TrialSpec
     options: RayOptions
 
 
 @dataclass(frozen=True)
-class Luggage:
-    """The files that an order needs, of which the node may have none.
+class InputFiles:
+    """The files that a task needs, of which the node may have none.
 
-    ``folder`` is what is in the trial's folder, ``plugins`` the content of plugins' files.
+    ``trial_folder`` has those of the trial's folder, ``plugins`` the content of plugins' files.
     """
 
-    folder: Changes
+    trial_folder: Changes
     plugins: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Update:
     """What a node sends as it happens: an event as JSON, and what has changed in the folder.
 
-    ``remark`` is what the node has to say of its own.
+    ``warning`` is the node's own, beside those of the trial.
     """
 
     event: str
     changes: Changes
-    remark: str | None
+    warning: str | None
 
 
-def carry_out(order: str, luggage: Luggage) -> Iterator[Parcel]:
-    """Train a trial on this node; the last parcel has its record."""
-    wanted = TrialOrder.model_validate_json(order)
+def carry_out(task: str, input_files: InputFiles) -> Iterator[Update]:
+    """Train a trial on this node, a ``NodeTask`` as JSON; the last update has its record."""
+    wanted = NodeTask.model_validate_json(task)
     # Ray leaves a number alone that the node's environment has.
     os.environ["OMP_NUM_THREADS"] = str(wanted.options.num_cpus)
     with Guardian() as guardian:
         folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
         # Ray may end this process any time.
         guardian.remove_in_the_end(folder)
-        spec = _settled(wanted.spec, luggage, folder)
+        spec = _unpacked(wanted.spec, input_files, folder)
         try:
-            yield from _train(spec, wanted.options, guardian, remark=None)
+            yield from _train(spec, wanted.options, guardian, warning=None)
         except CheckpointError as error:
             # It began on a machine of another kind.
-            where, what = socket.gethostname(), str(error).replace(f"{spec.directory}/", "")
+            why = str(error).replace(f"{spec.directory}/", "")
             _empty(spec.directory)
-            remark = f"begun anew on {where}: {what}"
-            yield from _train(spec, wanted.options, guardian, remark)
+            warning = f"restarted from the beginning on {socket.gethostname()}: {why}"
+            yield from _train(spec, wanted.options, guardian, warning)
 
 
-def _settled(spec: TrialSpec, luggage: Luggage, folder: Path) -> TrialSpec:
-    """The trial with places of this node in it, and the files there."""
+def _unpacked(spec: TrialSpec, input_files: InputFiles, folder: Path) -> TrialSpec:
+    """Write the files on this node; returns the trial with the paths that they have here."""
     directory = folder / "trial"
     directory.mkdir()
-    apply(luggage.folder, directory)
+    apply(input_files.trial_folder, directory)
     plugins = [*spec.plugins]
-    for number, (path, content) in enumerate(luggage.plugins.items()):
+    for number, (path, content) in enumerate(input_files.plugins.items()):
         file = folder / str(number) / Path(path).name
         file.parent.mkdir()
         file.write_bytes(content)
@@ -101,32 +100,32 @@ def _empty(directory: Path) -> None:
 
 
 def _train(
-    spec: TrialSpec, options: RayOptions, guardian: Guardian, remark: str | None
-) -> Iterator[Parcel]:
+    spec: TrialSpec, options: RayOptions, guardian: Guardian, warning: str | None
+) -> Iterator[Update]:
     watched = WatchedFolder(spec.directory)
-    # What was brought is known to whom it came from.
+    # The driver has what it sent.
     watched.changes()
     outbox = Outbox()
-    with Crew(options, guardian, outbox.add) as crew:
-        crew.start(spec, _place(spec, options))
-        while crew.workers:
-            for _, record in crew.ended():
+    with WorkerPool(options, guardian, outbox.add) as pool:
+        pool.start(spec, _slot(spec, options))
+        while pool.workers:
+            for _, record in pool.ended():
                 outbox.add(TrialEvent(trial=record.key, record=record))
             while outbox.events:
                 event = outbox.events.popleft()
                 changes = NO_CHANGES if event.progress else watched.changes()
-                yield Parcel(event.model_dump_json(by_alias=True), changes, remark)
+                yield Update(event.model_dump_json(by_alias=True), changes, warning)
 
 
 class Outbox:
-    """Events to be sent; of those of progress, no more than a driver of many trials can take."""
+    """Events to be sent; progress only so often that a driver of many trials keeps up."""
 
     def __init__(self) -> None:
         self.events: deque[TrialEvent] = deque()
         self._next_progress = 0.0
 
     def add(self, event: TrialEvent) -> None:
-        """Put an event in, unless it is of progress and the last of those was just sent."""
+        """Add an event; drops progress that comes too soon after the last."""
         if event.progress is not None:
             if time.monotonic() < self._next_progress:
                 return
@@ -134,12 +133,12 @@ class Outbox:
         self.events.append(event)
 
 
-def _place(spec: TrialSpec, options: RayOptions) -> Place:
+def _slot(spec: TrialSpec, options: RayOptions) -> Slot:
     """The device that is the trial's here, and whether there is room for another beside it."""
     if spec.device == "cuda":
         # Ray shows its process no other GPU.
-        return Place("cuda:0", shared=options.gpus_for(spec.device) < 1)
-    return Place(spec.device, shared=options.num_cpus < _cores_of_this_node())
+        return Slot("cuda:0", shared=options.gpus_for(spec.device) < 1)
+    return Slot(spec.device, shared=options.num_cpus < _cores_of_this_node())
 
 
 def _cores_of_this_node() -> float:

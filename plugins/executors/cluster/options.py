@@ -1,4 +1,4 @@
-"""What can be said of a run on a cluster."""
+"""The options of a run on a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RayOptions(LimitOptions):
     port; without one Ray looks for ``RAY_ADDRESS``, and else starts on this machine for this run,
     with its ``dashboard`` if asked. A trial takes ``num_cpus`` cores, as many threads,
     ``num_gpus`` GPUs (None: one if it is trained on ``cuda``), and ``memory_gib`` of memory. One
-    whose node or task is lost is carried out again, up to ``max_retries`` times.
+    whose node or task is lost is submitted again, up to ``max_retries`` times.
     """
 
     address: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from benchmark.errors import BenchmarkError
+from benchmark import BenchmarkError
 
 from .options import RayOptions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.errors import StoreError
+from benchmark import StoreError
 from benchmark.files import write_fault
 
 # A worker that prints without end must fill neither the disk nor the memory.

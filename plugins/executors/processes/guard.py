@@ -1,9 +1,9 @@
 """The program that the guardian's process runs: kill the guarded groups when the input ends.
 
 Each line says which group of processes to guard from now on (``+123``) or no longer (``-123``), or
-names a folder that is to be removed after them (``/tmp/a``), or has the last words of the employer,
-should it die (``!so it ends``; none, ``!``, if it leaves). It is run as a file, without the project
-and without site packages, so that it starts in no time.
+names a folder that is to be removed after them (``/tmp/a``), or has a message to print if the
+parent dies (``!it died``; none, ``!``, once the parent is done). It is run as a file, without the
+project and without site packages, so that it starts in no time.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def remove(folder: str) -> None:
 
 
 def keep_watch(lines: Iterable[str]) -> None:
-    """Note whom to guard until the lines end; then kill, remove, and print the last words."""
-    guarded, folders, last_words = set(), [], ""
+    """Note what to guard until the lines end; then kill, remove, and print the message."""
+    guarded, folders, message = set(), [], ""
     for line in lines:
         if line.startswith("/"):
             folders.append(line.rstrip("\n"))
         elif line.startswith("!"):
-            last_words = line[1:].rstrip("\n")
+            message = line[1:].rstrip("\n")
         elif line.startswith("+"):
             guarded.add(int(line[1:]))
         else:
@@ -52,13 +52,13 @@ def keep_watch(lines: Iterable[str]) -> None:
         kill_group(group)
     for folder in folders:
         remove(folder)
-    if last_words:
-        # There may be nobody left to read them.
+    if message:
+        # Standard error may be gone with the parent.
         with suppress(OSError):
-            print(last_words, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    # Not as its employer's child: whoever looks after that one may kill its children with it.
+    # Not as a child of its parent: what kills the parent may kill its children, too.
     if os.fork() == 0:
         keep_watch(sys.stdin)

@@ -2,8 +2,8 @@
 
 A small process reads from a pipe which groups of processes to guard. The pipe ends when its only
 writer is gone, also by SIGKILL; then the guardian kills every group that it guards. A worker could
-not do that itself: a model that never returns to Python would keep it from noticing, and of the
-processes that a model has started nobody else would think.
+not do that itself: a model that never returns to Python would keep it from noticing, and processes
+that a model has started would be left.
 """
 
 from __future__ import annotations
@@ -14,64 +14,64 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from benchmark.errors import BenchmarkError
+from benchmark import BenchmarkError
 
 from . import guard
 
-LAST_WORDS = (
-    "benchmark: the run's process has died; the same command again, without --fresh, goes on"
+RUN_DIED = (
+    "benchmark: the run's process has died; the same command, without --fresh, resumes the run"
 )
 
 
 class Guardian:
-    """The guardian's process, as its employer sees it; a group's number is its leader's.
+    """The guardian's process, as its parent sees it; a group's number is its leader's.
 
-    If the employer dies, the ``last_words`` are printed on its standard error.
+    If the parent dies, the guardian prints ``message_on_death`` on the parent's standard error.
     """
 
-    def __init__(self, last_words: str = "") -> None:
-        # In a session of its own: what kills the employer's group, or Ctrl-C, is not for it.
+    def __init__(self, message_on_death: str = "") -> None:
+        # In a session of its own: what kills the parent's group, or Ctrl-C, must not reach it.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__],
             stdin=subprocess.PIPE,
-            # Nothing comes from it but its end.
+            # Never written to: only its end is read.
             stdout=subprocess.PIPE,
             start_new_session=True,
             text=True,
         )
         # It ends at once, and leaves a child of its own that keeps watch.
         self._process.wait()
-        self._last_words = last_words
+        self._message_on_death = message_on_death
 
     def guard(self, group: int) -> None:
-        """Have a group killed if the employer dies; raises BenchmarkError if the guardian did."""
+        """Have a group killed if the parent dies; raises BenchmarkError if the guardian died."""
         try:
-            self._tell(f"+{group}")
+            self._send(f"+{group}")
         except BrokenPipeError as error:
             raise BenchmarkError(
                 "the process that guards the trials' processes was killed; "
-                "the same command again goes on"
+                "the same command resumes the run"
             ) from error
 
     def dismiss(self, group: int) -> None:
-        """Leave a group alone that has ended."""
-        # A guardian that was killed guards nobody.
+        """Stop guarding a group, which has ended."""
+        # A guardian that was killed guards nothing.
         with suppress(BrokenPipeError):
-            self._tell(f"-{group}")
+            self._send(f"-{group}")
 
     def remove_in_the_end(self, folder: Path) -> None:
-        """Have a folder removed when the employer has left, or has died."""
+        """Have a folder removed when the parent is done, or has died."""
         with suppress(BrokenPipeError):
-            self._tell(str(folder.absolute()))
+            self._send(str(folder.absolute()))
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
     def __enter__(self) -> Self:
         with suppress(BrokenPipeError):
-            self._tell(f"!{self._last_words}")
+            self._send(f"!{self._message_on_death}")
         return self
 
     def __exit__(self, *raised: object) -> None:

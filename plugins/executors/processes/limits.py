@@ -10,8 +10,9 @@ from benchmark import Options
 class LimitOptions(Options):
     """Options of every executor that carries trials out in processes of their own.
 
-    A trial is ended after ``timeout_seconds``, and if its process gives no sign of life for
-    ``silence_seconds``. Its process may allocate ``memory_gib`` GiB (enforced on Linux).
+    A trial is ended ``timeout_seconds`` after its first sign of life, and if its process gives no
+    further one for ``silence_seconds``. Its process may allocate ``memory_gib`` GiB (enforced on
+    Linux).
     """
 
     timeout_seconds: float | None = Field(default=None, gt=0)

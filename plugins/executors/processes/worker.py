@@ -1,6 +1,6 @@
-"""What runs in a worker's process: one trial, ordered on standard input, told of on a pipe.
+"""What runs in a worker's process: one trial, read from standard input, reported on a pipe.
 
-The order is a line of JSON, an ``Order``. Each message is a line too: its type's name, and its
+The input is a line of JSON, a ``WorkerTask``. Each message is a line too: its type's name, and its
 content as JSON. It is a ``TrialEvent``, the last of which has the record; a ``TrialProgress``, each
 second; a ``Fault``, which is the run's and not the trial's; or ``Alive``, every few seconds.
 Nothing is pickled, so nothing that a plugin makes has to be; what a plugin prints goes elsewhere.
@@ -20,8 +20,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmark import TrialEvent, TrialProgress, TrialSpec
-from benchmark.errors import CheckpointError, StoreError
+from benchmark import CheckpointError, StoreError, TrialEvent, TrialProgress, TrialSpec
 
 # Has a worker print where each of its threads is, even if one never lets the others run.
 SHOW_STACKS = signal.SIGUSR1
@@ -30,8 +29,8 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _HIGHEST_OOM_SCORE = "1000"
 
 
-class Order(BaseModel):
-    """What a worker is to do; ``memory_bytes`` is the most it may take, None for any."""
+class WorkerTask(BaseModel):
+    """What a worker is to do; ``memory_bytes`` is the most it may allocate, None for any."""
 
     spec: TrialSpec
     alive_every_seconds: float
@@ -53,7 +52,7 @@ class Channel:
     """The worker's end of the pipe."""
 
     def __init__(self, descriptor: int) -> None:
-        # Programs that plugins start have no business with it; what they fork has it all the same.
+        # Programs that plugins start do not get it; processes that they fork do all the same.
         os.set_inheritable(descriptor, False)
         # Buffered: a signal may cut a write to the pipe itself short.
         self._pipe = os.fdopen(descriptor, "wb")
@@ -74,30 +73,30 @@ class Channel:
         """Send a sign of life every so often, from a thread of its own."""
 
         def live() -> None:
-            # The parent is gone: the guardian will see to the rest.
+            # If the parent is gone, the guardian will end this process.
             with suppress(BrokenPipeError):
                 while True:
-                    time.sleep(every_seconds)
                     self.send(Alive())
+                    time.sleep(every_seconds)
 
         threading.Thread(target=live, name="signs of life", daemon=True).start()
 
 
 def main() -> None:
-    """Carry the order out; the pipe's number is the only argument."""
+    """Carry the task out; the pipe's number is the only argument."""
     channel = Channel(int(sys.argv[1]))
     line = sys.stdin.buffer.readline()
     if not line:
-        # The parent died before it could order anything.
+        # The parent died before it could send a task.
         return
-    order = Order.model_validate_json(line)
-    _set_up_process(order.memory_bytes)
-    channel.keep_alive(order.alive_every_seconds)
-    # Imported here: it imports torch, and may take longer than a parent waits for a sign of life.
+    task = WorkerTask.model_validate_json(line)
+    _set_up_process(task.memory_bytes)
+    # Imported here: it imports torch, whose memory is limited, too.
     from benchmark.trial import run_trial
 
+    channel.keep_alive(task.alive_every_seconds)
     try:
-        record = run_trial(order.spec, channel.report)
+        record = run_trial(task.spec, channel.report)
     except (StoreError, CheckpointError) as error:
         channel.send(Fault(kind=type(error).__name__, text=str(error)))
     else:

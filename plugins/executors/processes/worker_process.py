@@ -14,17 +14,26 @@ from typing import IO
 
 from pydantic import BaseModel
 
-from benchmark import Status, TrialEvent, TrialProgress, TrialRecord, TrialSpec
-from benchmark.errors import BenchmarkError, CheckpointError, StoreError
-from benchmark.running_clock import RunningClock
+from benchmark import (
+    BenchmarkError,
+    CheckpointError,
+    RunningClock,
+    Status,
+    StoreError,
+    TrialEvent,
+    TrialProgress,
+    TrialRecord,
+    TrialSpec,
+)
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
 from .guardian import Guardian
 from .limits import LimitOptions
 from .memory_limit import MemoryLimit
-from .reported import Reported
-from .worker import SHOW_STACKS, Alive, Fault, Order
+from .openmp import with_short_spins
+from .trial_state import TrialState
+from .worker import SHOW_STACKS, Alive, Fault, WorkerTask
 
 # Has Python look for modules where the parent does, before anything of ours is imported.
 BOOTSTRAP = (
@@ -32,10 +41,11 @@ BOOTSTRAP = (
     "from benchmark_plugins.executors.processes.worker import main; main()"
 )
 READ_BYTES = 2**16
-# For each silence that would be too long, so many signs of life.
+# How many signs of life a worker sends in the time after which silence is too long.
 SIGNS_OF_LIFE = 4
-# How long a process may take to end when its record is there, when it is interrupted, and when it
-# was asked where its threads are.
+# How long a process may take to its first sign of life, which it gives when PyTorch is loaded; and
+# to end when its record is there, when it is interrupted, and when it has to show its stacks.
+SECONDS_TO_FIRST_SIGN = 300.0
 SECONDS_TO_END = 30.0
 SECONDS_TO_INTERRUPT = 10.0
 SECONDS_TO_SHOW_STACKS = 1.0
@@ -69,8 +79,9 @@ class WorkerProcess:
         self._limits = limits
         self._clock = clock
         self._report = report
-        self._started = self._last_sign = clock.seconds
-        self._reported = Reported(spec, began=time.monotonic())
+        self._first_sign: float | None = None
+        self._last_sign = clock.seconds
+        self._state = TrialState(spec, began=time.monotonic())
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
         self._interrupted = False
@@ -93,7 +104,7 @@ class WorkerProcess:
         return self._process.pid
 
     def read(self, pipe: IO[bytes]) -> bool:
-        """Take what there is to read from a pipe of its; False where that has ended.
+        """Take what there is to read from one of its pipes; False where that has ended.
 
         Raises the trial's StoreError or CheckpointError.
         """
@@ -112,31 +123,34 @@ class WorkerProcess:
             self._process.send_signal(signal.SIGINT)
 
     def enforce_limits(self) -> None:
-        """End it if it has had its time, or has been silent for too long."""
+        """End it if it has used up its time, or has been silent for too long."""
         self._memory.look()
         now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
+        if self._first_sign is None:
+            # To start a process may take long on a busy machine, and is no part of the trial.
+            silence = max(silence, SECONDS_TO_FIRST_SIGN)
         if self._kill_at is not None:
             if now >= self._kill_at:
                 self.kill()
-        elif timeout is not None and now - self._started > timeout:
-            self._end("timed_out", f"after {timeout:g} s, {self._reported.stage}")
+        elif self._first_sign is not None and timeout and now - self._first_sign > timeout:
+            self._end("timed_out", f"after {timeout:g} s, {self._state.stage}")
         elif now - self._last_sign > silence:
-            self._end("failed", f"no sign of life for {silence:g} s, {self._reported.stage}")
+            self._end("failed", f"no sign of life for {silence:g} s, {self._state.stage}")
 
     def kill(self) -> None:
         """End it and all of its group, now."""
         kill_group(self.group)
 
     def has_ended(self, patience_seconds: float) -> bool:
-        """Whether the process is gone; if its pipes have ended it is waited for a little."""
+        """Whether the process is gone; waits a little for one whose pipes have ended."""
         if not self.pipes:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience_seconds)
         return self._process.poll() is not None
 
     def close(self) -> TrialRecord:
-        """Kill what is left of its group and say what became of the trial.
+        """Kill what is left of its group; returns the trial's record.
 
         Raises the trial's StoreError or CheckpointError.
         """
@@ -164,13 +178,15 @@ class WorkerProcess:
 
     def _take_messages(self, content: bytes) -> None:
         self._last_sign = self._clock.seconds
+        if self._first_sign is None:
+            self._first_sign = self._last_sign
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
             try:
                 understood = MESSAGES[kind].model_validate_json(message)
             except (KeyError, ValueError):
-                self._end("failed", f"its messages make no sense, {self._reported.stage}")
+                self._end("failed", f"its messages make no sense, {self._state.stage}")
                 return
             if isinstance(understood, TrialEvent):
                 self._take_event(understood)
@@ -185,7 +201,7 @@ class WorkerProcess:
             self._record = event.record
             self._kill_at = self._clock.seconds + SECONDS_TO_END
             return
-        self._reported.take(event)
+        self._state.note(event)
         self._report(event)
 
     def _final_record(self) -> TrialRecord:
@@ -194,13 +210,13 @@ class WorkerProcess:
             status, reason = self._verdict or self._cause_of_death()
             if status == "failed" and self._verdict is None:
                 reason = self._memory.named_where_likely(reason, self._output.end)
-            return self._reported.lost_record(status, reason)
+            return self._state.lost_record(status, reason)
         if record.status == "interrupted" and not self._interrupted:
-            # Nobody pressed a key: it was the model, or whatever is beside it.
+            # It was not Ctrl-C: the model raised it, or something else did in its process.
             reason = f"KeyboardInterrupt, {record.reason}"
             return record.model_copy(update={"status": "failed", "reason": reason})
         if record.status == "failed" and self._interrupted:
-            # It may have made another exception of it.
+            # The plugin may have turned the interrupt into another exception.
             return record.model_copy(update={"status": "interrupted"})
         if record.status == "failed":
             reason = self._memory.named_where_refused(record.reason or "")
@@ -210,22 +226,22 @@ class WorkerProcess:
     def _cause_of_death(self) -> tuple[Status, str]:
         code = self._process.returncode
         if self._interrupted:
-            return "interrupted", self._reported.stage
+            return "interrupted", self._state.stage
         if code >= 0:
             said = f": {self._output.last_line}" if self._output.last_line else ""
             return (
                 "failed",
-                f"its process ended with exit code {code}, {self._reported.stage}{said}",
+                f"its process ended with exit code {code}, {self._state.stage}{said}",
             )
         name = SIGNALS.get(-code, f"signal {-code}")
         hint = " (so does the system when memory runs out)" if name == "SIGKILL" else ""
-        return "failed", f"its process was ended by {name}{hint}, {self._reported.stage}"
+        return "failed", f"its process was ended by {name}{hint}, {self._state.stage}"
 
 
 def _start(
     spec: TrialSpec, limits: LimitOptions, guardian: Guardian
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """Start a worker and give it its order; returns it, and the end of the pipe to read.
+    """Start a worker and send it its task; returns it, and the end of the pipe to read.
 
     Raises BenchmarkError where no process can be started.
     """
@@ -239,6 +255,7 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[write_end],
+            env=with_short_spins(os.environ),
             # Its own session: Ctrl-C in the terminal is for the parent to pass on.
             start_new_session=True,
         )
@@ -246,18 +263,18 @@ def _start(
         messages.close()
         raise BenchmarkError(
             f"no process can be started for {spec.model}, seed {spec.seed}: {error.strerror}; "
-            "the same command again goes on"
+            "the same command resumes the run"
         ) from error
     finally:
         os.close(write_end)
-    # Before it has its order it does nothing: so there is nothing that nobody guards.
+    # It does nothing before it has its task, so nothing is ever left unguarded.
     guardian.guard(process.pid)
-    order = Order(
+    task = WorkerTask(
         spec=spec,
         alive_every_seconds=limits.silence_seconds / SIGNS_OF_LIFE,
         memory_bytes=limits.memory_bytes,
     )
     assert process.stdin is not None
-    with suppress(BrokenPipeError), process.stdin as orders:
-        orders.write(f"{json.dumps(sys.path)}\n{order.model_dump_json()}\n".encode())
+    with suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(f"{json.dumps(sys.path)}\n{task.model_dump_json()}\n".encode())
     return process, messages

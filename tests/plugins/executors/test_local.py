@@ -1,4 +1,4 @@
-"""A process for every trial: whatever a plugin does there costs its own row, and nothing else."""
+"""A process for every trial: whatever a plugin does in it costs its own row, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ import pytest
 import torch
 
 from benchmark.cli.training_display import LOG_LINES
-from benchmark.records import TrialSpec
-from benchmark_plugins.executors.local import Crew, LocalOptions, Place, _places
-from benchmark_plugins.executors.processes import worker_process
+from benchmark.records import TrialRecord, TrialSpec
+from benchmark.running_clock import RunningClock
+from benchmark_plugins.executors.local import LocalOptions, Slot, WorkerPool, _slots
+from benchmark_plugins.executors.processes import worker_pool, worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
-from benchmark_plugins.executors.processes.guardian import LAST_WORDS
+from benchmark_plugins.executors.processes.guardian import RUN_DIED
+from benchmark_plugins.executors.processes.openmp import (
+    SPIN_COUNT,
+    WAIT_POLICY,
+    with_short_spins,
+)
 from tests.conftest import CommandLine, Result, only_error
 from tests.support import misbehaving
 from tests.support.command_process import start
@@ -59,6 +65,9 @@ def train(benchmark: CommandLine) -> Train:
     return run
 
 
+INLINE = ("--executor", "inline", "--out", "inline")
+
+
 def log(model: str) -> str:
     return (trial_folder(model) / "log.txt").read_text()
 
@@ -92,46 +101,54 @@ FAILED = {
     ),
     "interrupts": ("failed", r"KeyboardInterrupt, in epoch 2 of 3"),
 }
-UNHARMED = (
-    "leaves_its_mark",
-    "leaves_a_process",
-    "keeps_a_thread",
-    "prints",
-    "cannot_be_pickled",
-    "steady",
-)
+UNHARMED = ("leaves_its_mark", "leaves_a_process", "keeps_a_thread", "prints", "cannot_be_pickled")
+LIMITED = ("--set", "executor.memory_gib=6")
 
 
-def test_whatever_a_model_does_to_its_process_costs_its_own_row(
-    train: Train, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("model", FAILED)
+def test_a_model_that_fails_has_a_row_that_says_how(train: Train, model: str) -> None:
+    status, reason = FAILED[model]
+    result = train(model, more=LIMITED)
+    assert result.code == 1
+    found = trial_record(model)
+    assert found["status"] == status
+    assert re.fullmatch(reason, found["reason"]), found["reason"]
+    assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
+    assert re.search(rf"^{model} .* {status}$", result.out, re.M)
+    assert [epoch["number"] for epoch in found["epochs"]] == [1]
+    assert found["params"]["total"] == PARAMETERS
+
+
+@pytest.mark.parametrize("model", UNHARMED)
+def test_a_model_may_change_its_process(
+    train: Train, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     monkeypatch.setattr(worker_process, "SECONDS_TO_END", 1.0)
-    result = train(
-        *FAILED, "crashes_when_built", *UNHARMED, more=("--set", "executor.memory_gib=6")
-    )
+    assert train(model).code == 0
+    assert trial_record(model)["status"] == "completed"
+    warnings = trial_record(model)["warnings"]
+    assert bool(warnings) == (model == "leaves_its_mark")
+    assert all(warning.startswith("the training changed the ") for warning in warnings[:2])
+    if model in ("prints", "cannot_be_pickled"):
+        train("steady", more=INLINE)
+        assert figures(trial_record(model)) == figures(trial_record("steady", out="inline"))
+    if model == "prints":
+        assert_the_middle_is_left_out(log(model))
+    if model == "leaves_a_process":
+        assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def test_a_crash_costs_its_own_row(train: Train) -> None:
+    result = train("crashes_when_built", "steady")
     assert result.code == 1
-    for model, (status, reason) in FAILED.items():
-        found = trial_record(model)
-        assert found["status"] == status
-        assert re.fullmatch(reason, found["reason"]), found["reason"]
-        assert f"{model}, seed 0: {status}: {found['reason']}" in result.err
-        assert re.search(rf"^{model} .* {status}$", result.out, re.M)
-        assert [epoch["number"] for epoch in found["epochs"]] == [1]
-        assert found["params"]["total"] == PARAMETERS
     at_once = trial_record("crashes_when_built")
     assert at_once["reason"] == "its process was ended by SIGSEGV, while it was set up"
     assert (at_once["status"], at_once["epochs"], at_once["params"]) == ("failed", [], None)
-    for model in UNHARMED:
-        assert trial_record(model)["status"] == "completed"
-        said = trial_record(model)["warnings"]
-        assert bool(said) == (model == "leaves_its_mark")
-        assert all(warning.startswith("the training changed the ") for warning in said[:2])
-    assert figures(trial_record("prints")) == figures(trial_record("steady"))
-    assert figures(trial_record("cannot_be_pickled")) == figures(trial_record("steady"))
-    assert "Fatal Python error: Segmentation fault" in log("crashes")
-    assert "in act" in log("crashes")
-    assert_the_middle_is_left_out(log("prints"))
-    assert_are_gone(misbehaving.PROCESSES.read_text())
+    assert re.search(r"^crashes_when_built .* failed$", result.out, re.M)
+    assert "Fatal Python error: Segmentation fault" in log("crashes_when_built")
+    assert re.search(r'File ".*misbehaving.py", line \d+ in __init__', log("crashes_when_built"))
+    assert re.search(r"^steady .* completed$", result.out, re.M)
+    assert trial_record("steady")["status"] == "completed"
 
 
 def assert_the_middle_is_left_out(text: str) -> None:
@@ -172,36 +189,48 @@ def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.Mo
     assert refusal.endswith("prints/seed-0, and the same command resumes from the checkpoint")
 
 
-def test_a_trial_has_the_figures_that_it_has_in_this_process(train: Train) -> None:
-    train("steady", more=("--seeds", "2"))
-    train("steady", more=("--seeds", "2", "--executor", "inline", "--out", "inline"))
-    for seed in (0, 1):
-        local, inline = trial_record("steady", seed), trial_record("steady", seed, "inline")
-        assert figures(local) == figures(inline)
-        assert local["correct"] == inline["correct"]
-    told = json.loads((trial_folder("steady") / "where.json").read_text())
-    assert told["process"] != os.getpid()
-    assert told["parent"] == os.getpid()
-    assert told["path"] == sys.path
-    told_inline = json.loads((trial_folder("steady", out="inline") / "where.json").read_text())
-    assert told_inline["process"] == os.getpid()
+def test_a_trial_has_the_figures_that_it_has_in_this_process(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WAIT_POLICY, raising=False)
+    monkeypatch.delenv(SPIN_COUNT, raising=False)
+    result = train("steady")
+    train("steady", more=INLINE)
+    local, inline = trial_record("steady"), trial_record("steady", out="inline")
+    assert figures(local) == figures(inline)
+    assert local["correct"] == inline["correct"]
+    assert "device of its own" not in one_paragraph(result.out)
+    notes, notes_inline = process_notes(), process_notes("inline")
+    assert notes["process"] != os.getpid()
+    assert notes["parent"] == os.getpid()
+    assert notes["path"] == sys.path
+    assert notes["environment"] == {**os.environ, SPIN_COUNT: "10000"}
+    assert notes_inline["process"] == os.getpid()
 
 
-EDITS_ITSELF = """
-from pathlib import Path
+def process_notes(out: str = "runs") -> dict[str, Any]:
+    content = (trial_folder("steady", out=out) / misbehaving.NOTES).read_text()
+    notes: dict[str, Any] = json.loads(content)
+    return notes
+
+
+@pytest.mark.parametrize("setting", [{WAIT_POLICY: "active"}, {SPIN_COUNT: "7"}])
+def test_what_the_user_has_set_of_spinning_is_left_alone(setting: dict[str, str]) -> None:
+    environment = {"HOME": "/root", **setting}
+    assert with_short_spins(environment) == environment
+
+
+PLUGIN = """
 from torch import nn
 from benchmark import ModelEntry, hookimpl
 
 def build(input_shape, num_classes):
-    with Path(__file__).open("a") as file:
-        file.write("# edited\\n")
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
 
 @hookimpl
 def benchmark_models():
-    yield ModelEntry("edits_itself", build)
+    yield ModelEntry("theirs", build)
 """
-BREAKS_ITSELF = EDITS_ITSELF.replace('open("a")', 'open("w")')
 HAS_CHANGED = (
     r"\S+ has other plugins than the run began with: theirs \(no distribution\), {} "
     r"instead of theirs \(no distribution\), source {}"
@@ -209,38 +238,102 @@ HAS_CHANGED = (
 
 
 @pytest.mark.parametrize(
-    ("plugin", "reason"),
+    ("edited", "reason"),
     [
-        (EDITS_ITSELF, HAS_CHANGED.format(r"source (\w+)", r"(?!\1)\w+")),
-        (BREAKS_ITSELF, HAS_CHANGED.format("failed", r"\w+")),
+        (f"{PLUGIN}# edited", HAS_CHANGED.format(r"source (\w+)", r"(?!\1)\w+")),
+        ("broken(", HAS_CHANGED.format("failed", r"\w+")),
     ],
+    ids=["edited", "broken"],
 )
 def test_a_plugin_that_is_edited_during_a_run_is_found(
-    benchmark: CommandLine, plugin: str, reason: str
+    benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, edited: str, reason: str
 ) -> None:
-    Path("theirs.py").write_text(plugin)
-    Path("local.yaml").write_text(CONFIG.replace("[steady]", "[edits_itself]"))
-    result = benchmark("run", "local.yaml", "-p", "theirs.py", "--seeds", "2")
-    assert result.code == 1
-    assert trial_record("edits_itself", 0)["status"] == "completed"
-    refused = trial_record("edits_itself", 1)
+    """Here after the command has loaded it, and before a worker does."""
+    Path("theirs.py").write_text(PLUGIN)
+    Path("local.yaml").write_text(CONFIG.replace("[steady]", "[theirs]"))
+    start_worker = WorkerPool.start
+
+    def edit_and_start(pool: WorkerPool, spec: TrialSpec, slot: Slot) -> None:
+        Path("theirs.py").write_text(edited)
+        start_worker(pool, spec, slot)
+
+    monkeypatch.setattr(WorkerPool, "start", edit_and_start)
+    assert benchmark("run", "local.yaml", "-p", "theirs.py").code == 1
+    refused = trial_record("theirs")
     assert (refused["status"], refused["epochs"]) == ("failed", [])
     assert re.fullmatch(reason, refused["reason"])
 
 
-def test_a_trial_that_never_ends_is_ended(train: Train) -> None:
-    limits = ("--timeout", "30", "--set", "executor.silence_seconds=10")
-    result = train("spins", "holds_the_lock", more=limits)
-    assert result.code == 1
-    spins, holds_the_lock = trial_record("spins"), trial_record("holds_the_lock")
-    assert (spins["status"], spins["reason"]) == ("timed_out", "after 30 s, in epoch 2 of 3")
-    assert (holds_the_lock["status"], holds_the_lock["reason"]) == (
-        "failed",
-        "no sign of life for 10 s, in epoch 2 of 3",
-    )
-    for model in ("spins", "holds_the_lock"):
-        assert re.search(r'File ".*misbehaving.py", line \d+ in act', log(model))
+# So many seconds pass in one, for a run that is in a hurry.
+HURRY = 400
+
+
+def hurry_while(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the clock that limits are counted by run fast as long as a file exists."""
+
+    class HurriedClock(RunningClock):
+        def look(self) -> None:
+            before = self.seconds
+            super().look()
+            if file.exists():
+                self.seconds += (HURRY - 1) * (self.seconds - before)
+
+    monkeypatch.setattr(worker_pool, "RunningClock", HurriedClock)
+    seconds_to_show_stacks = HURRY * worker_process.SECONDS_TO_SHOW_STACKS
+    monkeypatch.setattr(worker_process, "SECONDS_TO_SHOW_STACKS", seconds_to_show_stacks)
+
+
+@pytest.mark.parametrize(
+    ("model", "limits", "status", "reason"),
+    [
+        ("spins", ("timeout_seconds=60", "silence_seconds=1e6"), "timed_out", "after 60 s"),
+        ("holds_the_lock", ("silence_seconds=60",), "failed", "no sign of life for 60 s"),
+    ],
+    ids=["spins", "holds_the_lock"],
+)
+def test_a_trial_that_never_ends_is_ended(
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    limits: tuple[str, ...],
+    status: str,
+    reason: str,
+) -> None:
+    hurry_while(misbehaving.PROCESSES, monkeypatch)
+    settings = [part for limit in limits for part in ("--set", f"executor.{limit}")]
+    assert train(model, more=settings).code == 1
+    found = trial_record(model)
+    assert (found["status"], found["reason"]) == (status, f"{reason}, in epoch 2 of 3")
+    assert re.search(r'File ".*misbehaving.py", line \d+ in act', log(model))
     assert_are_gone(misbehaving.PROCESSES.read_text())
+
+
+def test_limits_count_from_the_first_sign_of_life(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine takes long to start a process, here minutes by the clock of the limits."""
+    starting = Path("starting")
+    hurry_while(starting, monkeypatch)
+    slow_start = (
+        f"import pathlib, time; starting = pathlib.Path({str(starting)!r}); starting.touch(); "
+        "time.sleep(0.6); starting.unlink(); "
+    )
+    monkeypatch.setattr(worker_process, "BOOTSTRAP", slow_start + worker_process.BOOTSTRAP)
+    limits = ("--timeout", "60", "--set", "executor.silence_seconds=60")
+    assert train("steady", more=limits).code == 0
+
+
+def test_a_process_that_does_not_start_is_ended(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry_while(Path(), monkeypatch)
+    monkeypatch.setattr(worker_process, "BOOTSTRAP", "import time; time.sleep(10_000)")
+    assert train("steady", more=("--timeout", "60")).code == 1
+    found = trial_record("steady")
+    assert (found["status"], found["reason"]) == (
+        "failed",
+        "no sign of life for 300 s, while it was set up",
+    )
 
 
 def assert_are_gone(processes: str) -> None:
@@ -268,7 +361,7 @@ def test_no_worker_outlives_its_parent(whom: str) -> None:
     else:
         os.killpg(run.pid, signal.SIGKILL)
     _, said = run.communicate()
-    assert said.splitlines()[-1] == LAST_WORDS
+    assert said.splitlines()[-1] == RUN_DIED
     assert_are_gone(misbehaving.PROCESSES.read_text())
 
 
@@ -277,55 +370,45 @@ def start_alone(*command: str) -> subprocess.Popen[str]:
     return start(*arguments(command[:1], *command[1:]), new_session=True)
 
 
-def wait_for_processes(run: subprocess.Popen[str]) -> None:
-    while not (misbehaving.PROCESSES.exists() and misbehaving.PROCESSES.read_text()):
+def wait_for_processes(run: subprocess.Popen[str], count: int = 1) -> None:
+    """Wait until so many processes are stuck."""
+    processes = misbehaving.PROCESSES
+    while not (processes.exists() and len(processes.read_text().split()) >= count):
         assert run.poll() is None, run.communicate()
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(train: Train, jobs: int) -> None:
-    several = ("--seeds", "3", "--jobs", str(jobs), "--share-device")
-    run = start_alone("steady", "--epochs", "100000", *several)
-    assert run.stderr is not None
-    wanted = {str(seed) for seed in range(jobs)}
-    for line in run.stderr:
-        found = re.search(r"steady seed (\d)  epoch 2/100000", line)
-        wanted -= {found[1]} if found else set()
-        if not wanted:
-            break
+def test_ctrl_c_ends_the_trials_and_the_same_command_resumes_them(train: Train) -> None:
+    run = start_alone("waits", "--seeds", "3", "--jobs", "2", "--share-device")
+    wait_for_processes(run, 2)
     # As a terminal does: to all of the group that is in its foreground.
     os.killpg(run.pid, signal.SIGINT)
     out, said = run.communicate()
     assert run.returncode == 130
-    assert re.search(r"^steady .* interrupted$", out, re.M)
+    assert re.search(r"^waits .* interrupted$", out, re.M)
     assert "3 of 3 trials are not finished yet: the same command goes on" in said
-    assert LAST_WORDS not in said
-    for seed in range(jobs):
-        found_record = trial_record("steady", seed)
-        assert found_record["status"] == "interrupted"
-        assert re.fullmatch(r"in epoch \d+ of 100000", found_record["reason"])
-    done = len(trial_record("steady")["epochs"])
-    with start_alone("steady", "--epochs", "100000", "--seeds", "1") as again:
-        assert again.stderr is not None
-        first = next(line for line in again.stderr if "goes on after epoch" in line)
-        again.kill()
-    found = re.search(r"steady, seed 0: goes on after epoch (\d+) of 100000", first)
-    assert found
-    # Ctrl-C may have come after an epoch had ended and before it was saved.
-    assert int(found[1]) in (done - 1, done)
+    assert RUN_DIED not in said
+    for seed in (0, 1):
+        found = trial_record("waits", seed)
+        assert (found["status"], found["reason"]) == ("interrupted", "in epoch 2 of 3")
+        assert len(found["epochs"]) == 1
+    misbehaving.CONTINUE.touch()
+    again = train("waits", more=("--seeds", "1"))
+    assert again.code == 0
+    assert "waits, seed 0: goes on after epoch 1 of 3" in again.err
+    assert trial_record("waits")["resumed"] == 1
 
 
 def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
-    """When no worker is there to tell of it."""
+    """When no worker is there to be interrupted."""
     seen = []
 
-    def interrupt(crew: Crew, spec: TrialSpec, place: Place) -> None:
+    def interrupt(pool: WorkerPool, spec: TrialSpec, slot: Slot) -> None:
         seen.append(spec.key)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Crew, "start", interrupt)
+        patch.setattr(WorkerPool, "start", interrupt)
         result = train("steady", more=("--seeds", "2"))
     assert (result.code, seen) == (130, [("steady", 0)])
     assert "2 of 2 trials are not finished yet: the same command goes on" in result.err
@@ -347,33 +430,38 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
         ({"jobs": 2, "share_device": True}, "cpu", [("cpu", True), ("cpu", True)]),
     ],
 )
-def test_trials_are_placed_on_three_gpus(
+def test_three_gpus_give_slots(
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
     device: str,
     expected: list[tuple[str, bool]],
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    places = _places(LocalOptions(**options), device)
-    assert [(place.device, place.shared) for place in places] == expected
+    slots = _slots(LocalOptions(**options), device)
+    assert [(slot.device, slot.shared) for slot in slots] == expected
 
 
-def test_ctrl_c_ends_a_trial_that_takes_no_notice() -> None:
-    run = start_alone("spins")
-    wait_for_processes(run)
-    os.killpg(run.pid, signal.SIGINT)
-    run.communicate()
-    assert run.returncode == 130
-    assert (trial_record("spins")["status"], trial_record("spins")["reason"]) == (
-        "interrupted",
-        "in epoch 2 of 3",
-    )
+def test_ctrl_c_ends_a_trial_that_ignores_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "SECONDS_TO_INTERRUPT", 0.5)
+    pressed = []
+    listen = WorkerPool.ended
+
+    def listen_and_press_ctrl_c(pool: WorkerPool) -> list[tuple[Slot, TrialRecord]]:
+        if misbehaving.PROCESSES.exists() and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return listen(pool)
+
+    monkeypatch.setattr(WorkerPool, "ended", listen_and_press_ctrl_c)
+    assert train("spins").code == 130
+    found = trial_record("spins")
+    assert (found["status"], found["reason"]) == ("interrupted", "in epoch 2 of 3")
     assert_are_gone(misbehaving.PROCESSES.read_text())
 
 
-def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> None:
+def test_a_worker_that_is_killed_is_tried_again_and_resumes(train: Train) -> None:
     """The same figures as undisturbed; without --retry-failed it is left alone."""
-    train("steady", more=("--executor", "inline", "--out", "undisturbed"))
+    train("steady", more=INLINE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(misbehaving.KILLED_IN_EPOCH, "2")
         assert train("steady").code == 1
@@ -386,12 +474,12 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(train: Train) -> Non
     assert "1 to train (1 from a checkpoint, 1 that failed before)" in retried.err
     assert "steady, seed 0: goes on after epoch 2 of 3" in retried.err
     assert (retried.code, trial_record("steady")["status"]) == (0, "completed")
-    assert figures(trial_record("steady")) == figures(trial_record("steady", out="undisturbed"))
+    assert figures(trial_record("steady")) == figures(trial_record("steady", out="inline"))
     assert sorted(file.name for file in trial_folder("steady").iterdir()) == [
         "history.jsonl",
         "log.txt",
         "trial.json",
-        "where.json",
+        misbehaving.NOTES,
     ]
 
 
@@ -405,17 +493,16 @@ def test_a_trial_that_is_killed_after_its_last_epoch_says_so(
 
 
 def test_trials_that_share_a_device_are_no_timings(train: Train) -> None:
-    alone = train("steady", more=("--seeds", "2", "--out", "alone"))
+    train("steady", more=("--seeds", "2", *INLINE))
     shared = train("steady", more=("--seeds", "2", "--jobs", "2", "--share-device"))
     assert shared.code == 0
     assert "A trial without a device of its own, or interrupted too often, has none." in (
         one_paragraph(shared.out)
     )
-    assert "device of its own" not in one_paragraph(alone.out)
     warning = "cpu was not for this trial alone: its times are no timings"
     for seed in (0, 1):
         found = trial_record("steady", seed)
-        assert figures(found) == figures(trial_record("steady", seed, "alone"))
+        assert figures(found) == figures(trial_record("steady", seed, "inline"))
         assert found["warnings"] == [warning]
         assert {epoch["timed"] for epoch in found["epochs"]} == {False}
         assert found["timing"]["epoch_seconds"] is None
@@ -442,7 +529,7 @@ def one_paragraph(text: str) -> str:
         ),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_one_line(
+def test_an_option_that_cannot_be_met_is_one_line(
     train: Train, flags: tuple[str, ...], complaint: str
 ) -> None:
     assert re.search(complaint, only_error(train("steady", more=flags)))

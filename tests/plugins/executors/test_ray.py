@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from benchmark.records import TrialEvent, TrialProgress
-from benchmark_plugins.executors.processes.guardian import LAST_WORDS
+from benchmark_plugins.executors.processes.guardian import RUN_DIED
 from tests.conftest import CommandLine, only_error
 from tests.support import observed
 from tests.support.command_process import start
@@ -209,7 +209,7 @@ def parent_of(process: int) -> int | None:
 
 
 @pytest.mark.parametrize("victim", ["node", "task"])
-def test_what_is_killed_is_ordered_again_and_costs_an_epoch_at_most(
+def test_what_is_killed_is_submitted_again_and_costs_an_epoch_at_most(
     cluster: Cluster,
     driver: Driver,
     benchmark: CommandLine,
@@ -236,7 +236,7 @@ def test_what_is_killed_is_ordered_again_and_costs_an_epoch_at_most(
     *_, warning = trial_record("slow", killed["seed"])["warnings"]
     cause = {"node": "NodeDiedError", "task": "WorkerCrashedError"}[victim]
     assert re.fullmatch(
-        rf"its task was lost once: {cause}, in epoch \d of 4; ordered again", warning
+        rf"its task was lost once: {cause}, in epoch \d of 4; submitted again", warning
     )
     assert f"slow, seed {killed['seed']}: {warning}" in said
     assert_equal_local(benchmark, 3)
@@ -266,14 +266,14 @@ def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     )
 
 
-def test_a_driver_that_is_killed_is_started_again_and_goes_on(
+def test_a_driver_that_is_killed_is_started_again_and_resumes(
     cluster: Cluster, driver: Driver, benchmark: CommandLine, data_directory: Path
 ) -> None:
     run = driver.start(*ON_GPUS, "-m", "slow")
     note = wait_for_epoch(run, data_directory, cluster.raylets)
     run.kill()
     _, _, said = ended(run)
-    assert said.splitlines()[-1] == LAST_WORDS
+    assert said.splitlines()[-1] == RUN_DIED
     assert_is_gone(note)
     code, _, said = driver.run(*ON_GPUS, "-m", "slow")
     assert code == 0, said
@@ -283,7 +283,7 @@ def test_a_driver_that_is_killed_is_started_again_and_goes_on(
     assert_equal_local(benchmark, 1)
 
 
-def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_begins_anew(
+def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_restarts(
     cluster: Cluster, driver: Driver, data_directory: Path
 ) -> None:
     run = driver.start("-m", "slow", "--seeds", "1")
@@ -305,8 +305,9 @@ def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_begins_anew(
     (warning,) = found["warnings"]
     assert re.fullmatch(
         # Ctrl-C may come where the one is called previous already, and the next is not there yet.
-        r"begun anew on \S+: checkpoint(\.previous)?\.pt: the training cannot go on as it began: "
-        r"threads was 1, is 2; put it back as it was, or start over with --fresh",
+        r"restarted from the beginning on \S+: checkpoint(\.previous)?\.pt: "
+        r"the training cannot go on as it began: threads was 1, is 2; put it back as it was, "
+        r"or start over with --fresh",
         warning,
     )
     assert {note["threads"] for note in observed.read_notes(data_directory)} == {1, 2}
@@ -327,7 +328,7 @@ def test_without_an_address_ray_is_started_for_the_run_and_tells_nobody(
     assert "--disable-frontend" in dashboard
     code, _, said = ended(run)
     assert code == 0, said
-    assert LAST_WORDS not in said
+    assert RUN_DIED not in said
     assert trial_record("slow")["status"] == "completed"
     until = time.monotonic() + PATIENCE_SECONDS
     while parent_of(raylet) is not None:
@@ -427,7 +428,7 @@ def test_a_driver_without_the_token_is_refused(driver: Driver) -> None:
     *tries, line = said.splitlines()
     assert all("Authentication token is missing or incorrect" in one for one in tries)
     assert re.match(
-        r"benchmark: error: no cluster can be had at \S+: \w+: .* its token$",
+        r"benchmark: error: cannot connect to a cluster at \S+: \w+: .* its token$",
         line,
     )
     assert not Path("runs").exists()

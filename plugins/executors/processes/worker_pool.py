@@ -1,4 +1,4 @@
-"""The workers that are at work at a time, listened to all at once."""
+"""The workers that run at the same time, and the slots that they run in."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from benchmark import TrialEvent, TrialRecord, TrialSpec
-from benchmark.running_clock import RunningClock
+from benchmark import RunningClock, TrialEvent, TrialRecord, TrialSpec
 
 from .guardian import Guardian
 from .limits import LimitOptions
 from .worker_process import WorkerProcess
 
-# How much a limit may be overstepped, and how late an end be noticed.
+# How far a trial may exceed a limit, and how late its end may be noticed.
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Room for one trial at a time: a device, or a share of one."""
 
     device: str
     shared: bool
 
 
-class Crew:
-    """The workers that are there at a time. Leaving it kills those that still are."""
+class WorkerPool:
+    """Workers, one for each trial. Leaving the pool kills those that still run."""
 
     def __init__(
         self, limits: LimitOptions, guardian: Guardian, report: Callable[[TrialEvent], None]
     ) -> None:
-        self.workers: dict[WorkerProcess, Place] = {}
+        self.workers: dict[WorkerProcess, Slot] = {}
         self._limits = limits
         self._guardian = guardian
         self._report = report
@@ -42,16 +41,16 @@ class Crew:
         self._clock = RunningClock()
         self._selector = selectors.DefaultSelector()
 
-    def start(self, spec: TrialSpec, place: Place) -> None:
+    def start(self, spec: TrialSpec, slot: Slot) -> None:
         """Start a worker for a trial."""
-        spec = spec.on(place.device, shared=place.shared)
+        spec = spec.on(slot.device, shared=slot.shared)
         worker = WorkerProcess(spec, self._limits, self._guardian, self._clock, self._report)
-        self.workers[worker] = place
+        self.workers[worker] = slot
         for pipe in worker.pipes:
             self._selector.register(pipe, selectors.EVENT_READ, partial(worker.read, pipe))
 
-    def ended(self) -> list[tuple[Place, TrialRecord]]:
-        """Listen for a while; the places and records of the workers that have ended by then."""
+    def ended(self) -> list[tuple[Slot, TrialRecord]]:
+        """Listen for a while; returns the slots and records of the workers that have ended."""
         for key, _ in self._selector.select(POLL_SECONDS):
             if not key.data():
                 self._selector.unregister(key.fileobj)
@@ -71,7 +70,7 @@ class Crew:
         try:
             return worker.close()
         finally:
-            # Not before its end: until then somebody has to guard it.
+            # Not before the worker has ended: until then it has to be guarded.
             self._guardian.dismiss(worker.group)
             del self.workers[worker]
 

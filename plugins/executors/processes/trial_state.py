@@ -1,4 +1,4 @@
-"""What a trial has said so far, for when it can say no more."""
+"""What a trial has reported so far, which is its record if its process dies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from benchmark import EpochRecord, Status, TrialEvent, TrialRecord, TrialSpec, T
 from benchmark.trial import record_lost_trial, stage
 
 
-class Reported:
+class TrialState:
     """What is known of a trial from its events.
 
-    It ``began`` with its first event, unless it is said when (by ``time.monotonic``).
+    It ``began`` (by ``time.monotonic``) with its first event, unless another time is given.
     """
 
     def __init__(self, spec: TrialSpec, began: float | None = None) -> None:
@@ -23,8 +23,8 @@ class Reported:
         self._epochs: Sequence[EpochRecord] = ()
         self._warnings: tuple[str, ...] = ()
 
-    def take(self, event: TrialEvent) -> None:
-        """Take note of what the trial says."""
+    def note(self, event: TrialEvent) -> None:
+        """Note what the trial reports."""
         self._began = self._began or time.monotonic()
         if event.progress is not None:
             return
@@ -36,13 +36,13 @@ class Reported:
         if event.start is not None:
             self._start, self._epochs = event.start, event.start.before
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Note that the trial is to be set up again."""
         self._is_set_up = False
 
     @property
     def has_begun(self) -> bool:
-        """Whether the trial has said anything at all."""
+        """Whether the trial has reported anything."""
         return self._began is not None
 
     @property
@@ -51,7 +51,7 @@ class Reported:
         return stage(self._spec.protocol, len(self._epochs), is_set_up=self._is_set_up)
 
     def lost_record(self, status: Status, reason: str) -> TrialRecord:
-        """The record of the trial, if this is all that there will be."""
+        """The record of the trial, if it reports nothing more."""
         now = time.monotonic()
         return record_lost_trial(
             self._spec,
