@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # How long to wait for an answer: a machine without a network should know soon.
 NETWORK_SECONDS = 5.0
-POLL_SECONDS = 0.25
+TICK_SECONDS = 0.25
 MEBIBYTE = 2**20
 
 ALTERNATIVES = (
@@ -206,7 +206,7 @@ def _open(url: str) -> http.client.HTTPResponse:
     thread.start()
     with RunningClock() as clock:
         while thread.is_alive() and clock.seconds < NETWORK_SECONDS:
-            thread.join(POLL_SECONDS)
+            thread.join(TICK_SECONDS)
     if not outcome:
         raise TimeoutError(f"no answer in {NETWORK_SECONDS:g} s")
     if isinstance(outcome[0], Exception):

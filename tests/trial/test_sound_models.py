@@ -262,7 +262,7 @@ def test_a_cost_that_cannot_be_counted_is_a_line_and_no_figure(
         raise RuntimeError("no rule for this")
 
     for function in ("count_macs", "layer_table"):
-        monkeypatch.setattr(f"benchmark.models.{function}", fail)
+        monkeypatch.setattr(f"benchmark.trial.model.{function}", fail)
     result = benchmark("show", "separable_cnn")
     assert result.code == 0
     assert "Multiply-accumulates:             -" in result.out
