@@ -26,7 +26,7 @@ from perf.report import table
 
 PART = "overhead"
 CORES = 2
-EXECUTORS = {
+EXECUTORS: dict[str, dict[str, Any]] = {
     "`inline`": {"name": "inline"},
     "`local`, two at a time": {"name": "local", "jobs": CORES, "share_device": True},
     "`ray`, two at a time": {"name": "ray", "num_cpus": 1},

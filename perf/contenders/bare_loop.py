@@ -33,7 +33,7 @@ def contend(workload: Workload, turns: Turns) -> None:
     goes_on = True
     while goes_on:
         start = time.perf_counter()
-        order = torch.randperm(len(labels)).split(workload.batch_size)
+        order = torch.randperm(len(labels)).split(workload.batch_size)  # type: ignore[no-untyped-call]
         train_steps(model, optimizer, pixels, labels, order, workload.precision)
         goes_on = turns.give(time.perf_counter() - start)
 
@@ -65,7 +65,7 @@ def train_steps(
             logits = model(batch)
         logits = logits.float()
         loss = functional.cross_entropy(logits, wanted)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.detach())
         hits.append((logits.detach().argmax(1) == wanted).sum())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -15,8 +16,8 @@ from perf.turns import Turns
 from perf.workload import Workload
 
 # To undo a choice is to reach behind the room's face.
-device = import_module("benchmark.training.device")
-dropout = import_module("benchmark.training.dropout")
+device: Any = import_module("benchmark.training.device")
+dropout: Any = import_module("benchmark.training.dropout")
 
 
 def contend(workload: Workload, turns: Turns, choice: str) -> None:
@@ -51,7 +52,8 @@ def _huge_pages(workload: Workload) -> Workload:
 
 
 def _fp32_by_bf16(workload: Workload) -> Workload:
-    for operations in (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul):
+    mkldnn: Any = torch.backends.mkldnn
+    for operations in (mkldnn.conv, mkldnn.matmul):
         operations.fp32_precision = "bf16"
     return _fp32(workload)
 

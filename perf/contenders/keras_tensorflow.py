@@ -62,7 +62,7 @@ def _separable_convolution(filters: int) -> Iterator[layers.Layer]:
     yield layers.BatchNormalization()
 
 
-class EpochClock(keras.callbacks.Callback):
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
     """Times an epoch: what ``fit`` prepares before and clears away after it is not in it."""
 
     def __init__(self) -> None:

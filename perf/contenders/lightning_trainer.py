@@ -15,7 +15,7 @@ from perf.turns import Turns
 from perf.workload import EPSILON, LEARNING_RATE, Workload
 
 
-class Classifier(lightning.LightningModule):
+class Classifier(lightning.LightningModule):  # type: ignore[misc]
     """A model, its loss and its optimiser, as Lightning wants them."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -33,7 +33,7 @@ class Classifier(lightning.LightningModule):
         return optim.Adam(self.parameters(), lr=LEARNING_RATE, eps=EPSILON)
 
 
-class EpochClock(lightning.Callback):
+class EpochClock(lightning.Callback):  # type: ignore[misc]
     """Times each epoch, and waits for the next turn after it."""
 
     def __init__(self, turns: Turns) -> None:

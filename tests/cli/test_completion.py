@@ -51,7 +51,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         "columns": ["epoch_seconds", "macs", "test_accuracy"],
         "executors": ["inline", "local"],
     }
-    monkeypatch.setattr(entry_names, "_ask", lambda selection: asked.append(selection) or names)
+
+    def ask(selection: object) -> dict[str, list[str]]:
+        asked.append(selection)
+        return names
+
+    monkeypatch.setattr(entry_names, "_ask", ask)
     return asked
 
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -122,7 +123,7 @@ def test_any_value_of_any_parameter_is_taken_or_refused(
 def settings_that_exist() -> list[tuple[str, ...]]:
     """Every key that ``--set`` reaches, after what must be given before."""
     catalog = load_catalog()
-    choices = {
+    choices: dict[str, tuple[str, Any]] = {
         "dataset": ("-d", catalog.datasets),
         "recipe": ("-r", catalog.recipes),
         "executor": ("--executor", catalog.executors),

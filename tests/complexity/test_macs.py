@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def attention(**options: object) -> nn.Module:
     return OnTokens(lambda tokens: layer(tokens, tokens, tokens, **options), layer)
 
 
-def recurrent(kind: type[nn.RNNBase], **options: object) -> nn.Module:
+def recurrent(kind: Callable[..., nn.RNNBase], **options: object) -> nn.Module:
     return on_tokens(kind(FEATURES, 5, batch_first=True, **options))
 
 
@@ -115,7 +116,7 @@ LAYERS: dict[str, tuple[nn.Module, int]] = {
     "MultiheadAttention": (attention(need_weights=False), PROJECTIONS + SCORES_AND_SUMS),
     "MultiheadAttention with weights": (attention(), PROJECTIONS + SCORES_AND_SUMS),
     "scaled_dot_product_attention": (
-        OnTokens(lambda t: functional.scaled_dot_product_attention(*[t.unsqueeze(1)] * 3)),
+        OnTokens(lambda t: functional.scaled_dot_product_attention(*(t.unsqueeze(1),) * 3)),
         SCORES_AND_SUMS,
     ),
     "TransformerEncoder": (
@@ -157,6 +158,11 @@ def test_a_layer_counts_as_by_hand(name: str) -> None:
     assert (count.macs, count.uncounted) == (macs, ())
 
 
+@torch.library.custom_op("macs_test::mystery", mutates_args=())
+def mystery(tokens: Tensor) -> Tensor:
+    return tokens.clone()
+
+
 @pytest.mark.parametrize(
     ("compute", "operator"),
     [
@@ -177,11 +183,6 @@ def test_an_operator_without_a_formula_is_named(
     assert operator in count.uncounted
 
 
-@torch.library.custom_op("macs_test::mystery", mutates_args=())
-def mystery(tokens: Tensor) -> Tensor:
-    return tokens.clone()
-
-
 def test_a_frozen_encoder_is_not_hidden_in_one_operator() -> None:
     encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).requires_grad_(False)
     macs = PROJECTIONS + SCORES_AND_SUMS + 2 * TOKENS * 8 * 16
@@ -193,8 +194,9 @@ def test_a_scripted_and_a_compiled_model_count_as_they_do_plain() -> None:
     model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(20, 4))
     plain = count_macs(model, IMAGE)
     assert plain.macs == 4 * 5 * 27 + 20 * 4
+    compiled: Any = torch.compile(model, fullgraph=True)
     assert count_macs(torch.jit.script(model), IMAGE) == plain
-    assert count_macs(torch.compile(model, fullgraph=True), IMAGE) == plain
+    assert count_macs(compiled, IMAGE) == plain
 
 
 @settings(deadline=None, max_examples=30)

@@ -42,7 +42,7 @@ def fail_from(error: int, first: int) -> None:
 
     store.write_atomically = failing_write
     checkpoint.write_atomically = failing_write
-    store.RunDirectory.append_epoch = failing_append  # type: ignore[method-assign]
+    store.RunDirectory.append_epoch = failing_append  # type: ignore[assignment, method-assign]
 
 
 @hookimpl

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,8 @@ def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float
 
 def train(recipe: str, out: str, order: str) -> subprocess.Popen[str]:
     run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
-    return start(*run, **{killing.KILL: order})
+    environment: dict[str, Any] = {killing.KILL: order}
+    return start(*run, **environment)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

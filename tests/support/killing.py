@@ -119,7 +119,7 @@ def kill_while_writing(killer: Killer) -> None:
     def write_and_kill(moment: str, path: Path, content: bytes) -> None:
         # All bytes are in the temporary file then, and it has not yet taken the file's place.
         if killer.comes(moment):
-            os.fsync = lambda descriptor: kill()
+            os.fsync = lambda fd: kill()
             write(path, content)
 
     def append_epoch(directory: Any, model: str, seed: int, epoch: Any) -> None:
@@ -132,7 +132,7 @@ def kill_while_writing(killer: Killer) -> None:
 
     checkpoint.write_atomically = write_checkpoint
     store.write_atomically = write_to_store
-    store.RunDirectory.append_epoch = append_epoch  # type: ignore[method-assign]
+    store.RunDirectory.append_epoch = append_epoch  # type: ignore[assignment, method-assign]
 
 
 @hookimpl

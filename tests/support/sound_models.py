@@ -52,6 +52,8 @@ class FiveDimensions(Linear):
 
 
 class SetByTheFirstBatch(Linear):
+    is_set: Tensor
+
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
         self.scale = nn.Parameter(torch.ones(num_classes))
@@ -101,6 +103,8 @@ class NeedsTwo(Linear):
 
 
 class Complex(nn.Module):
+    phase: Tensor
+
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(INPUTS, num_classes, dtype=torch.complex64) / 10)
@@ -148,7 +152,7 @@ class TorchGenerator(Remembers):
 class NumpyGenerator(Remembers):
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
-        self.draws = [numpy.random.default_rng(1), numpy.random.RandomState(1)]
+        self.draws: list[Any] = [numpy.random.default_rng(1), numpy.random.RandomState(1)]
 
     def noise(self) -> float:
         return float(self.draws[0].random() + self.draws[1].random())
@@ -188,6 +192,8 @@ class OpaqueExtraState(Linear):
 class Assigns(Linear):
     """Keeps its weights' rows at length one, and a mean; ``in_place`` or by assignment."""
 
+    mean: Tensor
+
     def __init__(self, num_classes: int, in_place: bool) -> None:
         super().__init__(num_classes)
         self.register_buffer("mean", torch.zeros(INPUTS))
@@ -217,6 +223,8 @@ class ChangesItsProcess(Linear):
 
 class GrowsLater(Linear):
     """Has a new head from its second epoch on."""
+
+    steps: Tensor
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
@@ -316,7 +324,13 @@ class Interrupt(Callback):
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     for name, model in MODELS.items():
-        yield ModelEntry(name, lambda _shape, num_classes, model=model: model(num_classes))
+        yield ModelEntry(name, builder(model))
+
+
+def builder(
+    model: Callable[[int], nn.Module],
+) -> Callable[[tuple[int, int, int], int], nn.Module]:
+    return lambda _shape, num_classes: model(num_classes)
 
 
 @hookimpl

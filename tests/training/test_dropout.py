@@ -37,6 +37,7 @@ def test_an_element_is_dropped_or_scaled_and_gradients_with_it(
     assert (dropped.dtype, dropped.shape) == (dtype, values.shape)
     assert ((dropped == 0) | (dropped == 2 * scale)).all()
     dropped.sum().backward()
+    assert values.grad is not None
     assert torch.equal(values.grad, torch.where(dropped == 0, torch.zeros_like(scale), scale))
 
 
@@ -140,7 +141,11 @@ def gradients_of_a_step(use_reentrant: bool | None, precision: str) -> list[torc
     seed_everything(1)
     training.begin_epoch(0, 1)
     training.take(1)
-    return [parameter.grad for parameter in model.parameters()]
+    gradients = []
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        gradients.append(parameter.grad)
+    return gradients
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -156,7 +156,7 @@ def test_the_first_training_batch_is_the_first_that_a_model_is_set_by(
     "model", [m for m in SOUND if m not in ("lazy", "first_forward", "process")]
 )
 def test_looking_at_a_model_leaves_nothing_behind(model: str) -> None:
-    network = sound_models.MODELS[model](10)
+    network: Any = sound_models.MODELS[model](10)
     before = {
         name: tensor.clone() for name, tensor in network.state_dict().items() if is_tensor(tensor)
     }

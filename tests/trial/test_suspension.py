@@ -195,4 +195,5 @@ def test_an_answer_that_came_while_the_process_was_suspended_is_taken(
         outcome.append(url)
 
     monkeypatch.setattr(cifar10, "_ask", answer_late)
-    assert cifar10._open("an answer") == "an answer"
+    answer: object = cifar10._open("an answer")
+    assert answer == "an answer"

@@ -13,7 +13,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 import pytest
@@ -223,9 +223,12 @@ def _rename_classes(root: Path, *names: str) -> None:
         (root / half / "cat").rename(root / half / name)
 
 
+Form = Literal["NFC", "NFD"]
+
+
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
 def test_names_are_the_same_however_unicode_writes_them(
-    root: Path, tmp_path: Path, forms: tuple[str, str]
+    root: Path, tmp_path: Path, forms: tuple[Form, Form]
 ) -> None:
     # In NFD it would come before, in NFC behind what lies beside it.
     images = ("été.png", "etf.png")

@@ -220,7 +220,9 @@ def test_what_is_killed_is_submitted_again_and_costs_an_epoch_at_most(
     # Not on the head: without it there is no cluster.
     killed = wait_for_epoch(run, data_directory, cluster.raylets[1:])
     if victim == "node":
-        cluster.tell(f"kill {cluster.raylets.index(parent_of(killed['parent']))}")
+        raylet = parent_of(killed["parent"])
+        assert raylet is not None
+        cluster.tell(f"kill {cluster.raylets.index(raylet)}")
         cluster.tell("add {}")
     else:
         os.kill(killed["parent"], signal.SIGKILL)

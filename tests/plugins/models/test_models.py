@@ -139,6 +139,7 @@ def test_initial_weights_are_kerass() -> None:
             area = math.prod(module.weight.shape[2:])
             fans = (module.weight.shape[0] + module.weight.shape[1]) * area
             assert_uniform(module.weight, math.sqrt(6 / fans))
+            assert module.bias is not None
             assert not module.bias.any()
 
 
@@ -148,6 +149,7 @@ def test_depthwise_kernels_have_kerass_fans() -> None:
     assert_uniform(layer.depthwise.weight, math.sqrt(6 / (9 * 128 + 9)))
     assert_uniform(layer.pointwise.weight, math.sqrt(6 / (128 + 128)))
     assert layer.depthwise.bias is None
+    assert layer.pointwise.bias is not None
     assert not layer.pointwise.bias.any()
 
 
