@@ -443,7 +443,7 @@ def test_three_gpus_give_slots(
 
 def test_ctrl_c_ends_a_trial_that_ignores_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "SECONDS_TO_INTERRUPT", 0.5)
-    pressed = []
+    pressed: list[bool] = []
     listen = WorkerPool.ended
 
     def listen_and_press_ctrl_c(pool: WorkerPool) -> list[tuple[Slot, TrialRecord]]:

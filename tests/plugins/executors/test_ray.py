@@ -71,6 +71,12 @@ class Cluster:
         self._process.stdin.flush()
         self._listen()
 
+    def node_of(self, process: int) -> int:
+        """The number of the node that has started a process of Ray's."""
+        raylet = parent_of(process)
+        assert raylet is not None
+        return self.raylets.index(raylet)
+
     def _listen(self) -> None:
         assert self._process.stdout is not None
         state = json.loads(self._process.stdout.readline())
@@ -253,7 +259,7 @@ def test_what_is_killed_is_submitted_again_and_costs_an_epoch_at_most(
     """Of three trials one loses its node, another the task that supervises its process."""
     run = driver.start(*ON_GPUS, "-m", "waits", "--seeds", "3")
     notes = wait_for_second_epoch(run, data_directory, 3)
-    node_of = {note["seed"]: cluster.raylets.index(parent_of(note["parent"])) for note in notes}
+    node_of = {note["seed"]: cluster.node_of(note["parent"]) for note in notes}
     # Not the head: without it there is no cluster.
     on_killed_node, with_killed_task, _ = sorted(notes, key=lambda note: -node_of[note["seed"]])
     cluster.change(f"kill {node_of[on_killed_node['seed']]}")
