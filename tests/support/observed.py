@@ -22,11 +22,12 @@ from benchmark import Callback, ModelEntry, hookimpl
 from benchmark.records import EpochRecord, TrialSpec
 
 NOTES = "notes.jsonl"
-PAUSE_SECONDS = 1.0
+# Written by a test that lets the model ``waits`` continue.
+CONTINUE = "continue"
 
 
 class Steady(nn.Module):
-    """Works, and draws from the generator."""
+    """A model that works, and draws random numbers."""
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class Steady(nn.Module):
 
 
 class Crashes(Steady):
-    """Takes its process with it."""
+    """Crashes its process."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         ctypes.string_at(0)
@@ -46,7 +47,7 @@ class Crashes(Steady):
 
 
 class KillsItsTask(Steady):
-    """Takes the process of Ray's with it that looks after its own."""
+    """Kills the process of Ray's that supervises its own."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         os.kill(os.getppid(), signal.SIGKILL)
@@ -56,7 +57,7 @@ class KillsItsTask(Steady):
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     yield ModelEntry("steady", Steady)
-    yield ModelEntry("slow", Steady)
+    yield ModelEntry("waits", Steady)
     yield ModelEntry("crashes", Crashes)
     yield ModelEntry("kills_its_task", KillsItsTask)
 
@@ -67,7 +68,7 @@ def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
 
 
 class Notes(Callback):
-    """Notes a trial's start, its epochs and its end."""
+    """Notes a trial's start, its epochs and its end; ``waits`` waits after its second epoch."""
 
     def __init__(self, trial: TrialSpec) -> None:
         self.trial = trial
@@ -83,6 +84,7 @@ class Notes(Callback):
             "directory": str(self.trial.directory),
             "threads": torch.get_num_threads(),
             "usage_statistics": os.environ.get("RAY_USAGE_STATS_ENABLED"),
+            "spin_count": os.environ.get("GOMP_SPINCOUNT"),
             **more,
         }
         # Short enough to be written at once.
@@ -94,8 +96,9 @@ class Notes(Callback):
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         self.note("epoch", epoch=epoch.number)
-        if self.trial.model == "slow":
-            time.sleep(PAUSE_SECONDS)
+        if self.trial.model == "waits" and epoch.number == 2:
+            while not (self.trial.data_directory / CONTINUE).exists():
+                time.sleep(0.02)
 
     def on_trial_end(self, record: Any) -> None:
         self.note("end")
