@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+# Read when PyTorch is imported. Tests run side by side, and OpenMP's threads, which spin for some
+# time when they have nothing to do, would keep the cores from one another.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import pytest
 
@@ -12,6 +18,14 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.root import execute
 from benchmark.config import run_config as config
 from benchmark.config.strict_yaml import Document
+from tests.support.command_process import server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _command_server() -> Iterator[None]:
+    """End the process that forks command lines, if some test needed it."""
+    yield
+    server().end()
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,11 @@ def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float
     process.kill()
 
 
-def train(recipe: str, out: str, order: str) -> subprocess.Popen[str]:
+def train(
+    recipe: str, out: str, order: str = "", *, from_nothing: bool = False
+) -> subprocess.Popen[str]:
     run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
-    environment: dict[str, Any] = {killing.KILL: order}
-    return start(*run, **environment)
+    return start(*run, from_nothing=from_nothing, **{killing.KILL: order})
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
