@@ -12,13 +12,31 @@ from pathlib import Path
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+import hypothesis
 import pytest
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.root import execute
-from benchmark.config import run_config as config
+from benchmark.config import run_config
 from benchmark.config.strict_yaml import Document
+from tests.support import sampling
 from tests.support.command_process import server
+
+hypothesis.settings.register_profile("sample", max_examples=sampling.examples(100))
+hypothesis.settings.load_profile("sample")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have Hypothesis try other examples on each commit, and the same ones again if asked."""
+    if not sampling.is_whole() and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(sampling.hypothesis_seed())
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and how it is drawn again."""
+    if sampling.is_whole():
+        return "sample: all, nothing is left out"
+    return f"sample: {sampling.seed()} (SAMPLE={sampling.seed()} draws it again, SAMPLE=all is all)"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +66,7 @@ def only_error(result: Result) -> str:
     return line
 
 
-with_defaults = config.with_defaults
+with_defaults = run_config.with_defaults
 
 
 def inline_by_default(document: Document) -> Document:
@@ -70,7 +88,7 @@ def _empty_surroundings(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     monkeypatch.delenv("BENCHMARK_CACHE_DIR", raising=False)
     monkeypatch.delenv("BENCHMARK_PLUGINS", raising=False)
-    monkeypatch.setattr(config, "with_defaults", inline_by_default)
+    monkeypatch.setattr(run_config, "with_defaults", inline_by_default)
     load_catalog.cache_clear()
     yield
     load_catalog.cache_clear()
