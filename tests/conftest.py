@@ -22,8 +22,14 @@ from benchmark.config.strict_yaml import Document
 from tests.support import sampling
 from tests.support.command_process import server
 
-hypothesis.settings.register_profile("sample", max_examples=sampling.examples(100))
-hypothesis.settings.load_profile("sample")
+# On a busy machine anything can take long.
+hypothesis.settings.register_profile(
+    "tests",
+    max_examples=sampling.examples(100),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
