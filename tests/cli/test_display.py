@@ -222,7 +222,8 @@ def test_a_terminal_shows_steps_and_survives_being_resized() -> None:
     set_width(ours, 100)
     command = ("run", "slow.yaml", "-p", "slow.py")
     # A shell may have exported a width that was right once.
-    with start(*command, stderr=theirs, TERM="xterm", COLUMNS="200") as run:
+    environment = {"TERM": "xterm", "COLUMNS": "200"}
+    with start(*command, stderr=theirs, environment=environment) as run:
         os.close(theirs)
         wide = narrow = ""
         while min(len({*steps_shown(model, wide)}) for model in ("slow", "other")) < 3:

@@ -324,7 +324,7 @@ def _start_waiting(machine: str = "one") -> subprocess.Popen[str]:
     """Start a process; those on one machine have their folder for temporary files in common."""
     temporary = Path(machine).absolute()
     temporary.mkdir(exist_ok=True)
-    return start(*PREPARE_WAITING, TMPDIR=str(temporary))
+    return start(*PREPARE_WAITING, environment={"TMPDIR": str(temporary)})
 
 
 def _start_two(meeting: socket.socket) -> list[tuple[subprocess.Popen[str], socket.socket]]:

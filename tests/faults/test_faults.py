@@ -130,7 +130,7 @@ def starve(error: str, out: str, draws: random.Random) -> bool:
 def train(out: str, **environment: Any) -> subprocess.Popen[str]:
     plugins = ("-p", misbehaving.__file__, "-p", failing_disk.__file__)
     run = ("run", "faulty.yaml", "--retry-failed", *plugins, "--out", out)
-    return start(*run, **environment)
+    return start(*run, environment=environment)
 
 
 def complete(out: str) -> int:

@@ -116,7 +116,7 @@ def train(
     recipe: str, out: str, order: str = "", *, from_nothing: bool = False
 ) -> subprocess.Popen[str]:
     run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
-    return start(*run, from_nothing=from_nothing, **{killing.KILL: order})
+    return start(*run, from_nothing=from_nothing, environment={killing.KILL: order})
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

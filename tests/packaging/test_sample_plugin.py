@@ -47,7 +47,7 @@ def command(folder: Path) -> Command:
     }
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_command(*arguments, folder=folder, **environment)
+        return run_command(*arguments, folder=folder, environment=environment)
 
     return call
 

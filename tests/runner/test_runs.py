@@ -271,8 +271,8 @@ def run_on_a_terminal(arguments: list[str]) -> str:
     import pty
 
     main, terminal = pty.openpty()
-    streams = {"stdout": subprocess.DEVNULL, "stderr": terminal}
-    process = start(*arguments, **streams, TERM="xterm", COLUMNS="160")
+    environment = {"TERM": "xterm", "COLUMNS": "160"}
+    process = start(*arguments, stdout=subprocess.DEVNULL, stderr=terminal, environment=environment)
     os.close(terminal)
     screen = b""
     while chunk := read_terminal(main):

@@ -52,17 +52,17 @@ def start(
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
     from_nothing: bool = False,
-    **more_environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start the command line, in a session of its own if wanted, and with more environment.
 
     It is forked from a process that has imported PyTorch (``command_server``), or begins
     ``from_nothing``: the same, but seconds later, and with hashes and addresses of its own.
     """
-    environment = {**os.environ, **more_environment}
+    whole = {**os.environ, **(environment or {})}
     place = str(folder or Path.cwd())
-    request = Request(arguments, environment, place, new_session, stdout, stderr)
-    if from_nothing or not server().can_start(environment):
+    request = Request(arguments, whole, place, new_session, stdout, stderr)
+    if from_nothing or not server().can_start(whole):
         return _started_from_nothing(request)
     return _Forked(request)
 

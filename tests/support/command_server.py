@@ -10,6 +10,7 @@ Nothing is computed here before a fork: OpenMP's threads would be missing in the
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import io
@@ -63,12 +64,9 @@ class Children:
         process, report = self._reports.pop(descriptor)
         os.close(descriptor)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        with report:
-            try:
-                report.send(str(code).encode())
-            except BrokenPipeError:
-                # Nobody waits for it any more.
-                return
+        # Perhaps nobody waits for it any more.
+        with report, contextlib.suppress(BrokenPipeError):
+            report.send(str(code).encode())
 
     def forget(self) -> None:
         """Close what a child has no use for."""
@@ -87,11 +85,10 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork for each request; returns the request in each child, and None in the end."""
     children = Children()
     while True:
-        ready, _, _ = select.select([requests, *children.descriptors], [], [])
-        for ended in ready:
-            if ended is not requests:
-                children.bury(ended)
-        if requests not in ready:
+        ready, _, _ = select.select([requests.fileno(), *children.descriptors], [], [])
+        for ended in {*ready} - {requests.fileno()}:
+            children.bury(ended)
+        if requests.fileno() not in ready:
             continue
         content, received, *_ = socket.recv_fds(requests, MOST_BYTES, DESCRIPTORS)
         if not content:
@@ -116,9 +113,10 @@ def take_over(descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdin = sys.__stdin__ = reopened(sys.stdin, "rb")
-    sys.stdout = sys.__stdout__ = reopened(sys.stdout, "wb")
-    sys.stderr = sys.__stderr__ = reopened(sys.stderr, "wb")
+    for name, mode in (("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb")):
+        stream = reopened(getattr(sys, name), mode)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def reopened(stream: TextIO, mode: str) -> TextIO:

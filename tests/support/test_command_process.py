@@ -47,7 +47,12 @@ Path("seen.json").write_text(json.dumps({
 
 def seen(*, from_nothing: bool, new_session: bool) -> dict[str, Any]:
     arguments = ("list", "models", "-p", "looks.py")
-    done = run(*arguments, from_nothing=from_nothing, new_session=new_session, TMPDIR="/var/tmp")
+    done = run(
+        *arguments,
+        from_nothing=from_nothing,
+        new_session=new_session,
+        environment={"TMPDIR": "/var/tmp"},
+    )
     content: dict[str, Any] = json.loads(Path("seen.json").read_text())
     return content | {"done": vars(done)}
 
@@ -67,7 +72,7 @@ def test_a_forked_process_sees_what_one_sees_that_begins_from_nothing(
 
 
 def test_what_libraries_read_at_their_start_begins_from_nothing() -> None:
-    with start("list", OMP_NUM_THREADS="1") as process:
+    with start("list", environment={"OMP_NUM_THREADS": "1"}) as process:
         process.communicate()
     assert type(process) is subprocess.Popen
 
