@@ -1,6 +1,8 @@
 # make run    a virtual environment, the pinned dependencies, the quickstart
-# make test   what the tests need, and the tests
-# make faults runs that are killed and starved 50 times, and end as if nothing had happened
+# make test   what the tests need, and the tests: of their long sweeps, the commit's sample
+# make test-all  the tests, and of their sweeps everything
+# make coverage  the tests, and what of the code they execute, branch by branch
+# make install   what all of these need, at once
 # make check  the linters, the type checker, the import contracts
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
@@ -22,17 +24,27 @@ INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-chec
 INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test faults check docs perf perf-scale perf-gpu perf-gpu-wheels clean
+.PHONY: run test test-all coverage install check docs perf perf-scale perf-gpu perf-gpu-wheels clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
 
-test: $(STAMPS)/test
-	$(BIN)/python -m pytest
+# Divided among two processes: most tests compute on a core or wait. Who has run out of tests takes
+# some of the other's, from the end, so that a file's tests mostly stay together with what they share.
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-# What a run survives, at length: 50 kills and disk faults, some ten minutes.
-faults: $(STAMPS)/test
-	FAULTS=50 $(BIN)/python -m pytest tests/faults
+test: $(STAMPS)/test
+	$(PYTEST)
+
+test-all: $(STAMPS)/test
+	SAMPLE=all $(PYTEST)
+
+# Of its own, because measuring makes the tests a third slower.
+coverage: $(STAMPS)/test
+	$(PYTEST) --cov --cov-report=term
+
+# For whoever wants it all, as .ci/run does: pip looks at what is needed once instead of four times.
+install: $(STAMPS)/all
 
 check: $(STAMPS)/development
 	$(BIN)/ruff format --check .
@@ -84,6 +96,10 @@ $(STAMPS)/run: $(STAMPS)/environment $(PINNED)
 $(STAMPS)/test $(STAMPS)/development $(STAMPS)/docs: $(STAMPS)/%: $(STAMPS)/run
 	$(INSTALL) --editable '.[$*]'
 	@touch $@
+
+$(STAMPS)/all: $(STAMPS)/environment $(PINNED)
+	$(INSTALL) --editable '.[test,development,docs]'
+	@touch $(addprefix $(STAMPS)/,run test development docs all)
 
 $(PERF)/stamps/peers: $(PERF)/stamps/environment $(PINNED) perf/requirements.txt
 	$(call INSTALL_INTO,$(PERF)) -r perf/requirements.txt --editable .

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# Read when PyTorch is imported. Tests run side by side, and OpenMP's threads, which spin for some
+# time when they have nothing to do, would keep the cores from one another.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import hypothesis
 import pytest
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.root import execute
-from benchmark.config import run_config as config
+from benchmark.config import run_config
 from benchmark.config.strict_yaml import Document
+from tests.support import sampling
+from tests.support.command_process import server
+
+# On a busy machine anything can take long.
+hypothesis.settings.register_profile(
+    "tests",
+    max_examples=sampling.examples(100),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have Hypothesis try other examples on each commit, and the same ones again if asked."""
+    if not sampling.is_whole() and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(sampling.hypothesis_seed())
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and how it is drawn again."""
+    if sampling.is_whole():
+        return "sample: all, nothing is left out"
+    return f"sample: {sampling.seed()} (SAMPLE={sampling.seed()} draws it again, SAMPLE=all is all)"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _command_server() -> Iterator[None]:
+    """End the process that forks command lines, if some test needed it."""
+    yield
+    server().end()
 
 
 @dataclass(frozen=True)
@@ -34,7 +72,7 @@ def only_error(result: Result) -> str:
     return line
 
 
-with_defaults = config.with_defaults
+with_defaults = run_config.with_defaults
 
 
 def inline_by_default(document: Document) -> Document:
@@ -56,7 +94,7 @@ def _empty_surroundings(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     monkeypatch.delenv("BENCHMARK_CACHE_DIR", raising=False)
     monkeypatch.delenv("BENCHMARK_PLUGINS", raising=False)
-    monkeypatch.setattr(config, "with_defaults", inline_by_default)
+    monkeypatch.setattr(run_config, "with_defaults", inline_by_default)
     load_catalog.cache_clear()
     yield
     load_catalog.cache_clear()

@@ -9,8 +9,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ from benchmark.cli.status import TrialStatus, Work, in_full
 from benchmark.cli.training_display import TrainingDisplay
 from benchmark.records import TrialEvent, TrialProgress
 from benchmark.training.epoch_progress import EpochProgress
+from tests.support.command_process import start
 from tests.support.made_records import PROTOCOL, make_epoch, make_record, make_spec
 
 STEPS = PROTOCOL.steps_per_epoch
@@ -221,10 +220,10 @@ def test_a_terminal_shows_steps_and_survives_being_resized() -> None:
     Path("slow.yaml").write_text(CONFIG)
     ours, theirs = pty.openpty()
     set_width(ours, 100)
-    command = [sys.executable, "-m", "benchmark", "run", "slow.yaml", "-p", "slow.py"]
+    command = ("run", "slow.yaml", "-p", "slow.py")
     # A shell may have exported a width that was right once.
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as run:
+    environment = {"TERM": "xterm", "COLUMNS": "200"}
+    with start(*command, stderr=theirs, environment=environment) as run:
         os.close(theirs)
         wide = narrow = ""
         while min(len({*steps_shown(model, wide)}) for model in ("slow", "other")) < 3:

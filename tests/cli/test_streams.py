@@ -227,6 +227,7 @@ def test_telling_of_progress_ends_no_run(
 
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line from nothing: the interpreter's start and end are part of it."""
     command = line.replace("benchmark ", f"{sys.executable} -m benchmark ")
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True)
 

@@ -10,7 +10,6 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from benchmark.entries import Images, ImageSplits
 from benchmark.records import Selection
 from benchmark.training.data import subset
 from tests.conftest import CommandLine, only_error
+from tests.support.command_process import start
 
 SMALL = {"train_images": 40, "test_images": 20, "size": 8}
 SMALL_SETTINGS = [argument for key in SMALL for argument in ("--set", f"{key}={SMALL[key]}")]
@@ -322,12 +322,9 @@ def meeting(tmp_path: Path) -> Iterator[socket.socket]:
 
 def _start_waiting(machine: str = "one") -> subprocess.Popen[str]:
     """Start a process; those on one machine have their folder for temporary files in common."""
-    command = [sys.executable, "-m", "benchmark", *PREPARE_WAITING]
     temporary = Path(machine).absolute()
     temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+    return start(*PREPARE_WAITING, environment={"TMPDIR": str(temporary)})
 
 
 def _start_two(meeting: socket.socket) -> list[tuple[subprocess.Popen[str], socket.socket]]:

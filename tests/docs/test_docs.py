@@ -7,8 +7,6 @@ import inspect
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE
 from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
 from benchmark.runner import Outcome
 from tests.conftest import CommandLine
+from tests.support.command_process import run
 from tests.support.tiny import write_tiny_run
 
 ROOT = Path(__file__).parents[2]
@@ -294,10 +293,10 @@ def test_a_damaged_record_is_told_as_the_records_page_says(benchmark: CommandLin
 
 
 def test_the_models_page_has_the_layer_table() -> None:
-    # In a process of its own: what another command imports can change how wide tabulate writes.
-    command = [sys.executable, "-m", "benchmark", "show", "separable_cnn"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert output in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
+    # From nothing: what another command imports can change how wide tabulate writes.
+    done = run("show", "separable_cnn", from_nothing=True)
+    assert done.returncode == 0
+    assert done.stdout in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
 
 
 # Commands, wherever they stand

@@ -1,7 +1,4 @@
-"""Runs that are killed and starved at random moments, and end as if nothing had happened.
-
-``make faults`` does it at length; the variable FAULTS says how often.
-"""
+"""Runs that are killed and starved at random moments, and end as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -23,12 +20,13 @@ import pytest
 from tests.faults import failing_disk
 from tests.support import misbehaving
 from tests.support.command_process import start
+from tests.support.sampling import chance, is_whole, sampled
 from tests.support.trial_files import figures, read_record
 
-# A few each for a test of everything; each costs a start of PyTorch, or several.
-FAULTS = int(os.environ.get("FAULTS", "8"))
+# A few in the sample of a commit; each costs a start of PyTorch, or several.
+FAULTS = 50 if is_whole() else 3
 MODELS = ("steady", "cannot_be_pickled")
-SEEDS = (0, 1)
+SEEDS = (0, 1) if is_whole() else (0,)
 EPOCHS = 30
 CONFIG = f"""
 name: faulty
@@ -42,24 +40,25 @@ device: cpu
 """
 KILLS = ("parent", "worker", "both")
 DISK_FAULTS = {"disk full": "ENOSPC", "permission denied": "EACCES"}
-# A run writes some 140 files and lines in a process; a worker half as many for each trial.
-MOST_WRITES = 70
-# The longest that a start of the parent and of a worker take on an idle machine.
-LONGEST_START_SECONDS = 6.0
+# A run writes some 35 files and lines for each trial in a process; a worker half as many.
+MOST_WRITES = 35 * len(SEEDS)
+# The longest that a start of a worker takes on an idle machine.
+LONGEST_START_SECONDS = 4.0
 FILES = {"trial.json", "history.jsonl", "log.txt", "where.json"}
 
 
+@pytest.mark.timeout(3600 if is_whole() else 600)
 def test_runs_survive_whatever_happens_to_them(capsys: pytest.CaptureFixture[str]) -> None:
     Path("faulty.yaml").write_text(CONFIG)
     assert complete("undisturbed") == 0
-    chance = random.Random(FAULTS)
-    kinds = cycle([*KILLS, *DISK_FAULTS])
+    draws = chance("faults")
+    kinds = cycle(sampled("kinds of faults", [*KILLS, *DISK_FAULTS], FAULTS))
     happened: Counter[str] = Counter()
     for number in count():
         out = f"disturbed-{number}"
         while happened.total() < FAULTS and not is_complete(out):
             kind = next(kinds)
-            happened[kind] += disturb(kind, out, chance)
+            happened[kind] += disturb(kind, out, draws)
         assert complete(out) == 0
         assert_nothing_had_happened(out)
         if happened.total() >= FAULTS:
@@ -69,12 +68,12 @@ def test_runs_survive_whatever_happens_to_them(capsys: pytest.CaptureFixture[str
         print(f"\n{happened.total()} faults in {number + 1} runs: {told}")
 
 
-def disturb(kind: str, out: str, chance: random.Random) -> bool:
+def disturb(kind: str, out: str, draws: random.Random) -> bool:
     """Go on with a run, and disturb it; False if it ended before anything happened."""
     if kind in DISK_FAULTS:
-        return starve(DISK_FAULTS[kind], out, chance)
+        return starve(DISK_FAULTS[kind], out, draws)
     process = train(out)
-    wait_for_a_moment(process, chance)
+    wait_for_a_moment(process, draws)
     victims = [process.pid] if kind != "worker" else []
     if kind != "parent":
         victims += workers(process.pid)
@@ -86,18 +85,18 @@ def disturb(kind: str, out: str, chance: random.Random) -> bool:
     return process.returncode != 0
 
 
-def wait_for_a_moment(process: subprocess.Popen[str], chance: random.Random) -> None:
+def wait_for_a_moment(process: subprocess.Popen[str], draws: random.Random) -> None:
     """Some time before the first epoch, or soon after some epoch's end."""
-    if chance.random() < 0.3:
-        time.sleep(chance.uniform(0, LONGEST_START_SECONDS))
+    if draws.random() < 0.3:
+        time.sleep(draws.uniform(0, LONGEST_START_SECONDS))
         return
     assert process.stderr is not None
-    epochs_left = chance.randint(1, EPOCHS * 2)
+    epochs_left = draws.randint(1, EPOCHS * 2)
     for line in process.stderr:
         epochs_left -= " epoch " in line
         if not epochs_left:
             break
-    time.sleep(chance.uniform(0, 0.1))
+    time.sleep(draws.uniform(0, 0.1))
 
 
 def workers(parent: int) -> list[int]:
@@ -114,9 +113,9 @@ def workers(parent: int) -> list[int]:
     return found
 
 
-def starve(error: str, out: str, chance: random.Random) -> bool:
+def starve(error: str, out: str, draws: random.Random) -> bool:
     """Have some write fail, and all after it, in the parent or in a worker."""
-    first = chance.randint(1, MOST_WRITES)
+    first = draws.randint(1, MOST_WRITES)
     process = train(out, **{failing_disk.FAILING_DISK: f"{error} {first}"})
     table, said = process.communicate()
     if process.returncode == 0:
@@ -131,7 +130,7 @@ def starve(error: str, out: str, chance: random.Random) -> bool:
 def train(out: str, **environment: Any) -> subprocess.Popen[str]:
     plugins = ("-p", misbehaving.__file__, "-p", failing_disk.__file__)
     run = ("run", "faulty.yaml", "--retry-failed", *plugins, "--out", out)
-    return start(*run, **environment)
+    return start(*run, environment=environment)
 
 
 def complete(out: str) -> int:

@@ -130,9 +130,17 @@ def test_make_test_installs_what_tests_need_once(project: Path) -> None:
     make(project, "test")
     first = calls(project)
     assert any("--editable .[test]" in call for call in first)
-    assert first[-1] == "python -m pytest"
+    assert first[-1].startswith("python -m pytest ")
     make(project, "test")
-    assert calls(project) == ["python -m pytest"]
+    assert calls(project) == [first[-1]]
+
+
+def test_make_install_installs_at_once_what_all_others_need(project: Path) -> None:
+    make(project, "install")
+    assert installs(project) == 1
+    left = make(project, "--dry-run", "install", "run", "test", "check", "docs").stdout
+    assert "pytest" in left
+    assert "pip install" not in left
 
 
 @pytest.mark.parametrize("name", ["setup.cfg", "constraints.txt"])

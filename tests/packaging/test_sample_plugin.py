@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support.command_process import run as run_command
 
 SOURCE = Path(__file__).parent / "sample_plugin"
 PIP = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check")
@@ -39,19 +40,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def command(folder: Path) -> Command:
     """Call the command line in a process of its own, in which the plugin is installed."""
-    environment = {name: os.environ[name] for name in os.environ if name != "BENCHMARK_PLUGINS"}
-    environment["PYTHONPATH"] = str(folder / "site")
-    environment["BENCHMARK_DATA_DIR"] = str(folder / "data")
+    environment = {
+        "PYTHONPATH": str(folder / "site"),
+        "BENCHMARK_DATA_DIR": str(folder / "data"),
+        "BENCHMARK_PLUGINS": "",
+    }
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            (sys.executable, "-m", "benchmark", *arguments),
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_command(*arguments, folder=folder, environment=environment)
 
     return call
 

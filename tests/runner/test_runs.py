@@ -271,11 +271,8 @@ def run_on_a_terminal(arguments: list[str]) -> str:
     import pty
 
     main, terminal = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=terminal, env=environment, close_fds=True
-    )
+    environment = {"TERM": "xterm", "COLUMNS": "160"}
+    process = start(*arguments, stdout=subprocess.DEVNULL, stderr=terminal, environment=environment)
     os.close(terminal)
     screen = b""
     while chunk := read_terminal(main):
@@ -292,10 +289,13 @@ def read_terminal(descriptor: int) -> bytes:
     return b""
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m benchmark list | head -n 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with start("list") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_a_narrower_command_forgets_no_trial(benchmark: CommandLine, tiny: list[str]) -> None:
@@ -387,6 +387,7 @@ def test_a_table_that_nobody_can_read(
     benchmark: CommandLine, tiny: list[str], target: str, code: int, said: str
 ) -> None:
     benchmark(*tiny)
+    # The interpreter's start is part of it: it has no stream for a descriptor that is closed.
     command = f"{sys.executable} -m benchmark table {only_run()} -p tiny.py {target}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == code
