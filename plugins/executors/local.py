@@ -18,9 +18,8 @@ from .processes.worker_pool import Slot, WorkerPool
 class LocalOptions(LimitOptions):
     """Options of the executor ``local``, beside the limits of a trial.
 
-    ``devices`` are to be trained on, all GPUs of the run's kind if none are given, one trial at a
-    time on each; or ``jobs`` trials at a time, of which only with ``share_device`` two can be on
-    one device.
+    Trials run on ``devices``, by default all GPUs of the run's kind, one at a time on each, or
+    ``jobs`` at a time on all of them. Two can be on one device only with ``share_device``.
     """
 
     jobs: int | None = Field(default=None, ge=1)
@@ -37,7 +36,7 @@ class LocalExecutor:
     def run(
         self, specs: Sequence[TrialSpec], report: Callable[[TrialEvent], None]
     ) -> Iterator[TrialRecord]:
-        """Yield each trial's record as it ends; on Ctrl-C, those of the trials then at work.
+        """Yield each trial's record as it ends; on Ctrl-C, those of the running trials.
 
         Raises BenchmarkError for devices that this machine does not have, or too few of them.
         """

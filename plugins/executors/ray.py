@@ -1,4 +1,4 @@
-"""Trials on a cluster, through Ray: for who has outgrown a machine. Needs the extra ``ray``."""
+"""Trials on a cluster, through Ray, where one machine is too few. Needs the extra ``ray``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def create(options: RayOptions) -> Executor:
     """Make the executor; raises BenchmarkError where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise BenchmarkError("the executor 'ray' needs Ray: pip install 'ray>=2.60'")
-    # Imported here: Ray takes long, and most runs have no use for it.
+    # Imported here: importing Ray takes long, and most runs do not use it.
     from .cluster.driver import RayExecutor
 
     return RayExecutor(options)

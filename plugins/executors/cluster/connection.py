@@ -36,7 +36,7 @@ def connect(options: RayOptions) -> None:
         )
     if ":" in address:
         _refuse_silent(address)
-    # Of a Ray that is started here; a cluster's own was settled when that was started.
+    # For a Ray that is started here; a running cluster has its own setting.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(

@@ -35,7 +35,7 @@ class RayExecutor:
     def run(
         self, specs: Sequence[TrialSpec], report: Callable[[TrialEvent], None]
     ) -> Iterator[TrialRecord]:
-        """Yield each trial's record as it ends; on Ctrl-C, those of the trials then at work.
+        """Yield each trial's record as it ends; on Ctrl-C, those of the running trials.
 
         Raises BenchmarkError where there is no cluster, and where a trial asks for more than any
         of its nodes has.
@@ -52,7 +52,7 @@ class RayExecutor:
 
 def _beside_ray(trials: deque[RemoteTrial], request: Request) -> Iterator[TrialRecord]:
     """Carry the trials out, while Ray may print something, or end this process."""
-    # Standard output is the table's. If the cluster is lost, Ray ends the process without a word.
+    # Standard output is the table's. If the cluster is lost, Ray ends the process silently.
     with redirect_stdout(sys.stderr), Guardian(RUN_DIED), RunningClock() as clock:
         yield from _carry_out(trials, request, ClusterWatch(request, clock))
 

@@ -44,7 +44,7 @@ class WatchedFolder:
             try:
                 written[name] = (self._folder / name).read_bytes()
             except FileNotFoundError:
-                # The trial goes on meanwhile, and has moved it: it is found next time.
+                # The running trial has just moved it: it is found next time.
                 del known[name]
         self._known = known
         return Changes(renamed, written)

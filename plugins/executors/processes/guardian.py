@@ -1,4 +1,4 @@
-"""Sees to it that no worker outlives the process that started it, however that one dies.
+"""Makes sure that no worker outlives the process that started it, however that one dies.
 
 A small process reads from a pipe which groups of processes to guard. The pipe ends when its only
 writer is gone, also by SIGKILL; then the guardian kills every group that it guards. A worker could

@@ -1,4 +1,4 @@
-"""What a trial's process may take."""
+"""The limits of a trial's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a process was refused memory beyond its limit, which it seldom says plainly."""
+"""Whether a process failed because of its memory limit, which its own message seldom says."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ REFUSED = re.compile(
     r"|Unable to allocate|failed to map segment|can't start new thread"
     r"|Resource temporarily unavailable"
 )
-# A program that is refused memory and does not expect it may crash without a word. Where a process
-# had so much of its limit shortly before, that is likely.
+# A program that is refused memory may crash without a message. Where a process had this much of its
+# limit shortly before, that is likely.
 SUSPICIOUS_FRACTION = 0.5
 ALLOCATED = re.compile(r"^VmData:\s*(\d+) kB$", re.MULTILINE)
 
 
 class MemoryLimit:
-    """The most that a process may allocate, None for any, and what it has been seen to have."""
+    """The most that a process may allocate, None for any, and the most that it was seen to have."""
 
     def __init__(self, limit_bytes: int | None, process: int) -> None:
         self._limit_bytes = limit_bytes
@@ -32,7 +32,7 @@ class MemoryLimit:
         """See how much the process has allocated; to be called now and then."""
         if self._limit_bytes is None:
             return
-        # It may have ended, and only Linux tells.
+        # It may have ended, and only Linux has this file.
         with suppress(OSError):
             found = ALLOCATED.search(self._status_file.read_text())
             self._most_bytes = max(self._most_bytes, 1024 * int(found[1]) if found else 0)

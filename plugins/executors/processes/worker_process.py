@@ -249,7 +249,7 @@ def _start(
     messages = os.fdopen(read_end, "rb", buffering=0)
     try:
         process = subprocess.Popen(
-            # -P: the current folder is no place to look for modules, unless the parent does.
+            # -P: modules are searched for in the current folder only if the parent does so.
             [sys.executable, "-P", "-c", BOOTSTRAP, str(write_end)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
