@@ -191,7 +191,7 @@ def test_an_answer_that_came_while_the_process_was_suspended_is_taken(
 
     def answer_late(url: str, outcome: list[object]) -> None:
         time_of.wall += 3600
-        time.sleep(cifar10.POLL_SECONDS * 3)
+        time.sleep(cifar10.TICK_SECONDS * 3)
         outcome.append(url)
 
     monkeypatch.setattr(cifar10, "_ask", answer_late)
