@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count, cycle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -127,7 +126,7 @@ def starve(error: str, out: str, draws: random.Random) -> bool:
     return True
 
 
-def train(out: str, **environment: Any) -> subprocess.Popen[str]:
+def train(out: str, **environment: str) -> subprocess.Popen[str]:
     plugins = ("-p", misbehaving.__file__, "-p", failing_disk.__file__)
     run = ("run", "faulty.yaml", "--retry-failed", *plugins, "--out", out)
     return start(*run, environment=environment)
