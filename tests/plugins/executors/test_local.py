@@ -32,6 +32,7 @@ from benchmark_plugins.executors.processes.openmp import (
 from tests.conftest import CommandLine, Result, only_error
 from tests.support import misbehaving
 from tests.support.command_process import start
+from tests.support.sampling import sampled
 from tests.support.trial_files import figures, trial_folder, trial_record
 
 EPOCHS = 3
@@ -105,7 +106,7 @@ UNHARMED = ("leaves_its_mark", "leaves_a_process", "keeps_a_thread", "prints", "
 LIMITED = ("--set", "executor.memory_gib=6")
 
 
-@pytest.mark.parametrize("model", FAILED)
+@pytest.mark.parametrize("model", sampled("models that fail", [*FAILED], 3))
 def test_a_model_that_fails_has_a_row_that_says_how(train: Train, model: str) -> None:
     status, reason = FAILED[model]
     result = train(model, more=LIMITED)
@@ -119,7 +120,7 @@ def test_a_model_that_fails_has_a_row_that_says_how(train: Train, model: str) ->
     assert found["params"]["total"] == PARAMETERS
 
 
-@pytest.mark.parametrize("model", UNHARMED)
+@pytest.mark.parametrize("model", sampled("models that change their process", UNHARMED, 2))
 def test_a_model_may_change_its_process(
     train: Train, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
