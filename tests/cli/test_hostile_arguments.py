@@ -24,6 +24,7 @@ from benchmark.datasets import cache as image_cache
 from benchmark.printable import printable
 from benchmark.runner import Outcome
 from tests.support.commands import commands
+from tests.support.sampling import examples
 from tests.support.tiny import write_tiny_run
 
 # Names of files are longer than a file system allows, numbers than Python reads, and so on.
@@ -102,7 +103,7 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 quickly = settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -141,7 +142,7 @@ def settings_that_exist() -> list[tuple[str, ...]]:
     ]
 
 
-@settings(quickly, max_examples=60)
+@settings(quickly, max_examples=examples(60))
 @given(chosen=st.sampled_from(settings_that_exist()), value=texts)
 def test_any_setting_is_taken_or_refused(chosen: tuple[str, ...], value: str) -> None:
     *before, last = chosen

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from benchmark.complexity.counting import count_macs, count_parameters, layer_table
 from benchmark.complexity.mac_formulas import formula_of, may_contract
+from tests.support.sampling import examples
 
 # What every layer below is given: 6 tokens of 8 features, or as an image 3 x 4 x 4.
 TOKENS, FEATURES = 6, 8
@@ -199,7 +200,7 @@ def test_a_scripted_and_a_compiled_model_count_as_they_do_plain() -> None:
     assert count_macs(compiled, IMAGE) == plain
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     st.sampled_from([1, 2, 3]),
     st.integers(1, 3),

@@ -25,6 +25,7 @@ from benchmark.config.run_config import (
 from benchmark.config.strict_yaml import parse_document, parse_value
 from benchmark.errors import ConfigError
 from tests.conftest import CommandLine
+from tests.support.sampling import examples
 from tests.support.tiny import write_tiny_run
 
 SOUND = """\
@@ -133,7 +134,7 @@ def test_a_mistake_on_the_command_line_is_one_line(
 KEYS = st.sampled_from([*RunConfig.model_fields, "name", "learning_rate", "0", "x", ""])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(KEYS, min_size=1, max_size=4), st.sampled_from(["0", "x", "[y]", "{z: 1}", "null"]))
 def test_what_is_set_wrongly_is_told_of_the_setting(keys: list[str], value: str) -> None:
     """Not of the preset or of the defaults, which are sound."""

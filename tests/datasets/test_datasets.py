@@ -26,6 +26,7 @@ from benchmark.records import Selection
 from benchmark.training.data import subset
 from tests.conftest import CommandLine, only_error
 from tests.support.command_process import start
+from tests.support.sampling import examples
 
 SMALL = {"train_images": 40, "test_images": 20, "size": 8}
 SMALL_SETTINGS = [argument for key in SMALL for argument in ("--set", f"{key}={SMALL[key]}")]
@@ -175,7 +176,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("small")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(data=st.data())
 def test_no_altered_byte_gets_through(small_data: Path, data: st.DataObject) -> None:
     expected = _load_small(small_data)

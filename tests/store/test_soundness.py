@@ -26,6 +26,7 @@ from benchmark.training.checkpoint import NEWEST, PREVIOUS
 from benchmark_plugins.trial_log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support.made_records import make_record
+from tests.support.sampling import examples
 from tests.support.tiny import write_tiny_run
 
 ABSURD: list[Any] = [
@@ -35,7 +36,7 @@ ABSURD: list[Any] = [
 
 sweep = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -171,7 +172,7 @@ def test_a_description_that_makes_no_sense_costs_the_caption(
         file.write_bytes(before)
 
 
-@settings(sweep, max_examples=6)
+@settings(sweep, max_examples=examples(6))
 @given(st.data())
 def test_what_makes_no_sense_is_trained_again(
     benchmark: CommandLine, arguments: list[str], trained: Path, data: st.DataObject
@@ -340,7 +341,7 @@ SENSELESS: list[Any] = [
 ]
 
 
-@settings(sweep, max_examples=12)
+@settings(sweep, max_examples=examples(12))
 @given(st.data())
 def test_a_checkpoint_that_makes_no_sense_leaves_the_one_before(
     benchmark: CommandLine, unfinished: list[str], stopped: Path, data: st.DataObject

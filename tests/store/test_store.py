@@ -23,6 +23,7 @@ from benchmark.store import directory as store
 from benchmark.store.directory import RunDescription, RunDirectory
 from tests.conftest import CommandLine
 from tests.support.made_records import PROTOCOL, failed_record, make_epoch, make_record
+from tests.support.sampling import examples
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_record_that_a_newer_version_wrote_is_named(run: RunDirectory) -> None
     assert "it was written by a newer version (schema 2, this one reads up to 1)" in complaints[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data())
 def test_no_flipped_byte_of_a_record_goes_unnoticed(data: st.DataObject) -> None:
     record = make_record("alpha", 0)

@@ -53,7 +53,7 @@ def is_drawn(sweep: str, one_in: int) -> bool:
 
 def examples(count: int) -> int:
     """How many of ``count`` examples Hypothesis tries: others on each commit."""
-    return count if is_whole() else max(1, count // 4)
+    return count if is_whole() else max(3, count // 4)
 
 
 def hypothesis_seed() -> int:

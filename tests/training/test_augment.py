@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from benchmark import Augmentation, BenchmarkError
 from benchmark.training.augment import DRAWS, Augmenter
+from tests.support.sampling import examples
 
 CPU = torch.device("cpu")
 sizes = st.integers(4, 12)
@@ -51,7 +52,7 @@ def one_by_one(
     return torch.stack(images)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(sizes, sizes, st.sampled_from([1, 3, 4]), augmentations, st.integers(0, 1000))
 def test_a_batch_is_what_image_by_image_gives(
     height: int, width: int, channels: int, augmentation: Augmentation, seed: int
@@ -65,7 +66,7 @@ def test_a_batch_is_what_image_by_image_gives(
     assert torch.equal(batch, one_by_one(pixels, indices, draws, augmentation))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(augmentations, st.integers(0, 2**32), st.integers(1, 1000))
 def test_seed_and_epoch_decide_the_draws(augmentation: Augmentation, seed: int, epoch: int) -> None:
     draws = Augmenter(augmentation, 8, 8, CPU).draw(64, seed, epoch)

@@ -35,6 +35,7 @@ from benchmark.training.checkpoint import NEWEST, PREVIOUS, Checkpoints, NotPlai
 from benchmark_plugins.trial_log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support import killing
+from tests.support.sampling import examples
 from tests.support.tiny import CONFIG, write_tiny_run
 
 EPOCHS = 5
@@ -449,7 +450,7 @@ def test_the_newest_checkpoint_is_read() -> None:
         assert load(checkpoints) == (2, [])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.data(), st.integers(1, 255))
 def test_a_flipped_byte_of_a_checkpoints_payload_leaves_the_one_before(
     data: st.DataObject, mask: int
@@ -461,7 +462,7 @@ def test_a_flipped_byte_of_a_checkpoints_payload_leaves_the_one_before(
         assert load(checkpoints) == (1, [warning])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.data(), st.integers(1, 255))
 def test_a_flipped_byte_of_a_checkpoints_head_leaves_the_one_before(
     data: st.DataObject, mask: int
@@ -474,7 +475,7 @@ def test_a_flipped_byte_of_a_checkpoints_head_leaves_the_one_before(
         assert (epoch, len(warnings)) in [(1, 1), (2, 0)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.data())
 def test_a_checkpoint_that_is_cut_short_leaves_the_one_before(data: st.DataObject) -> None:
     size = data.draw(st.integers(0, size_of_a_checkpoint() - 1))

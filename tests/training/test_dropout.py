@@ -15,6 +15,7 @@ from benchmark.training.data import ResidentImages
 from benchmark.training.dropout import CheapDropout
 from benchmark.training.seeds import seed_everything
 from benchmark.training.training import Training
+from tests.support.sampling import examples
 
 probabilities = st.floats(0.001, 0.999)
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
@@ -26,7 +27,7 @@ def drop(values: torch.Tensor, p: float) -> torch.Tensor:
         return functional.dropout(values, p)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(shapes, types, probabilities)
 def test_an_element_is_dropped_or_scaled_and_gradients_with_it(
     shape: list[int], dtype: torch.dtype, p: float

@@ -27,6 +27,7 @@ from benchmark.datasets.loading import Dataset, load_dataset
 from benchmark.records import Selection
 from benchmark_plugins.datasets.image_files import Decoder, warnings_by_file
 from tests.conftest import CommandLine, Result, only_error
+from tests.support.sampling import examples
 from tests.support.tiny import write_tiny_run
 
 CLASSES = ("cat", "dog", "newt")
@@ -622,7 +623,7 @@ def _damaged_files(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(content=_damaged_files())
 def test_any_damaged_file_is_an_image_or_a_line_with_its_path(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
