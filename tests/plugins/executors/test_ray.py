@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,16 +108,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @dataclass
 class Driver:
-    """The command line in a process of its own, for a cluster."""
+    """The command line in a process of its own, for a cluster, or for one that it starts."""
 
-    address: str
+    address: str | None
     runs: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         Path("far.yaml").write_text(CONFIG)
         run = ("run", "far.yaml", "-p", observed.__file__)
-        on_cluster = ("--executor", "ray", "--set", f"executor.address={self.address}")
-        self.runs.append(start(*run, *on_cluster, *arguments))
+        address = ("--set", f"executor.address={self.address}") if self.address else ()
+        self.runs.append(start(*run, "--executor", "ray", *address, *arguments))
         return self.runs[-1]
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
@@ -134,15 +134,31 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, str, str]:
     return run.returncode, out, said
 
 
+@contextmanager
+def driver_for(address: str | None) -> Iterator[Driver]:
+    """The command line; what a failed test has left running is killed."""
+    driver = Driver(address)
+    try:
+        yield driver
+    finally:
+        for run in driver.runs:
+            if run.poll() is None:
+                run.kill()
+                run.communicate()
+
+
 @pytest.fixture
 def driver(cluster: Cluster) -> Iterator[Driver]:
-    """The command line, for the three nodes; what a failed test has left running is killed."""
-    driver = Driver(cluster.address)
-    yield driver
-    for run in driver.runs:
-        if run.poll() is None:
-            run.kill()
-            run.communicate()
+    """The command line, for the three nodes."""
+    with driver_for(cluster.address) as driver:
+        yield driver
+
+
+@pytest.fixture
+def lone_driver() -> Iterator[Driver]:
+    """The command line, without a cluster."""
+    with driver_for(None) as driver:
+        yield driver
 
 
 @pytest.fixture(autouse=True)
@@ -359,13 +375,12 @@ def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_restarts(
 
 
 def test_without_an_address_ray_is_started_for_the_run_and_sends_no_statistics(
-    data_directory: Path, monkeypatch: pytest.MonkeyPatch
+    lone_driver: Driver, data_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     for name, value in RAY_SETTINGS.items():
         monkeypatch.setenv(name, value)
-    Path("far.yaml").write_text(CONFIG)
-    run = start("run", "far.yaml", "-p", observed.__file__, "--executor", "ray", "-m", "waits")
+    run = lone_driver.start("-m", "waits")
     (note,) = wait_for_second_epoch(run, data_directory)
     raylet = parent_of(note["parent"])
     assert raylet is not None
