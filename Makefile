@@ -29,9 +29,9 @@ INSTALL := $(call INSTALL_INTO,.venv)
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
 
-# Divided among two processes: most tests compute on a core or wait. Who has run out of tests takes
-# some of the other's, from the end, so that a file's tests mostly stay together with what they share.
-PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+# Divided among three processes: two cores, and some tests wait. Who has run out of tests takes
+# some of another's, from the end, so that a file's tests mostly stay together with what they share.
+PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 test: $(STAMPS)/test
 	$(PYTEST)

@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 from benchmark.catalog.shelves import load_catalog
-from benchmark.cli.root import execute
+from benchmark.cli.main import execute
 from benchmark.config import run_config
 from benchmark.config.strict_yaml import Document
 from tests.support import sampling

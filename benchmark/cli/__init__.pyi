@@ -1,4 +1,1 @@
-from .root import (
-    execute as execute,
-    main as main,
-)
+from .main import execute as execute

@@ -19,7 +19,7 @@ COMMANDS = (
 
 def test_help_imports_no_torch() -> None:
     script = (
-        "import sys; from benchmark.cli.root import execute\n"
+        "import sys; from benchmark.cli.main import execute\n"
         "assert execute(['--help']) == 0\n"
         "heavy = {'torch', 'torchvision', 'numpy', 'scipy', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -12,7 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from benchmark.cli import entry_names
-from benchmark.cli.root import root
+from benchmark.cli.main import root
 from benchmark.cli.session import Session
 from tests.support.tiny import PLUGIN
 

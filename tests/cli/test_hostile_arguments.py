@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from benchmark import runner, store
 from benchmark.catalog import discovery
 from benchmark.catalog.shelves import load_catalog
-from benchmark.cli.root import execute
+from benchmark.cli.main import execute
 from benchmark.config.run_config import RunConfig
 from benchmark.datasets import cache as image_cache
 from benchmark.printable import printable

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from benchmark.catalog.shelves import load_catalog
-from benchmark.cli.root import execute
+from benchmark.cli.main import execute
 from benchmark.config.run_config import (
     RunConfig,
     find_document,

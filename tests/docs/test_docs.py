@@ -19,7 +19,7 @@ import benchmark as face
 from benchmark import hookspecs, runner
 from benchmark.catalog import discovery
 from benchmark.catalog.shelves import load_catalog
-from benchmark.cli.root import root
+from benchmark.cli.main import root
 from benchmark.cli.session import Session
 from benchmark.config.run_config import RunConfig, preset_names
 from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE

@@ -66,7 +66,7 @@ def test_the_wheels_metadata(wheel: zipfile.ZipFile) -> None:
     assert any(line.startswith("torch>=") for line in metadata.get_all("Requires-Dist", []))
     points = ConfigParser(delimiters="=")
     points.read_string(wheel.read(f"{folder}/entry_points.txt").decode())
-    assert points["console_scripts"]["benchmark"] == "benchmark.cli.root:main"
+    assert points["console_scripts"]["benchmark"] == "benchmark.cli.main:main"
     for name, module in points["benchmark.plugins"].items():
         assert f"{module.replace('.', '/')}.py" in wheel.namelist(), name
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from benchmark.cli.root import root
+from benchmark.cli.main import root
 
 
 def commands(group: click.Group = root, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
