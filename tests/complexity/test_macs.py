@@ -91,6 +91,26 @@ LAYERS: dict[str, tuple[nn.Module, int]] = {
         8,
     ),
     "matrix times vector": (OnTokens(lambda t: t @ torch.ones(8)), TOKENS * 8),
+    "matrix times vector, added to one": (
+        OnTokens(
+            lambda t: torch.stack([torch.addmv(torch.ones(6), rows, torch.ones(8)) for rows in t])
+        ),
+        TOKENS * 8,
+    ),
+    "conv_tbc": (
+        OnTokens(
+            lambda t: torch.conv_tbc(
+                t.transpose(0, 1).contiguous(), torch.ones(3, 8, 4), torch.ones(4)
+            ).transpose(0, 1)
+        ),
+        4 * 4 * 3 * 8,
+    ),
+    "affine_grid": (
+        OnTokens(
+            lambda t: functional.affine_grid(t[:, :2, :3], [len(t), 1, 4, 4], align_corners=False)
+        ),
+        16 * 2 * 3,
+    ),
     "Bilinear": (on_tokens(nn.Bilinear(8, 8, 3), 2), TOKENS * 8 * 8 * 3),
     "Conv1d": (on_tokens(nn.Conv1d(6, 4, 3)), 6 * 6 * 4 * 3),
     "Conv2d": (nn.Conv2d(3, 5, 3, padding=1), 16 * 5 * 3 * 9),

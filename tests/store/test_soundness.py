@@ -208,6 +208,12 @@ def test_what_makes_no_sense_is_trained_again(
         ({"peak_memory_bytes": -5}, "peak_memory_bytes is -5"),
         ({"device": "cuda:" + "1" * 4_000}, "device is 'cuda:111"),
         ({"recipe": {"name": "adam", "learning_rate": math.nan}}, "recipe.learning_rate is nan"),
+        (
+            {"params": {"total": 1, "trainable": 2, "buffers": 0}},
+            "params has more trainable values, or values in buffers, than in all",
+        ),
+        ({"environment": {"load": [0.5, 10**300]}}, "environment.load.1 is out of range"),
+        ({"environment": {"load": math.nan}}, "environment.load is nan"),
         ({"batch_size": 8}, "protocol does not match its settings and its number of epochs (2)"),
     ],
 )
