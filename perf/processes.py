@@ -62,7 +62,7 @@ class Worker:
             self._process.stdin.write(GO + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise WorkerError(self._complaint()) from error
+            raise WorkerError(self._fault()) from error
         return float(self._read()["seconds"])
 
     def close(self) -> None:
@@ -81,11 +81,11 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise WorkerError(self._complaint())
+            raise WorkerError(self._fault())
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def _complaint(self) -> str:
+    def _fault(self) -> str:
         self._log.seek(0)
         last_lines = self._log.read().splitlines()[-LINES_OF_A_COMPLAINT:]
         return "\n".join([f"{self.name} ended before its time:", *last_lines])

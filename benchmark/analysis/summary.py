@@ -18,7 +18,7 @@ MOST_SEEDS_NAMED = 10
 def model_summary(
     model: str, records: Sequence[TrialRecord], planned: int, code: str | None = None
 ) -> ModelSummary:
-    """Sum up a model's trials, of which there should be so many as are ``planned``."""
+    """Sum up a model's trials; ``planned`` is how many there should be."""
     accuracies = [record.test_accuracy for record in records if record.test_accuracy is not None]
     accuracy = mean_interval(accuracies) if accuracies else None
     return ModelSummary(model, tuple(records), planned, accuracy, code)

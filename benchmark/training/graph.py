@@ -84,7 +84,7 @@ class CapturedStep:
         except NotCapturableError:
             raise
         except Exception as error:
-            # The capture's end complains of its failure; what failed is the error before it.
+            # Ending the capture raises, too; what failed is the error before it.
             raise NotCapturableError(one_line(error.__context__ or error)) from error
         self._compare(self._rehearse(self.take), expected)
 

@@ -1,4 +1,4 @@
-"""Runs that are killed and starved at random moments, and end as if nothing had happened."""
+"""Runs that are killed, or whose disk fails, at random moments end with the same results."""
 
 from __future__ import annotations
 

@@ -155,6 +155,6 @@ def assert_nothing_had_happened(undisturbed: Path, killed: Path) -> None:
 
 
 def untimed_epochs(model: str) -> int:
-    """How many epochs of the killed trial, after its first, are no timings: it resumed in them."""
+    """The number of the killed trial's epochs after the first in which it resumed."""
     epochs = trial_record(model, out="killed")["epochs"]
     return sum(not epoch["timed"] for epoch in epochs[1:])
