@@ -291,6 +291,15 @@ def test_runs_never_counts_more_trials_than_there_are(
     assert "4 of 4" in benchmark("runs").out
 
 
+def test_a_description_that_has_a_trial_twice_is_named(
+    benchmark: CommandLine, arguments: list[str]
+) -> None:
+    file = only_run() / "run.json"
+    content = json.loads(file.read_bytes())
+    file.write_text(sealed({**content, "trials": [["tiny", 0], ["tiny", 0]]}))
+    assert "it makes no sense: trials has one twice" in benchmark("table", str(only_run())).err
+
+
 # Checkpoints, through a run that goes on.
 
 
