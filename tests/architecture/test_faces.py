@@ -152,13 +152,6 @@ def test_a_plugin_can_name_the_type_of_all_that_it_is_given() -> None:
     assert types <= set(handed_out("benchmark"))
 
 
-def test_the_page_about_plugins_has_every_name_of_the_public_face() -> None:
-    page = (ROOT / "docs" / "hooks" / "index.md").read_text(encoding="utf-8")
-    (section,) = re.findall(r"^## What to import\n(.*?)^## ", page, re.M | re.S)
-    cells = re.findall(r"^\|.*\|(.*)\|$", section, re.M)
-    assert sorted(re.findall(r"`(\w+)`", "".join(cells))) == sorted(handed_out("benchmark"))
-
-
 def examples() -> list[tuple[str, str]]:
     """Each piece of Python that a plugin's author is shown, and where it stands."""
     shown = [
