@@ -23,7 +23,7 @@ from benchmark.cli.table import TableChoice, TableView, table_options
 
 if TYPE_CHECKING:
     from benchmark.config import Document
-    from benchmark.runner import Outcome, Run
+    from benchmark.runner import Outcome, PreparedRun
 
 
 # What is an entry: a name, or a mapping with a name and options.
@@ -242,7 +242,7 @@ def _set(document: Document, location: Sequence[str], value: Any, origin: str) -
     return document.replaced(tuple(location), value, origin)
 
 
-def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
+def _print_table(run: PreparedRun, outcome: Outcome, view: TableView) -> None:
     description, directory = run.description, run.directory
     trials = set(description.trials)
     models = [model for model, _ in description.trials]
