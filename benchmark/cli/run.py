@@ -142,10 +142,9 @@ def command(
     command again finishes what is unfinished and trains nothing twice.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark.cli.display import open_display
-    from benchmark.cli.training_display import TrainingDisplay
     from benchmark.config import find_document, load_config
     from benchmark.datasets import default_data_directory
+    from benchmark.display import TrainingDisplay, open_display
     from benchmark.progress import shown_by
     from benchmark.runner import carry_out, prepare
 
