@@ -16,6 +16,15 @@ def _seeds(summary: ModelSummary) -> list[int]:
     return [record.seed for record in summary.completed]
 
 
+def _libraries(summary: ModelSummary) -> dict[str, list[str]]:
+    """The versions of what the model's plugin imports from elsewhere; more where trials differ."""
+    found: dict[str, dict[str, None]] = {}
+    for record in summary.records:
+        for name, version in record.origin.libraries.items():
+            found.setdefault(name, {})[version] = None
+    return {name: [*versions] for name, versions in sorted(found.items())}
+
+
 def _params(summary: ModelSummary) -> int | None:
     return summary.constant(lambda record: record.params.total if record.params else None)
 
@@ -96,5 +105,9 @@ def benchmark_columns() -> Iterator[Column]:
         _peak_memory_text,
     )
     yield Column("status", "status", lambda summary: summary.status, text=_status_text)
+    yield Column("entry", "entry", lambda summary: summary.variant.entry, shown=False)
+    yield Column("options", "options", lambda summary: summary.variant.options, shown=False)
+    yield Column("identity", "identity", lambda summary: summary.variant.identity, shown=False)
+    yield Column("libraries", "libraries", _libraries, shown=False)
     yield Column("seeds", "seeds", _seeds, shown=False)
     yield Column("macs_is_lower_bound", "MACs are\na bound", _macs_is_lower_bound, shown=False)

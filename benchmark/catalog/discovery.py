@@ -133,7 +133,7 @@ def _file_candidate(path: Path, origin: str) -> Candidate:
         raise PluginError(f"{origin}: no such file")
     if path.suffix != ".py":
         raise PluginError(f"{origin}: a plugin's file should end in .py")
-    return Candidate(Plugin(path.stem), lambda: _import_file(path))
+    return Candidate(Plugin(path.stem, file=path), lambda: _import_file(path))
 
 
 def _import_file(path: Path) -> ModuleType:

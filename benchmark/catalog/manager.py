@@ -30,6 +30,9 @@ class PluginManager:
         if plugin.blocked or plugin.failure:
             return
         try:
+            if plugin.file is not None:
+                # First, so that an edit meanwhile is not taken for what was loaded.
+                _ = plugin.source
             with _process_unchanged(plugin):
                 plugin.module = candidate.load()
             plugin.failure = self._twin(plugin)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from benchmark.catalog.manager import PluginManager, load_plugins
-from benchmark.catalog.plugin import Failure, Plugin, files_digest
+from benchmark.catalog.plugin import Failure, Plugin
 from benchmark.entries import (
     Callback,
     Column,
@@ -23,8 +21,6 @@ from benchmark.entries import (
 from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
 from benchmark.records import TrialSpec
 from benchmark.spelling import did_you_mean
-
-CORE = Path(__file__).parents[1]
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
@@ -123,15 +119,6 @@ class Catalog:
         return self.manager.plugins
 
     @property
-    def identities(self) -> dict[str, str]:
-        """What each plugin is that was not blocked, by name; a worker should have the same.
-
-        The core is among them.
-        """
-        found = {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
-        return {"the core": _core_identity(), **found}
-
-    @property
     def refusals(self) -> list[str]:
         """A line for every plugin that failed and for every name that two plugins offer."""
         failed = [plugin.refusal for plugin in self.plugins if plugin.failure]
@@ -179,12 +166,6 @@ class Catalog:
         return entries
 
 
-@functools.cache
-def _core_identity() -> str:
-    """The core that this process runs, whatever becomes of its files meanwhile."""
-    return f"the core of benchmark, source {files_digest(CORE, CORE.rglob('*.py'))[:8]}"
-
-
 def _checked(entry: Any, wanted: type[Any]) -> Any:
     if not isinstance(entry, wanted):
         raise TypeError(f"gave a {type(entry).__name__} where a {wanted.__name__} is wanted")
@@ -206,22 +187,3 @@ def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
     if catalog.refusals:
         raise PluginError(*catalog.refusals)
-
-
-def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:
-    """Raise PluginError if the plugins are not ``wanted``, the identities that a run began with."""
-    here = catalog.identities
-    differences = [
-        _difference(wanted.get(name), here.get(name))
-        for name in dict.fromkeys([*wanted, *here])
-        if wanted.get(name) != here.get(name)
-    ]
-    if differences:
-        where = f"{socket.gethostname()} has other plugins than the run began with"
-        raise PluginError(f"{where}: {'; '.join(differences)}")
-
-
-def _difference(wanted: str | None, here: str | None) -> str:
-    if wanted is None:
-        return f"{here} beside them"
-    return f"{here or 'nothing'} instead of {wanted}"

@@ -1,3 +1,4 @@
+from .model_choice import choose_models as choose_models
 from .run_config import (
     RunConfig as RunConfig,
     find_document as find_document,
@@ -11,3 +12,4 @@ from .strict_yaml import (
     parse_key as parse_key,
     parse_value as parse_value,
 )
+from .variants import ChosenModel as ChosenModel
