@@ -1,3 +1,8 @@
+from .api import (
+    Run as Run,
+    open_run as open_run,
+    run as run,
+)
 from .entries import (
     Augmentation as Augmentation,
     Callback as Callback,

@@ -1,3 +1,4 @@
+from .python_values import with_keywords as with_keywords
 from .run_config import (
     RunConfig as RunConfig,
     find_document as find_document,

@@ -12,3 +12,4 @@ from .housekeeping import (
     unfinished_work as unfinished_work,
 )
 from .lock import DirectoryLock as DirectoryLock
+from .records import Records as Records
