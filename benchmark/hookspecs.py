@@ -1,4 +1,4 @@
-"""The hooks that a plugin can implement; ``docs/hooks.md`` has an example of each.
+"""The hooks that a plugin can implement; ``docs/hooks/`` has a page for each.
 
 A plugin is a module. It implements a hook with a function of the hook's name, marked with
 ``@benchmark.hookimpl``, that returns (or yields) entries. Order never decides anything: users
