@@ -97,11 +97,6 @@ class ModelEntry(Entry):
     files: tuple[str | os.PathLike[str], ...] = ()
     version: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.files, str):
-            raise ValueError(f"{self.name!r}: files should be a tuple of file names")
-
     @property
     def has_options(self) -> bool:
         """Whether ``build`` takes options."""

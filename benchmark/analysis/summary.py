@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from benchmark.analysis.alike import by_network
 from benchmark.analysis.intervals import mean_interval
@@ -31,13 +32,13 @@ def summarize(
     records: Iterable[TrialRecord],
     variants: Sequence[PlannedVariant] = (),
     warn: Callable[[str], None] | None = None,
-    with_identity: Container[str] = (),
+    distinctions: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> Iterator[ModelSummary]:
     """Sum records up variant by variant, holding no more than one variant's at a time.
 
     ``variants`` are those that there should be. The records are to come variant by variant, and in
-    the order of ``variants``; one of which there is none has a summary all the same. The rows of
-    labels in ``with_identity`` have the identity in their names.
+    the order of ``variants``; one of which there is none has a summary all the same. What
+    ``distinctions`` has for a label and an identity stands behind the label in the row's name.
 
     Records of one variant that cannot be of one network are never summed up: each network has a
     summary, and ``warn`` is told.
@@ -50,9 +51,9 @@ def summarize(
             if _version(following) == version:
                 planned = len(following.seeds)
                 break
-            yield _without_records(following, with_identity)
-        yield from _summaries(tuple(group), planned, with_identity, warn)
-    yield from (_without_records(following, with_identity) for following in waiting)
+            yield _without_records(following, distinctions)
+        yield from _summaries(tuple(group), planned, distinctions, warn)
+    yield from (_without_records(following, distinctions) for following in waiting)
 
 
 def _version(variant: Variant) -> tuple[str, str]:
@@ -60,25 +61,25 @@ def _version(variant: Variant) -> tuple[str, str]:
 
 
 def _without_records(
-    variant: PlannedVariant, with_identity: Container[str]
+    variant: PlannedVariant, distinctions: Mapping[tuple[str, str], str]
 ) -> ModelSummary:
-    return model_summary(variant, (), len(variant.seeds), _distinction(variant, with_identity))
+    return model_summary(variant, (), len(variant.seeds), _distinction(variant, distinctions))
 
 
-def _distinction(variant: Variant, with_identity: Container[str]) -> str:
-    return f"@{variant.identity}" if variant.model in with_identity else ""
+def _distinction(variant: Variant, distinctions: Mapping[tuple[str, str], str]) -> str:
+    return distinctions.get(_version(variant), "")
 
 
 def _summaries(
     records: Sequence[TrialRecord],
     planned: int,
-    with_identity: Container[str],
+    distinctions: Mapping[tuple[str, str], str],
     warn: Callable[[str], None] | None,
 ) -> Iterator[ModelSummary]:
     """A variant's summary, or one for each network that its records are of."""
     groups = by_network(sorted(records, key=lambda record: record.seed))
     planned = max(planned, len(records))
-    distinction = _distinction(records[0], with_identity)
+    distinction = _distinction(records[0], distinctions)
     if len(groups) == 1:
         yield model_summary(records[0], groups[0][1], planned, distinction)
         return

@@ -20,7 +20,6 @@ from benchmark.entries import Entry, ModelEntry
 from benchmark.errors import PluginError, system_fault
 from benchmark.records import IDENTITY_LENGTH, Origin, canonical_json
 
-
 CORE = Path(__file__).parents[1]
 
 

@@ -38,7 +38,8 @@ SITE_PACKAGES = frozenset(Path(sysconfig.get_path(name)) for name in ("purelib",
 class Source:
     """A digest of a plugin's code, None where none can be read; and the libraries it imports.
 
-    ``libraries`` are the names of top-level modules, without the standard library and ``benchmark``.
+    ``libraries`` are names of top-level modules; the standard library and ``benchmark`` are not
+    among them.
     """
 
     digest: str | None

@@ -1,4 +1,8 @@
-from .model_choice import choose_models as choose_models
+from .model_choice import (
+    choose_models as choose_models,
+    resolve_model as resolve_model,
+)
+from .python_values import with_keywords as with_keywords
 from .run_config import (
     RunConfig as RunConfig,
     find_document as find_document,

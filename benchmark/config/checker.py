@@ -75,7 +75,9 @@ class Checker:
         if not self.knows(location, name, shelf):
             return None
         options = self.options(name, given, shelf, lambda key: (*location, *key), _settable)
-        return options and Selection(name=name, options=options.model_dump(mode="json"))
+        if options is None:
+            return None
+        return Selection(name=name, options=options.model_dump(mode="json"))
 
     def options(
         self,

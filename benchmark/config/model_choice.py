@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.catalog import Catalog, variant_identity
 from benchmark.config.checker import Checker
 from benchmark.config.strict_yaml import Document, Location, parse_value
-from benchmark.config.variants import variants_of
+from benchmark.config.variants import ChosenModel, variants_of
 from benchmark.errors import ConfigError, Fault
 from benchmark.spelling import did_you_mean
 
@@ -47,6 +47,25 @@ def choose_models(document: Document, texts: Sequence[str], catalog: Catalog) ->
             items.append(item)
     chosen = document.replaced(("models",), items, "-m")
     return Document(chosen.source, chosen.data, {**chosen.origins, **origins})
+
+
+def resolve_model(text: str, catalog: Catalog) -> ChosenModel:
+    """The one model that a name stands for, which may have options behind it.
+
+    Raises UnknownNameError for an unknown name and ConfigError for faulty options.
+    """
+    with_options = _WITH_OPTIONS.fullmatch(text)
+    name = with_options["name"] if with_options else text
+    given = _options(text, with_options["options"]) if with_options else {}
+    # For its message, which names no key of a config.
+    _ = catalog.models[name]
+    checker = Checker(Document("", {}, {(key,): f"{text}: {key}" for key in given}))
+    found = [*variants_of(checker, (), {**given, "name": name}, catalog.models)]
+    if checker.faults:
+        raise ConfigError(checker.faults)
+    if len(found) != 1:
+        raise ConfigError([Fault(text, "", f"stands for {len(found)} models; give one")])
+    return found[0]
 
 
 def _configured(document: Document, catalog: Catalog) -> dict[str, dict[str, Any]]:

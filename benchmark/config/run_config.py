@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.catalog import Catalog, Shelf
 from benchmark.config.checker import Checker
+from benchmark.config.python_values import mapping_document
 from benchmark.config.strict_yaml import Document, read_document
 from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
@@ -22,6 +23,8 @@ from benchmark.spelling import did_you_mean
 
 PRESETS = "benchmark.presets"
 DEFAULTS = "defaults"
+# A run's name where its config has none.
+UNNAMED = "run"
 
 # Far beyond any use; a slip of the finger should not fill the memory with trials or steps.
 MOST_EPOCHS = 100_000
@@ -92,12 +95,14 @@ def preset_names() -> list[str]:
     return sorted(name for name in names if name != DEFAULTS)
 
 
-def find_document(config: str) -> Document:
-    """Read a config given by path or by a preset's name, and fill in what it leaves out.
+def find_document(config: str | Mapping[str, Any]) -> Document:
+    """Read a config given by path, by a preset's name or as a mapping; fill in what it leaves out.
 
-    Raises ConfigError where there is none, and for what ``read_document`` refuses; PathError for
-    what can be no path.
+    Raises ConfigError where there is none, and for what ``read_document`` and ``mapping_document``
+    refuse; PathError for what can be no path.
     """
+    if not isinstance(config, str):
+        return with_defaults(mapping_document({"name": UNNAMED, **config}))
     if config in preset_names():
         return with_defaults(_preset(config))
     path = usable_path(config, config or "CONFIG")
@@ -157,7 +162,7 @@ def resolve_selection(
 def _folder_name(stem: str) -> str:
     """Make a name of a file's, whatever letters it has."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80].rstrip(".")
-    return name if is_name(name) else "run"
+    return name if is_name(name) else UNNAMED
 
 
 def _validated(checker: Checker, sections: Mapping[str, Any]) -> RunConfig | None:

@@ -69,9 +69,10 @@ def variants_of(
     for varied in _combinations(checker, location, each, fixed):
 
         def locate(key: Location, varied: Mapping[str, Any] = varied) -> Location:
-            if key[0] not in varied:
+            option = str(key[0])
+            if option not in varied:
                 return (*location, *key)
-            return (*location, "each", key[0], each[key[0]].index(varied[key[0]]), *key[1:])
+            return (*location, "each", option, each[option].index(varied[option]), *key[1:])
 
         options = checker.options(
             name,

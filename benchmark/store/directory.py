@@ -167,7 +167,7 @@ class RunDirectory:
         warn: Callable[[str], None],
         versions: Iterable[tuple[str, str]],
     ) -> Iterator[TrialRecord]:
-        """Read the records of those labels and identities, one at a time, in that order.
+        """Read the records of versions, each a label and an identity, one at a time, in order.
 
         Only those made under the protocol of that hash (None: under most records'). Those that
         cannot be read are left out, and ``warn`` gets a line about each.

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import benchmark as face
-from benchmark import hookspecs, runner
+from benchmark import api, hookspecs
 from benchmark.catalog import discovery
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import root
@@ -334,7 +334,7 @@ def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> 
     assert "quickstart: synthetic (435b97fd)" in table
     assert "bf16." in table
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "carry_out", lambda run, report: Outcome({}, False))
+        patch.setattr(api, "carry_out", lambda run, report: Outcome({}, False))
         result = benchmark("run", "-d", "synthetic", "--precision", "bf16")
     (folder,) = re.findall(r"records are in runs/(.+)\n", result.err)
     named = {
