@@ -335,7 +335,7 @@ def killed(after_epochs: int | None) -> Iterator[None]:
             path.unlink()
 
 
-@settings(max_examples=sampling.examples(40), suppress_health_check=[*HealthCheck], deadline=None)
+@settings(max_examples=sampling.examples(30), suppress_health_check=[*HealthCheck], deadline=None)
 @given(steps=STEPS)
 def test_whatever_came_before_a_table_shows_what_a_fresh_directory_would(
     steps: Sequence[Mapping[str, Any]], world: World, tmp_path_factory: pytest.TempPathFactory
