@@ -97,6 +97,13 @@ class Origin(_Record):
     source: str | None
     libraries: dict[str, str]
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the plugin's own distribution, if it has one, and of the libraries."""
+        if self.distribution is None or self.version is None:
+            return self.libraries
+        return {self.distribution: self.version, **self.libraries}
+
 
 class Variant(_Record):
     """A model entry with its options, under the label ``model``, which is its row's name.

@@ -72,7 +72,7 @@ def continue_run(
     pending = tuple(spec for spec in specs if spec.key not in kept)
     retried = frozenset(earlier.keys() - kept.keys())
     resumed = _resumable(pending, retried, is_remote, warn)
-    for line in _changed_libraries(specs, earlier):
+    for line in _changed_versions(specs, earlier):
         warn(line)
     continuation = Continuation(kept, pending, resumed, retried)
     if earlier or resumed:
@@ -99,7 +99,7 @@ class _EarlierTrial:
     """What is kept in memory of a record that an earlier command wrote."""
 
     status: Status
-    libraries: Mapping[str, str]
+    versions: Mapping[str, str]
 
 
 def _earlier_trials(
@@ -114,24 +114,24 @@ def _earlier_trials(
             continue
         if not record or record.status in UNFINISHED or record.protocol != spec.protocol.hash:
             continue
-        trials[spec.key] = _EarlierTrial(record.status, record.origin.libraries)
+        trials[spec.key] = _EarlierTrial(record.status, record.origin.versions)
     return trials
 
 
-def _changed_libraries(
+def _changed_versions(
     specs: Sequence[TrialSpec], earlier: Mapping[TrialKey, _EarlierTrial]
 ) -> Iterator[str]:
-    """A line for each model that was trained with other versions of libraries than there are now.
+    """A line for each model that was trained with other versions of packages than there are now.
 
     They are no part of what makes two trials the same: each update would train all again.
     """
     for label, variant in {spec.model: spec.variant for spec in specs}.items():
-        present = variant.origin.libraries
+        present = variant.origin.versions
         before = {
             f"{name} {version}": f"{name} {present.get(name, 'is not installed')}"
             for key, trial in earlier.items()
             if key.model == label
-            for name, version in trial.libraries.items()
+            for name, version in trial.versions.items()
             if present.get(name) != version
         }
         if before:
