@@ -25,6 +25,7 @@ from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store.directory import RunDescription
 from benchmark.summaries import ModelSummary
 from tests.support.made_records import (
+    IDENTITY,
     PROTOCOL,
     failed_record,
     make_planned,
@@ -35,7 +36,8 @@ from tests.support.made_records import (
 
 JSON_KEYS = [
     *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
-    *("peak_memory_bytes", "status", "seeds", "macs_is_lower_bound"),
+    *("peak_memory_bytes", "status", "entry", "options", "identity", "versions", "seeds"),
+    "macs_is_lower_bound",
 ]
 
 
@@ -75,6 +77,10 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "epoch_seconds": 2.0,
             "peak_memory_bytes": 2**30,
             "status": "completed",
+            "entry": "alpha",
+            "options": {},
+            "identity": IDENTITY,
+            "versions": {"benchmark-models": ["0.1.0"], "sample": ["1.0"]},
             "seeds": [0, 1],
             "macs_is_lower_bound": False,
         }

@@ -285,10 +285,8 @@ def test_without_a_description_a_strange_record_does_not_hide_the_others(
     RunDirectory(only_run()).write_record(make_record("aaa", 0))
     shown = benchmark("table", str(only_run()), "--format", "json")
     assert list(rows(shown)) == ["tiny", "twin"]
-    assert (
-        f"aaa/{IDENTITY}/seed-0/trial.json is left out: it was made under another protocol"
-        in shown.err
-    )
+    file = f"aaa/{IDENTITY}/seed-0/trial.json"
+    assert f"{file} is left out: it was made under another protocol" in shown.err
 
 
 def test_runs_never_counts_more_trials_than_there_are(
