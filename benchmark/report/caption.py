@@ -43,7 +43,6 @@ class Coverage:
             engine = record.engine or "unknown"
             self.engines.add(f"{engine}, compiled" if record.compiled else engine)
 
-
     def _note_versions(self, summary: ModelSummary) -> None:
         """Note with which versions of this project and of libraries its trials were trained."""
         for record in summary.completed:

@@ -17,6 +17,7 @@ from benchmark.files import UnreadableError, is_there, remove
 from benchmark.records import UNFINISHED
 from benchmark.store.directory import RUN_FILE, RunDirectory
 from benchmark.store.lock import DirectoryLock, is_held
+from benchmark.store.versions import Versions
 from benchmark.summaries import ModelSummary
 from benchmark.training import checkpoint_files
 
@@ -99,10 +100,11 @@ def _state(path: Path, warn: Callable[[str], None]) -> RunState:
         state = "unreadable"
     else:
         # What cannot be read counts as not there.
+        versions = Versions(directory, description).present()
         records = directory.read_records(
             description.protocol.hash,
             warn,
-            [(variant.model, variant.identity) for variant in description.present],
+            [(version.label, version.identity) for version in versions],
         )
         tally.add_all(summarize(records, description.present))
         state = tally.state

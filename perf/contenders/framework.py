@@ -25,7 +25,7 @@ TEST_IMAGES = 128
 def contend(workload: Workload, turns: Turns) -> None:
     """Carry a trial out, waiting for the next turn after every epoch."""
     catalog = load_catalog((PLUGIN,))
-    model = build_model(catalog.models[workload.model], (3, SIDE, SIDE), len(CLASSES), print)
+    model = build_model(catalog.models[workload.model], {}, (3, SIDE, SIDE), len(CLASSES), print)
     turns.describe(parameters=count_parameters(model).total, precision=workload.precision)
 
     def report(event: TrialEvent) -> None:
