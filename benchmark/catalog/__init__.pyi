@@ -1,5 +1,6 @@
-from .discovery import selected_plugins as selected_plugins
+from .importing import files_read as files_read
 from .plugin import Plugin as Plugin
+from .selection import selected_plugins as selected_plugins
 from .shelves import (
     Catalog as Catalog,
     Offer as Offer,

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pluggy
 
+from benchmark.catalog.neighbours import find_neighbour
 from benchmark.errors import one_line
 
 
@@ -25,28 +26,52 @@ class Failure:
     traceback: str = ""
 
     @classmethod
-    def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
-        """Describe an exception in one line, its traceback kept."""
+    def from_error(
+        cls, error: BaseException, hook: str | None = None, folder: Path | None = None
+    ) -> Failure:
+        """Describe an exception in one line, its traceback kept.
+
+        ``folder`` is where a plugin's modules may lie beside it.
+        """
         cause = one_line(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
-            cause = f"needs the module {error.name!r}, which is not installed"
+            cause = _missing(error.name, folder)
         text = "".join(traceback.format_exception(error))
         return cls(cause, hook, text)
 
 
+def _missing(module: str, folder: Path | None) -> str:
+    if folder is None:
+        return f"needs the module {module!r}, which is not installed"
+    if find_neighbour(folder, module) is None:
+        return f"needs the module {module!r}, which is neither installed nor in {folder}"
+    return (
+        f"needs the module {module!r}, which is beside it: import it by a statement, "
+        f"or by importlib.import_module('.{module}', __package__)"
+    )
+
+
 @dataclass
 class Plugin:
-    """A plugin and what became of it; ``changes`` are to the process, and have been put back."""
+    """A plugin and what became of it.
+
+    One that was selected by its place has a ``file``, and a ``neighbourhood``: the folder whose
+    modules it may import. Its ``changes`` to the process have been put back. ``notes`` are lines on
+    what it imports.
+    """
 
     name: str
     distribution: str | None = None
     version: str | None = None
     module: ModuleType | None = None
+    file: Path | None = None
+    neighbourhood: Path | None = None
     hooks: tuple[str, ...] = ()
     entries: int = 0
     failure: Failure | None = None
     blocked: bool = False
     changes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     relay: pluggy.HookRelay | None = field(default=None, repr=False)
 
     @property
@@ -72,12 +97,16 @@ class Plugin:
     def source(self) -> str:
         """A digest of its package's files as they were when this was first asked for."""
         assert self.module is not None
+        if self.file is not None and self.file.parent == self.neighbourhood:
+            return files_digest(self.neighbourhood, [self.file])
         return source_digest(self.module)
 
     @property
-    def warning(self) -> str:
-        """The line about what it changed of its process."""
-        return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
+    def warnings(self) -> list[str]:
+        """Lines on what it changed of its process, and on what it imports."""
+        changes = ", ".join(self.changes)
+        changed = [f"plugin {self.label} changed {changes} when it was loaded; put back"]
+        return [*(changed if changes else []), *(f"plugin {self.label}: {n}" for n in self.notes)]
 
     @property
     def refusal(self) -> str:

@@ -70,7 +70,7 @@ class TableChoice:
     def _columns(self, catalog: Catalog) -> list[Column]:
         if self.column_names:
             return [catalog.columns[name].entry for name in self.column_names]
-        every = [offer.entry for offer in catalog.columns]
+        every = [offer.entry for offer in catalog.columns.unchosen]
         if self.format in FORMATS_FOR_PROGRAMS:
             return every
         return [column for column in every if column.shown]
