@@ -11,7 +11,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
-    origin_of,
+    plugin_origin,
     variant_identity,
 )
 from benchmark.config import ChosenModel, RunConfig
@@ -91,7 +91,7 @@ def prepare(
     protocol = _protocol(config, dataset, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
     variants = [_variant(model, catalog) for model in config.models]
-    recipe_origin = origin_of(catalog.recipes[protocol.recipe.name].plugin)
+    recipe_origin = plugin_origin(catalog.recipes[protocol.recipe.name].plugin)
     # Seed by seed, so that a drift of the machine's speed hits all models alike.
     specs = tuple(
         TrialSpec(
@@ -204,7 +204,7 @@ def _variant(model: ChosenModel, catalog: Catalog) -> Variant:
         entry=model.name,
         options=model.options,
         identity=variant_identity(offer.entry, offer.plugin, model.options),
-        origin=origin_of(offer.plugin),
+        origin=plugin_origin(offer.plugin),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark import api, store
-from benchmark.catalog import discovery
+from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import execute
 from benchmark.config.run_config import RunConfig
@@ -158,7 +158,7 @@ def test_any_key_of_a_setting_is_taken_or_refused(key: str, value: str) -> None:
 @pytest.mark.parametrize(
     "variable",
     [
-        discovery.ENVIRONMENT_VARIABLE,
+        selection.ENVIRONMENT_VARIABLE,
         image_cache.ENVIRONMENT_VARIABLE,
         image_cache.CACHE_VARIABLE,
     ],

@@ -17,7 +17,7 @@ import yaml
 
 import benchmark as face
 from benchmark import api, hookspecs
-from benchmark.catalog import discovery
+from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import root
 from benchmark.cli.session import Session
@@ -401,4 +401,4 @@ def test_the_plugin_of_the_readme_works(benchmark: CommandLine) -> None:
 
 def test_the_command_line_page_has_every_variable() -> None:
     stated = keys(sections(read("docs/command_line.md"))["Environment variables"])
-    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, discovery.ENVIRONMENT_VARIABLE} <= set(stated)
+    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, selection.ENVIRONMENT_VARIABLE} <= set(stated)
