@@ -1,6 +1,5 @@
 from .entries import (
     Augmentation as Augmentation,
-    Callback as Callback,
     Column as Column,
     DatasetEntry as DatasetEntry,
     Executor as Executor,
@@ -11,6 +10,8 @@ from .entries import (
     Optimization as Optimization,
     Options as Options,
     RecipeEntry as RecipeEntry,
+    Tracker as Tracker,
+    TrackerEntry as TrackerEntry,
     TrainingPlan as TrainingPlan,
 )
 from .errors import (

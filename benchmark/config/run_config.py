@@ -35,7 +35,7 @@ class RunConfig(BaseModel):
     different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
     table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
-    epochs a training's state is written to disk.
+    epochs a training's state is written to disk. ``trackers`` look on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -56,6 +56,7 @@ class RunConfig(BaseModel):
     compile: bool
     checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
     executor: Selection
+    trackers: tuple[Selection, ...]
 
     @field_validator("name")
     @classmethod
@@ -142,6 +143,7 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
         "dataset": checker.selections("dataset", catalog.datasets),
         "recipe": checker.selection("recipe", catalog.recipes),
         "executor": checker.selection("executor", catalog.executors),
+        "trackers": checker.different_selections("trackers", catalog.trackers),
     }
     checker.names("models", catalog.models)
     config = checker.validate(sections)
@@ -195,14 +197,29 @@ class _Checker:
                 self._known((key, index), name, shelf)
 
     def selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
-        raw = self.document.data.get(key)
-        if not isinstance(raw, list):
-            selection = self.selection(key, shelf)
-            return (selection,) if selection else None
-        if not raw:
+        if self.document.data.get(key) == []:
             self.fault((key,), "should name at least one")
-        found = [self._one((key, index), item, shelf) for index, item in enumerate(raw)]
-        return tuple(selection for selection in found if selection)
+        found = self._listed(key, shelf)
+        return None if found is None else tuple(selection for selection in found if selection)
+
+    def different_selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
+        found = self._listed(key, shelf)
+        chosen: dict[str, Selection] = {}
+        for index, selection in enumerate(found or ()):
+            if selection and selection.name in chosen:
+                self.fault((key, index), f"{shelf.kind} {selection.name!r} is chosen twice")
+            elif selection:
+                chosen[selection.name] = selection
+        return None if found is None else tuple(chosen.values())
+
+    def _listed(self, key: str, shelf: Shelf[Any]) -> list[Selection | None] | None:
+        """What is chosen, None for each that is at fault; no list stands for a list of one."""
+        if key not in self.document.data:
+            return None
+        raw = self.document.data[key]
+        if not isinstance(raw, list):
+            return [self._one((key,), raw, shelf)]
+        return [self._one((key, index), item, shelf) for index, item in enumerate(raw)]
 
     def selection(self, key: str, shelf: Shelf[Any]) -> Selection | None:
         if key not in self.document.data:
