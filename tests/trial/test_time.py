@@ -17,9 +17,19 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.nn import functional
 
-from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
+from benchmark import (
+    ModelEntry,
+    Optimization,
+    Options,
+    RecipeEntry,
+    Tracker,
+    TrackerEntry,
+    TrainingPlan,
+    hookimpl,
+)
 from benchmark.training import clock
 from benchmark.training.checkpoint import Checkpoints
 from benchmark.training.clock import Clock, TimeAccount
@@ -75,6 +85,20 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 
 @hookimpl
+def benchmark_recipes() -> Iterator[RecipeEntry]:
+    yield RecipeEntry("changes", configure)
+
+
+def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
+    return Optimization(
+        optim.SGD(model.parameters(), lr=0.01),
+        [1.0] * plan.total_steps,
+        functional.cross_entropy,
+        on_epoch_start=lambda model, epoch: pause("CHANGE"),
+    )
+
+
+@hookimpl
 def benchmark_trackers() -> Iterator[TrackerEntry]:
     yield TrackerEntry("dawdler", Dawdler)
 
@@ -94,7 +118,8 @@ def train(benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for name, seconds in sleeps.items():
             monkeypatch.setenv(f"SLEEP_{name.upper()}", str(seconds))
         trackers = ("--tracker", "log", "--tracker", "dawdler")
-        result = benchmark("run", str(config), "-p", __file__, "-m", "sleeper", *trackers)
+        chosen = ("-m", "sleeper", "-r", "changes", *trackers)
+        result = benchmark("run", str(config), "-p", __file__, *chosen)
         assert result.code == code, result.err
         (record,) = records()
         return record
@@ -166,6 +191,13 @@ def test_a_trackers_time_is_reporting_time_and_no_other(train: Train) -> None:
     record = train(create=3, report=2, start=7)
     assert parts(record) == about(reporting=3 + 7 + EPOCHS * 2)
     assert {e["train_seconds"] + e["evaluation_seconds"] for e in record["epochs"]} == {0}
+
+
+@pytest.mark.usefixtures("sleeping_clock")
+def test_what_the_recipe_changes_before_an_epoch_is_training_time(train: Train) -> None:
+    record = train(change=2)
+    assert parts(record) == about(training=EPOCHS * 2)
+    assert [e["train_seconds"] for e in record["epochs"]] == [2] * EPOCHS
 
 
 @pytest.mark.usefixtures("sleeping_clock")
