@@ -5,7 +5,6 @@ from .api import (
 )
 from .entries import (
     Augmentation as Augmentation,
-    Callback as Callback,
     Column as Column,
     DatasetEntry as DatasetEntry,
     Executor as Executor,
@@ -16,6 +15,8 @@ from .entries import (
     Optimization as Optimization,
     Options as Options,
     RecipeEntry as RecipeEntry,
+    Tracker as Tracker,
+    TrackerEntry as TrackerEntry,
     TrainingPlan as TrainingPlan,
 )
 from .errors import (

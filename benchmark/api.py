@@ -242,7 +242,7 @@ def train(
             trials = {key for variant in description.variants for key in variant.keys}
             carried_out = Run(ready.directory, description, catalog, trials)
             shown = TrainingDisplay(display, ready.continuation.pending, verbose)
-            outcome = carry_out(ready, shown.report)
+            outcome = carry_out(ready, shown.report, carried_out)
     return carried_out, outcome
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -12,17 +12,16 @@ from benchmark.catalog.manager import PluginManager, load_plugins
 from benchmark.catalog.plugin import Failure, Plugin
 from benchmark.catalog.selection import BLOCK
 from benchmark.entries import (
-    Callback,
     Column,
     DatasetEntry,
     Entry,
     ExecutorEntry,
     ModelEntry,
     RecipeEntry,
+    TrackerEntry,
 )
 from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
 from benchmark.hookspecs import DISTRIBUTION
-from benchmark.records import TrialSpec
 from benchmark.spelling import did_you_mean
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -112,6 +111,9 @@ class Catalog:
     recipes: Shelf[RecipeEntry] = field(
         default_factory=lambda: Shelf("recipe", "benchmark_recipes", RecipeEntry)
     )
+    trackers: Shelf[TrackerEntry] = field(
+        default_factory=lambda: Shelf("tracker", "benchmark_trackers", TrackerEntry)
+    )
     columns: Shelf[Column] = field(
         default_factory=lambda: Shelf("column", "benchmark_columns", Column)
     )
@@ -126,6 +128,7 @@ class Catalog:
             "models": self.models,
             "datasets": self.datasets,
             "recipes": self.recipes,
+            "trackers": self.trackers,
             "columns": self.columns,
             "executors": self.executors,
         }
@@ -146,18 +149,6 @@ class Catalog:
     def warnings(self) -> list[str]:
         """Lines on what plugins changed of their process, and on what they import."""
         return [line for plugin in self.plugins for line in plugin.warnings]
-
-    def callbacks(self, trial: TrialSpec, warn: Callable[[str], None]) -> list[Callback]:
-        """Make a trial's callbacks; a plugin whose hook fails is left out with a warning."""
-        callbacks = []
-        for plugin in self.plugins:
-            try:
-                made = self.manager.call("benchmark_callbacks", plugin, trial=trial)
-                callbacks += [_checked(callback, Callback) for callback in made]
-            except PLUGIN_FAULTS as error:
-                plugin_failure = Failure.from_error(error, "benchmark_callbacks")
-                warn(f"plugin {plugin.label}: benchmark_callbacks: {plugin_failure.cause}")
-        return callbacks
 
     def collect(self) -> None:
         """Fill the shelves; a plugin of which one hook fails offers nothing at all."""

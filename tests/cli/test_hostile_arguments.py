@@ -98,7 +98,7 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("file").touch()
     Path("loop").symlink_to("loop")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(api, "carry_out", lambda run, report: Outcome({}, False))
+    monkeypatch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
     monkeypatch.setattr(store, "remove_all", lambda paths: None)
 
 
