@@ -53,6 +53,7 @@ from .records import (
     TrialSpec as TrialSpec,
     TrialStart as TrialStart,
 )
+from .report import RunTable as RunTable
 from .running_clock import RunningClock as RunningClock
 from .summaries import (
     NO_FIGURE as NO_FIGURE,
