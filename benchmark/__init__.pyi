@@ -56,6 +56,7 @@ from .records import (
     TrialStart as TrialStart,
     Variant as Variant,
 )
+from .report import RunTable as RunTable
 from .running_clock import RunningClock as RunningClock
 from .summaries import (
     NO_FIGURE as NO_FIGURE,

@@ -47,7 +47,7 @@ class RunTable:
 
     def _repr_html_(self) -> str:
         """The table as Jupyter shows it."""
-        return render(self.table, "html", self.caption)
+        return printable(render(self.table, "html", self.caption))
 
 
 @dataclass(frozen=True)

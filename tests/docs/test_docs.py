@@ -310,6 +310,18 @@ def test_the_models_page_has_the_layer_table() -> None:
     assert done.stdout in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
 
 
+def test_the_python_pages_examples_run_one_after_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(read("docs/python.md"), "python"):
+        exec(compile(block, "python.md", "exec"), names)
+        for value, comment in re.findall(r"^(len\(.+\)) +# (\d+)", block, re.MULTILINE):
+            assert eval(value, names) == int(comment)
+    (said,) = re.findall(r"print\(error\) +# (.+)", read("docs/python.md"))
+    assert said in capsys.readouterr().out.splitlines()
+
+
 # Commands, wherever they stand
 
 
