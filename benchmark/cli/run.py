@@ -23,7 +23,7 @@ from benchmark.cli.table import TableChoice, TableView, table_options
 
 if TYPE_CHECKING:
     from benchmark.config import Document
-    from benchmark.runner import Outcome, Run
+    from benchmark.runner import Outcome, PreparedRun
 
 
 # What is an entry: a name, or a mapping with a name and options.
@@ -142,10 +142,9 @@ def command(
     command again finishes what is unfinished and trains nothing twice.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark.cli.display import open_display
-    from benchmark.cli.training_display import TrainingDisplay
     from benchmark.config import find_document, load_config
     from benchmark.datasets import default_data_directory
+    from benchmark.display import TrainingDisplay, open_display
     from benchmark.progress import shown_by
     from benchmark.runner import carry_out, prepare
 
@@ -242,7 +241,7 @@ def _set(document: Document, location: Sequence[str], value: Any, origin: str) -
     return document.replaced(tuple(location), value, origin)
 
 
-def _print_table(run: Run, outcome: Outcome, view: TableView) -> None:
+def _print_table(run: PreparedRun, outcome: Outcome, view: TableView) -> None:
     description, directory = run.description, run.directory
     trials = set(description.trials)
     models = [model for model, _ in description.trials]

@@ -14,7 +14,7 @@ import click
 
 from benchmark.cli import completion
 from benchmark.cli.session import Session, everywhere_options, named_folder, warn
-from benchmark.cli.training_display import warnings_of
+from benchmark.display import warnings_of
 from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 from .runner import (
     Outcome as Outcome,
-    Run as Run,
+    PreparedRun as PreparedRun,
     carry_out as carry_out,
     prepare as prepare,
 )

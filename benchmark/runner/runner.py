@@ -31,7 +31,7 @@ from benchmark.training import check_engine, remove_checkpoints, resolve_device,
 
 
 @dataclass(frozen=True)
-class Run:
+class PreparedRun:
     """A run that is ready to be carried out: all that could be wrong has been looked for.
 
     Its directory is changed only under the ``lock``.
@@ -65,7 +65,7 @@ def prepare(
     retry_failed: bool,
     take_over: bool,
     warn: Warn,
-) -> Iterator[Run]:
+) -> Iterator[PreparedRun]:
     """Load the data set and lay the trials out; within the context the run is this process's own.
 
     ``plugins`` is what was selected; ``fresh`` leaves earlier records out of account,
@@ -127,10 +127,10 @@ def prepare(
             warn=warn,
         )
         executor = _create_executor(config, catalog)
-        yield Run(description, directory, lock, executor, continuation, warn)
+        yield PreparedRun(description, directory, lock, executor, continuation, warn)
 
 
-def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
+def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome:
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
     An interruption ends the run; finished trials are kept. Raises StoreError.
@@ -163,7 +163,7 @@ def carry_out(run: Run, report: Callable[[TrialEvent], None]) -> Outcome:
     return Outcome(statuses, interrupted)
 
 
-def _keep(run: Run, record: TrialRecord) -> None:
+def _keep(run: PreparedRun, record: TrialRecord) -> None:
     """Write a record, unless it would replace one of a trial that ended by one that did not."""
     if record.status == "interrupted" and record.key in run.continuation.outdated:
         return
@@ -172,7 +172,7 @@ def _keep(run: Run, record: TrialRecord) -> None:
 
 
 def _outdated_by(
-    run: Run, record: TrialRecord, statuses: Mapping[TrialKey, Status]
+    run: PreparedRun, record: TrialRecord, statuses: Mapping[TrialKey, Status]
 ) -> dict[TrialKey, Status]:
     """The model's earlier trials, as unfinished, if the record shows that their code was another.
 
@@ -190,7 +190,7 @@ def _outdated_by(
     return dict.fromkeys(earlier, "interrupted")
 
 
-def _lay_out(run: Run) -> None:
+def _lay_out(run: PreparedRun) -> None:
     """Write down what is to be done, and make room for it."""
     run.directory.remove_temporary_files()
     run.directory.write_description(run.description)

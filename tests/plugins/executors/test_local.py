@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.cli.training_display import LOG_LINES
+from benchmark.display.training_display import LOG_LINES
 from benchmark.records import TrialRecord, TrialSpec
 from benchmark.running_clock import RunningClock
 from benchmark_plugins.executors.local import LocalOptions, Slot, WorkerPool, _slots

@@ -19,10 +19,10 @@ from hypothesis import given, strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from benchmark.cli.display import QUIET_SECONDS, WHOLE, PlainDisplay
-from benchmark.cli.live_lines import LiveLines, fit
-from benchmark.cli.status import TrialStatus, Work, in_full
-from benchmark.cli.training_display import TrainingDisplay
+from benchmark.display.displays import QUIET_SECONDS, WHOLE, PlainDisplay
+from benchmark.display.live_lines import LiveLines, fit
+from benchmark.display.status import TrialStatus, Work, in_full
+from benchmark.display.training_display import TrainingDisplay
 from benchmark.records import TrialEvent, TrialProgress
 from benchmark.training.epoch_progress import EpochProgress
 from tests.support.command_process import start

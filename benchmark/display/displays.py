@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from benchmark.cli.status import Status, Work, in_full
-from benchmark.cli.streams import say
+from benchmark.display.status import Status, Work, in_full
+from benchmark.standard_error import say
 
 if TYPE_CHECKING:
-    from benchmark.cli.live_lines import LiveLines
+    from benchmark.display.live_lines import LiveLines
 
 # How often a plain line tells of work that is not training, in seconds.
 PLAIN_INTERVAL = 5.0
@@ -57,7 +57,7 @@ def open_display(activity: str = "preparing") -> Iterator[Display]:
     # Imported here: only a terminal needs it.
     from rich.console import Console
 
-    from benchmark.cli.live_lines import LiveLines
+    from benchmark.display.live_lines import LiveLines
 
     # It is one, whatever else the environment says.
     console = Console(stderr=True, highlight=False, force_terminal=True)

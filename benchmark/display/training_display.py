@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmark.cli.display import WHOLE, Display
-from benchmark.cli.status import Part, TrialStatus, Work, duration
+from benchmark.display.displays import WHOLE, Display
+from benchmark.display.status import Part, TrialStatus, Work, duration
 from benchmark.files import last_lines
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from rich.file_proxy import FileProxy
 from rich.progress_bar import ProgressBar
 from rich.segment import ControlType, Segment
 
-from benchmark.cli.status import Status
+from benchmark.display.status import Status
 from benchmark.printable import printable_line
 
 DRAWINGS_A_SECOND = 4
