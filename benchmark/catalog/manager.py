@@ -32,6 +32,9 @@ class PluginManager:
         if plugin.blocked or plugin.failure:
             return
         try:
+            if plugin.file is not None:
+                # First, so that an edit meanwhile is not taken for what was loaded.
+                _ = plugin.source
             with _process_unchanged(plugin):
                 plugin.module = candidate.load()
             plugin.failure = self._twin(plugin)
@@ -46,7 +49,7 @@ class PluginManager:
                 return Failure(f"its module is loaded already, as the plugin {other.label}")
         return None
 
-    def call(self, hook: str, plugin: Plugin, **arguments: Any) -> list[Any]:
+    def call(self, hook: str, plugin: Plugin) -> list[Any]:
         """Return what one plugin offers through one hook, generators run to their end.
 
         Raises whatever the plugin raises, and TypeError where it returns something that is not
@@ -57,7 +60,7 @@ class PluginManager:
         caller = getattr(plugin.relay, hook)
         expected = sum(not (impl.wrapper or impl.hookwrapper) for impl in caller.get_hookimpls())
         with _process_unchanged(plugin):
-            results = caller(**arguments)
+            results = caller()
             # pluggy leaves out what is None.
             if len(results) < expected:
                 raise TypeError("returned None where an iterable of entries is wanted")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import Literal
 import pluggy
 
 from benchmark.catalog.neighbours import find_neighbour
+from benchmark.catalog.source import Source, folder_source, module_source
 from benchmark.errors import one_line
 
 
@@ -88,18 +87,19 @@ class Plugin:
             return f"{self.name} (no distribution)"
         return f"{self.name} ({self.distribution} {self.version})"
 
-    @property
-    def identity(self) -> str:
-        """The label, and what tells this state of the plugin from another."""
-        return f"{self.label}, {'failed' if self.failure else f'source {self.source[:8]}'}"
-
     @functools.cached_property
-    def source(self) -> str:
-        """A digest of its package's files as they were when this was first asked for."""
+    def source(self) -> Source:
+        """What it consists of, as its files were when this was first asked for."""
+        if self.file is not None and self.neighbourhood is not None:
+            return folder_source(self.neighbourhood, self.file)
         assert self.module is not None
-        if self.file is not None and self.file.parent == self.neighbourhood:
-            return files_digest(self.neighbourhood, [self.file])
-        return source_digest(self.module)
+        return module_source(self.module, self.distribution)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its file, from which the names of an entry's data files start."""
+        assert self.module is not None
+        return Path(self.file or self.module.__file__ or "").parent
 
     @property
     def warnings(self) -> list[str]:
@@ -114,23 +114,3 @@ class Plugin:
         assert self.failure is not None
         where = f"{self.failure.hook}: " if self.failure.hook else ""
         return f"plugin {self.label} is left out: {where}{self.failure.cause}"
-
-
-def source_digest(module: ModuleType) -> str:
-    """What tells a module's package, or a module in none, from its next version."""
-    if module.__file__ is None:
-        return files_digest(Path(), [])
-    file = Path(module.__file__)
-    return files_digest(file.parent, file.parent.rglob("*.py") if module.__package__ else [file])
-
-
-def files_digest(folder: Path, files: Iterable[Path]) -> str:
-    """A digest of files in a folder as they are now.
-
-    It is the same wherever the folder lies, and whichever line endings they have there.
-    """
-    digest = hashlib.sha256()
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
-        content = file.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import functools
 import shlex
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from benchmark.catalog.manager import PluginManager, load_plugins
-from benchmark.catalog.plugin import Failure, Plugin, files_digest
+from benchmark.catalog.plugin import Failure, Plugin
 from benchmark.catalog.selection import BLOCK
 from benchmark.entries import (
-    Callback,
     Column,
     DatasetEntry,
     Entry,
     ExecutorEntry,
     ModelEntry,
     RecipeEntry,
+    TrackerEntry,
 )
 from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
 from benchmark.hookspecs import DISTRIBUTION
-from benchmark.records import TrialSpec
 from benchmark.spelling import did_you_mean
-
-CORE = Path(__file__).parents[1]
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
@@ -116,6 +111,9 @@ class Catalog:
     recipes: Shelf[RecipeEntry] = field(
         default_factory=lambda: Shelf("recipe", "benchmark_recipes", RecipeEntry)
     )
+    trackers: Shelf[TrackerEntry] = field(
+        default_factory=lambda: Shelf("tracker", "benchmark_trackers", TrackerEntry)
+    )
     columns: Shelf[Column] = field(
         default_factory=lambda: Shelf("column", "benchmark_columns", Column)
     )
@@ -130,6 +128,7 @@ class Catalog:
             "models": self.models,
             "datasets": self.datasets,
             "recipes": self.recipes,
+            "trackers": self.trackers,
             "columns": self.columns,
             "executors": self.executors,
         }
@@ -138,15 +137,6 @@ class Catalog:
     def plugins(self) -> list[Plugin]:
         """Every plugin that was found, also the failed and the blocked."""
         return self.manager.plugins
-
-    @property
-    def identities(self) -> dict[str, str]:
-        """What each plugin is that was not blocked, by name; a worker should have the same.
-
-        The core is among them.
-        """
-        found = {plugin.name: plugin.identity for plugin in self.plugins if not plugin.blocked}
-        return {"the core": _core_identity(), **found}
 
     @property
     def refusals(self) -> list[str]:
@@ -159,18 +149,6 @@ class Catalog:
     def warnings(self) -> list[str]:
         """Lines on what plugins changed of their process, and on what they import."""
         return [line for plugin in self.plugins for line in plugin.warnings]
-
-    def callbacks(self, trial: TrialSpec, warn: Callable[[str], None]) -> list[Callback]:
-        """Make a trial's callbacks; a plugin whose hook fails is left out with a warning."""
-        callbacks = []
-        for plugin in self.plugins:
-            try:
-                made = self.manager.call("benchmark_callbacks", plugin, trial=trial)
-                callbacks += [_checked(callback, Callback) for callback in made]
-            except PLUGIN_FAULTS as error:
-                plugin_failure = Failure.from_error(error, "benchmark_callbacks")
-                warn(f"plugin {plugin.label}: benchmark_callbacks: {plugin_failure.cause}")
-        return callbacks
 
     def collect(self) -> None:
         """Fill the shelves; a plugin of which one hook fails offers nothing at all."""
@@ -196,12 +174,6 @@ class Catalog:
         return entries
 
 
-@functools.cache
-def _core_identity() -> str:
-    """The core that this process runs, whatever becomes of its files meanwhile."""
-    return f"the core of benchmark, source {files_digest(CORE, CORE.rglob('*.py'))[:8]}"
-
-
 def _checked(entry: Any, wanted: type[Any]) -> Any:
     if not isinstance(entry, wanted):
         raise TypeError(f"gave a {type(entry).__name__} where a {wanted.__name__} is wanted")
@@ -223,22 +195,3 @@ def require_sound(catalog: Catalog) -> None:
     """Raise PluginError if any plugin failed: what ``--strict`` asks for."""
     if catalog.refusals:
         raise PluginError(*catalog.refusals)
-
-
-def require_same(catalog: Catalog, wanted: Mapping[str, str]) -> None:
-    """Raise PluginError if the plugins are not ``wanted``, the identities that a run began with."""
-    here = catalog.identities
-    differences = [
-        _difference(wanted.get(name), here.get(name))
-        for name in dict.fromkeys([*wanted, *here])
-        if wanted.get(name) != here.get(name)
-    ]
-    if differences:
-        where = f"{socket.gethostname()} has other plugins than the run began with"
-        raise PluginError(f"{where}: {'; '.join(differences)}")
-
-
-def _difference(wanted: str | None, here: str | None) -> str:
-    if wanted is None:
-        return f"{here} beside them"
-    return f"{here or 'nothing'} instead of {wanted}"

@@ -89,9 +89,9 @@ def _load(
     session: Session, name: str, settings: tuple[str, ...], data_directory: Path | None
 ) -> Dataset:
     # Imported here: --help must not wait for it.
-    from benchmark.cli.display import open_display
     from benchmark.config import resolve_selection
     from benchmark.datasets import default_data_directory, load_dataset
+    from benchmark.display import open_display
     from benchmark.progress import shown_by
 
     shelf = session.catalog().datasets

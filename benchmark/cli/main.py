@@ -16,13 +16,12 @@ from benchmark.cli.streams import (
     abandon_what_cannot_be_written,
     guarded_streams,
     open_missing_descriptors,
-    say,
-    say_indented,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.hookspecs import DISTRIBUTION
 from benchmark.printable import is_encodable
 from benchmark.spelling import did_you_mean
+from benchmark.standard_error import say, say_indented
 
 COMMANDS = ("run", "list", "plugins", "show", "table", "runs", "data", "env")
 

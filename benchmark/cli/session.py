@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from benchmark.cli import completion
-from benchmark.cli.streams import say, say_indented
 from benchmark.files import usable_folder
+from benchmark.standard_error import say, say_indented
 
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog

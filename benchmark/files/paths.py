@@ -24,7 +24,11 @@ def usable_path(text: str | Path, origin: str) -> Path:
 
 
 def usable_folder(text: str | Path, origin: str) -> Path:
-    """The same for a folder, whose path must leave room for those of files in it."""
+    """Read a folder's path, ``~`` expanded, which must leave room for those of files in it.
+
+    What is there, if anything, is not asked. Raises BenchmarkError, with the text's ``origin``, for
+    what can be no folder.
+    """
     path = _expanded(text, origin, "folder")
     _ask_system(path / _INSIDE, origin)
     return path

@@ -15,7 +15,7 @@ import click
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from benchmark import runner, store
+from benchmark import api, store
 from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import execute
@@ -98,7 +98,7 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("file").touch()
     Path("loop").symlink_to("loop")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(runner, "carry_out", lambda run, report: Outcome({}, False))
+    monkeypatch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
     monkeypatch.setattr(store, "remove_all", lambda paths: None)
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import benchmark as face
-from benchmark import hookspecs, runner
+from benchmark import api, hookspecs
 from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import root
@@ -47,6 +47,12 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def included(text: str) -> list[str]:
+    """The files that a page of a folder within ``docs/`` shows."""
+    files = re.findall(r"^```\{literalinclude\} \.\./\.\./(.+)$", text, re.MULTILINE)
+    return [read(file) for file in files]
+
+
 def sections(text: str) -> dict[str, str]:
     """The text below each heading of the second and third level, up to the next heading."""
     # A "##" at the start of a line of a code block would be taken for a heading: there is none.
@@ -68,7 +74,14 @@ def keys(text: str) -> list[str]:
     return [cells[0].strip("`") for cells in rows(text)]
 
 
-# The hooks page
+# The page about plugins, and the page of each hook
+
+ABOUT_PLUGINS = "docs/hooks/index.md"
+HOOK_PAGES = [
+    page.relative_to(ROOT).as_posix()
+    for page in sorted(ROOT.glob("docs/hooks/*.md"))
+    if page.name != "index.md"
+]
 
 
 def signature(hook: Callable[..., Any]) -> str:
@@ -77,23 +90,24 @@ def signature(hook: Callable[..., Any]) -> str:
     return f"{hook.__name__}({', '.join(arguments)}) -> {written.return_annotation}\n"
 
 
-def test_the_hooks_page_has_every_hook_and_no_other() -> None:
-    headings = [name for name in sections(read("docs/hooks.md")) if name.startswith("benchmark_")]
-    assert headings == list(HOOKS)
-    assert len(HOOKS) == 6
+def page_of(hook: str) -> str:
+    """The page that begins with the hook's signature."""
+    first = signature(HOOKS[hook])
+    (page,) = (page for page in HOOK_PAGES if blocks(read(page), "python")[0] == first)
+    return page
 
 
-@pytest.mark.parametrize("hook", [*HOOKS])
-def test_the_hooks_page_has_each_hooks_signature(hook: str) -> None:
-    first = blocks(sections(read("docs/hooks.md"))[hook], "python")[0]
-    assert first == signature(HOOKS[hook])
+def test_the_page_about_plugins_leads_to_the_page_of_every_hook_and_no_other() -> None:
+    table = rows(sections(read(ABOUT_PLUGINS))["The hooks"])
+    stated = {hook.strip("`"): f"docs/hooks/{page[3:-1]}" for hook, _, page in table}
+    assert stated == {hook: page_of(hook) for hook in HOOKS}
+    assert sorted(stated.values()) == HOOK_PAGES
 
 
 def described(name: str) -> list[str]:
-    """The rows of the hooks page's table with that header."""
-    match = re.search(
-        rf"^\| `{name}` \|.*\n\|-.*\n((?:\|.*\n)+)", read("docs/hooks.md"), re.MULTILINE
-    )
+    """The rows of the hooks pages' table with that header."""
+    text = "\n".join(read(page) for page in HOOK_PAGES)
+    match = re.search(rf"^\| `{name}` \|.*\n\|-.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert match, name
     return re.findall(r"^\| `(\w+)` \|", match[1], re.MULTILINE)
 
@@ -107,28 +121,31 @@ def described(name: str) -> list[str]:
         "TrainingPlan",
         "Optimization",
         "Augmentation",
+        "TrackerEntry",
         "Column",
         "ExecutorEntry",
     ],
 )
-def test_the_hooks_page_has_each_field_of_an_entry(name: str) -> None:
+def test_the_hooks_pages_have_each_field_of_an_entry(name: str) -> None:
     fields = [field.name for field in dataclasses.fields(getattr(face, name))]
     assert described(name) == fields
 
 
-def test_the_hooks_page_has_what_a_callback_is_told() -> None:
-    assert described("Callback") == [name for name in vars(face.Callback) if name.startswith("on_")]
+def test_the_hooks_pages_have_what_a_tracker_is_told() -> None:
+    assert described("Tracker") == [name for name in vars(face.Tracker) if name.startswith("on_")]
     assert described("TrialSpec") == list(TrialSpec.model_fields)
 
 
 def examples() -> dict[str, str]:
-    """The hooks page's examples by the section they stand in, signatures left out."""
-    text = read("docs/hooks.md")
-    found = {"first": blocks(text.partition("\n## ")[0], "python")}
-    found |= {name: blocks(part, "python") for name, part in sections(text).items()}
+    """The first plugin, and each hook's: what follows its signature."""
+    (first,) = included(read(ABOUT_PLUGINS))
+    found = {hook: page_of(hook) for hook in HOOKS}
     signatures = [signature(hook) for hook in HOOKS.values()]
-    return {
-        name: block for name, part in found.items() for block in part if block not in signatures
+    return {"first": first} | {
+        name: block
+        for name, page in found.items()
+        for block in blocks(read(page), "python")
+        if block not in signatures
     }
 
 
@@ -156,6 +173,7 @@ def test_the_examples_train_together(benchmark: CommandLine) -> None:
         "models: [linear, shallow]\n"
         "recipe: {name: sgd, momentum: 0.5}\n"
         "executor: {name: rested, pause_seconds: 0}\n"
+        "trackers: [{name: loss_curve, file: curve.csv}]\n"
         "epochs: 2\nbatch_size: 20\nprecision: fp32\ndevice: cpu\n"
     )
     result = benchmark(*arguments, "--format", "json")
@@ -163,24 +181,23 @@ def test_the_examples_train_together(benchmark: CommandLine) -> None:
     linear, shallow = json.loads(result.out)
     assert linear["total_seconds"] > 0
     assert shallow["params"] == 16 * (3 * 16 + 1) + 4 * 16 + 17 * 2
-    curves = list(Path("runs").rglob("losses.csv"))
+    curves = list(Path("runs").rglob("curve.csv"))
     assert [len(curve.read_text().splitlines()) for curve in curves] == [2, 2]
     assert "(min)" in benchmark(*arguments).out
 
 
-def test_a_failure_looks_as_the_hooks_page_says(benchmark: CommandLine) -> None:
+def test_a_failure_looks_as_the_page_about_plugins_says(benchmark: CommandLine) -> None:
     Path("broken.py").write_text(
         "from benchmark import hookimpl\n\n\n"
         "@hookimpl\ndef benchmark_models():\n    raise ValueError('no luck')\n"
     )
     result = benchmark("list", "models", "-p", "broken.py")
-    assert [result.err] == blocks(sections(read("docs/hooks.md"))["When a plugin fails"], "text")
+    assert [result.err] == blocks(sections(read(ABOUT_PLUGINS))["When a plugin fails"], "text")
 
 
 def test_the_package_is_that_of_the_first_example() -> None:
-    (text,) = blocks(read("docs/hooks.md"), "toml")
+    (text,) = blocks(read(ABOUT_PLUGINS), "toml")
     assert '[project.entry-points."benchmark.plugins"]\nlinear = "benchmark_linear"' in text
-    assert (ROOT / "tests" / "packaging" / "sample_plugin" / "pyproject.toml").is_file()
 
 
 # The configuration page
@@ -195,7 +212,7 @@ def test_the_configuration_page_has_the_defaults() -> None:
     stated = {row[0].strip("`"): row[2].strip("`") for row in cells}
     defaults = yaml.safe_load(read("configs/defaults.yaml"))
     assert {key: stated.pop(key) for key in defaults} == {
-        key: str(value).lower() for key, value in defaults.items()
+        key: str(value).lower().replace("'", "") for key, value in defaults.items()
     }
     assert {key for key, default in stated.items() if default == "must be given"} == {
         "dataset",
@@ -299,6 +316,18 @@ def test_the_models_page_has_the_layer_table() -> None:
     assert done.stdout in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
 
 
+def test_the_python_pages_examples_run_one_after_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(read("docs/python.md"), "python"):
+        exec(compile(block, "python.md", "exec"), names)
+        for value, comment in re.findall(r"^(len\(.+\)) +# (\d+)", block, re.MULTILINE):
+            assert eval(value, names) == int(comment)
+    (said,) = re.findall(r"print\(error\) +# (.+)", read("docs/python.md"))
+    assert said in capsys.readouterr().out.splitlines()
+
+
 # Commands, wherever they stand
 
 
@@ -308,7 +337,7 @@ def commands() -> Iterator[tuple[str, str]]:
         for block in blocks(page.read_text(encoding="utf-8"), "console"):
             for line in block.splitlines():
                 assert line.startswith("$ "), line
-                yield page.name, line.removeprefix("$ ")
+                yield page.relative_to(ROOT).as_posix(), line.removeprefix("$ ")
 
 
 def words_after(program: str, line: str) -> list[str] | None:
@@ -325,7 +354,7 @@ def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> 
     assert "quickstart: synthetic (435b97fd)" in table
     assert "bf16." in table
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "carry_out", lambda run, report: Outcome({}, False))
+        patch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
         result = benchmark("run", "-d", "synthetic", "--precision", "bf16")
     (folder,) = re.findall(r"records are in runs/(.+)\n", result.err)
     named = {
@@ -337,7 +366,7 @@ def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> 
 
 
 def test_readme_and_first_steps_have_commands() -> None:
-    for page in ("README.md", "first_steps.md", "hooks.md"):
+    for page in ("README.md", "docs/first_steps.md", ABOUT_PLUGINS):
         assert any(words_after("benchmark", line) for name, line in commands() if name == page)
 
 

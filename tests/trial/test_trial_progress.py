@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cli.status import ACTIVITIES
-from benchmark.cli.training_display import TrainingDisplay
+from benchmark.display.status import ACTIVITIES
+from benchmark.display.training_display import TrainingDisplay
 from benchmark.records import TrialEvent
 from benchmark.trial import progress as trial_progress
 from tests.conftest import CommandLine

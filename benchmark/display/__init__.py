@@ -1,0 +1,5 @@
+"""Progress for people, on a terminal, in a notebook and elsewhere."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
