@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,14 +55,25 @@ class Options(BaseModel):
         return cls.model_validate_json(json.dumps(given), strict=True)
 
 
+# What stands beside an entry's options in a config, and so can be no option's name.
+RESERVED_KEYS = frozenset(("name", "label", "each"))
+
+
 @dataclass(frozen=True)
 class Entry:
-    """What every entry has: a name that users type."""
+    """What every entry has: a name that users type.
+
+    Raises ValueError for what can be no name, and for an option called as what stands beside the
+    options in a config: ``name``, ``label`` or ``each``.
+    """
 
     name: str
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        for option in getattr(self, "options", Options).model_fields:
+            if option in RESERVED_KEYS:
+                raise ValueError(f"{self.name!r} has an option called {option!r}; rename it")
 
 
 @dataclass(frozen=True)
@@ -72,10 +84,23 @@ class ModelEntry(Entry):
     tensor of N x C x H x W, pixels between 0 and 1, to N x ``num_classes`` logits, where
     ``input_shape`` is (C, H, W). It draws its initial weights from torch's global generator,
     which is seeded before the call, and raises ValueError for a shape it cannot work with.
+    Where the entry has ``options``, they are a third argument.
+
+    What tells this model from its next version is a digest of its plugin's source. ``files`` are
+    data files that count as source, relative to the plugin's own; a ``version``, where given,
+    counts instead of the source.
     """
 
-    build: Callable[[tuple[int, int, int], int], torch.nn.Module]
+    build: Callable[..., torch.nn.Module]
     summary: str = ""
+    options: type[Options] = Options
+    files: tuple[str | os.PathLike[str], ...] = ()
+    version: str | None = None
+
+    @property
+    def has_options(self) -> bool:
+        """Whether ``build`` takes options."""
+        return self.options is not Options
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.catalog import Catalog, load_catalog, require_same
+from benchmark.catalog import Catalog, load_catalog
 from benchmark.complexity import FEWEST_IMAGES, count_parameters
 from benchmark.datasets import load_dataset
 from benchmark.entries import ImageSplits, Optimization, TrainingPlan
@@ -40,6 +40,7 @@ from benchmark.training import (
     training_conditions,
     tuned,
 )
+from benchmark.trial.code import require_same_code, with_origins_here
 from benchmark.trial.evaluated_model import show_evaluated_model
 from benchmark.trial.findings import Findings, make_record, with_warnings
 from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
@@ -91,7 +92,8 @@ def _carry_out(
     try:
         with account.charge("setup"):
             catalog = load_catalog(spec.plugins)
-            require_same(catalog, spec.identities)
+            require_same_code(spec, catalog)
+            spec = with_origins_here(spec, catalog)
         with account.charge("reporting"):
             trackers.create(catalog, spec.trackers, spec)
         with (
@@ -117,11 +119,9 @@ def _placed(spec: TrialSpec) -> TrialSpec:
     return spec
 
 
-def trial_checkpoints(spec: TrialSpec, catalog: Catalog, *, is_remote: bool = False) -> Checkpoints:
+def trial_checkpoints(spec: TrialSpec, *, is_remote: bool = False) -> Checkpoints:
     """The checkpoints of a trial, here and now; if it ``is_remote``, for whatever machine."""
-    model = catalog.models[spec.model].plugin
-    recipe = catalog.recipes[spec.protocol.recipe.name].plugin
-    conditions = training_conditions(spec, model.identity, recipe.identity)
+    conditions = training_conditions(spec)
     if is_remote:
         return Checkpoints(spec.directory, conditions, is_partial=True)
     return Checkpoints(spec.directory, conditions | machine_conditions(spec))
@@ -133,7 +133,7 @@ def _train(
     account = findings.account
     with account.charge("checkpoint"):
         # First: what a model does to its process is no part of what it is compared with.
-        checkpoints = trial_checkpoints(spec, catalog)
+        checkpoints = trial_checkpoints(spec)
     with account.charge("setup"):
         training, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
@@ -254,7 +254,9 @@ def _prepare_model(
     warn = findings.warnings.append
     # Built on the CPU, so that a seed gives the same initial weights on every device.
     seed_everything(spec.seed, INITIAL_WEIGHTS)
-    model = build_model(catalog.models[spec.model], input_shape, classes, warn)
+    variant = spec.variant
+    offer = catalog.models[variant.entry]
+    model = build_model(offer, variant.options, input_shape, classes, warn)
     findings.params = count_parameters(model)
     findings.macs = try_to_count_macs(model, input_shape, warn)
     batch = max(spec.protocol.batch_size, FEWEST_IMAGES)

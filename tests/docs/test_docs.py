@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 import benchmark as face
-from benchmark import hookspecs, runner
-from benchmark.catalog import discovery
+from benchmark import api, hookspecs
+from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import root
 from benchmark.cli.session import Session
@@ -45,6 +45,12 @@ def read(page: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """What stands between the fences of that language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def included(text: str) -> list[str]:
+    """The files that a page of a folder within ``docs/`` shows."""
+    files = re.findall(r"^```\{literalinclude\} \.\./\.\./(.+)$", text, re.MULTILINE)
+    return [read(file) for file in files]
 
 
 def sections(text: str) -> dict[str, str]:
@@ -132,9 +138,10 @@ def test_the_hooks_pages_have_what_a_tracker_is_told() -> None:
 
 def examples() -> dict[str, str]:
     """The first plugin, and each hook's: what follows its signature."""
-    found = {"first": ABOUT_PLUGINS} | {hook: page_of(hook) for hook in HOOKS}
+    (first,) = included(read(ABOUT_PLUGINS))
+    found = {hook: page_of(hook) for hook in HOOKS}
     signatures = [signature(hook) for hook in HOOKS.values()]
-    return {
+    return {"first": first} | {
         name: block
         for name, page in found.items()
         for block in blocks(read(page), "python")
@@ -191,7 +198,6 @@ def test_a_failure_looks_as_the_page_about_plugins_says(benchmark: CommandLine) 
 def test_the_package_is_that_of_the_first_example() -> None:
     (text,) = blocks(read(ABOUT_PLUGINS), "toml")
     assert '[project.entry-points."benchmark.plugins"]\nlinear = "benchmark_linear"' in text
-    assert (ROOT / "tests" / "packaging" / "sample_plugin" / "pyproject.toml").is_file()
 
 
 # The configuration page
@@ -310,6 +316,18 @@ def test_the_models_page_has_the_layer_table() -> None:
     assert done.stdout in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
 
 
+def test_the_python_pages_examples_run_one_after_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(read("docs/python.md"), "python"):
+        exec(compile(block, "python.md", "exec"), names)
+        for value, comment in re.findall(r"^(len\(.+\)) +# (\d+)", block, re.MULTILINE):
+            assert eval(value, names) == int(comment)
+    (said,) = re.findall(r"print\(error\) +# (.+)", read("docs/python.md"))
+    assert said in capsys.readouterr().out.splitlines()
+
+
 # Commands, wherever they stand
 
 
@@ -336,7 +354,7 @@ def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> 
     assert "quickstart: synthetic (435b97fd)" in table
     assert "bf16." in table
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "carry_out", lambda *_: Outcome({}, False))
+        patch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
         result = benchmark("run", "-d", "synthetic", "--precision", "bf16")
     (folder,) = re.findall(r"records are in runs/(.+)\n", result.err)
     named = {
@@ -403,4 +421,4 @@ def test_the_plugin_of_the_readme_works(benchmark: CommandLine) -> None:
 
 def test_the_command_line_page_has_every_variable() -> None:
     stated = keys(sections(read("docs/command_line.md"))["Environment variables"])
-    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, discovery.ENVIRONMENT_VARIABLE} <= set(stated)
+    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, selection.ENVIRONMENT_VARIABLE} <= set(stated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.command_process import run as run_command
 
-SOURCE = Path(__file__).parent / "sample_plugin"
+SOURCE = Path(__file__).parents[2] / "examples" / "package"
 PIP = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check")
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 # Small enough for a second; "synthetic" needs no network.
@@ -58,6 +59,18 @@ def run(command: Command) -> subprocess.CompletedProcess[str]:
     models = ("-m", "sample_linear", "-m", "separable_cnn")
     chosen = (*models, "--tracker", "sample_events")
     return command("run", "quickstart", *chosen, *TINY, "--format", "github")
+
+
+def test_its_own_tests_pass(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder / "source",
+        env={**os.environ, "PYTHONPATH": str(folder / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def names_listed(listing: str) -> set[str]:

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmark import Options, Tracker, TrackerEntry, hookimpl
-from benchmark.records import TrialSpec
+from benchmark.records import TrialKey, TrialSpec
 
 # What has a run load it and look on with it.
 CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "killer")
@@ -125,17 +125,17 @@ def kill_while_writing(killer: Killer) -> None:
             os.fsync = lambda fd: kill()
             write(path, content)
 
-    def append_epoch(directory: Any, model: str, seed: int, epoch: Any) -> None:
+    def append_epoch(directory: Any, key: TrialKey, epoch: Any) -> None:
         if killer.comes("part of a history line"):
-            history = directory.trial_directory(model, seed) / store.HISTORY_FILE
+            history = directory.trial_directory(key) / store.HISTORY_FILE
             with history.open("a") as lines:
                 lines.write(epoch.model_dump_json()[:40])
             kill()
-        append(directory, model, seed, epoch)
+        append(directory, key, epoch)
 
     checkpoint.write_atomically = write_checkpoint
     store.write_atomically = write_to_store
-    store.RunDirectory.append_epoch = append_epoch  # type: ignore[assignment, method-assign]
+    store.RunDirectory.append_epoch = append_epoch  # type: ignore[assignment]
 
 
 @hookimpl

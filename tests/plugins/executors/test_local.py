@@ -405,7 +405,7 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
     seen = []
 
     def interrupt(pool: WorkerPool, spec: TrialSpec, slot: Slot) -> None:
-        seen.append(spec.key)
+        seen.append((spec.model, spec.seed))
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
