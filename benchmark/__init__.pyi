@@ -1,6 +1,10 @@
+from .api import (
+    Run as Run,
+    open_run as open_run,
+    run as run,
+)
 from .entries import (
     Augmentation as Augmentation,
-    Callback as Callback,
     Column as Column,
     DatasetEntry as DatasetEntry,
     Executor as Executor,
@@ -11,6 +15,8 @@ from .entries import (
     Optimization as Optimization,
     Options as Options,
     RecipeEntry as RecipeEntry,
+    Tracker as Tracker,
+    TrackerEntry as TrackerEntry,
     TrainingPlan as TrainingPlan,
 )
 from .errors import (
@@ -34,10 +40,11 @@ from .records import (
     DatasetRecord as DatasetRecord,
     EpochRecord as EpochRecord,
     Machine as Machine,
-    ModelRecord as ModelRecord,
     Origin as Origin,
     ParameterCount as ParameterCount,
+    PlannedVariant as PlannedVariant,
     Protocol as Protocol,
+    RecipeRecord as RecipeRecord,
     Selection as Selection,
     Status as Status,
     Timing as Timing,
@@ -47,7 +54,9 @@ from .records import (
     TrialRecord as TrialRecord,
     TrialSpec as TrialSpec,
     TrialStart as TrialStart,
+    Variant as Variant,
 )
+from .report import RunTable as RunTable
 from .running_clock import RunningClock as RunningClock
 from .summaries import (
     NO_FIGURE as NO_FIGURE,

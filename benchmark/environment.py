@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-_DISTRIBUTIONS = ("benchmark-models", "torch", "torchvision", "numpy")
+_CORE = "benchmark-models"
+_DISTRIBUTIONS = (_CORE, "torch", "torchvision", "numpy")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -34,6 +35,11 @@ def describe_hardware(*, with_gpus: bool = True) -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "gpus": _gpus() if with_gpus else [],
     }
+
+
+def core_version() -> str:
+    """The version of this project's distribution."""
+    return versions()[_CORE]
 
 
 def versions() -> dict[str, str]:

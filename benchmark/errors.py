@@ -68,6 +68,10 @@ class PluginError(BenchmarkError):
     """A plugin that was asked for cannot be used."""
 
 
+class OtherCodeError(BenchmarkError):
+    """A trial that would be trained by other code than its record would say."""
+
+
 class ModelError(BenchmarkError):
     """A model that cannot be built, or is not what its entry promises."""
 

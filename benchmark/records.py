@@ -7,16 +7,21 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Literal[1] = 1
 
-# A trial's model and seed.
-TrialKey = tuple[str, int]
-Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted"]
+# An identity has so many hexadecimal digits.
+IDENTITY_LENGTH = 12
+Identity = Annotated[str, Field(pattern=f"^[0-9a-f]{{{IDENTITY_LENGTH}}}$")]
+
+# A trial that was refused was not begun, because its code was not that of the run.
+Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted", "refused"]
+# A trial that ended so is trained by the next command.
+UNFINISHED: tuple[Status, ...] = ("interrupted", "refused")
 
 
 class _Record(BaseModel):
@@ -31,10 +36,32 @@ class Selection(_Record):
     options: dict[str, Any] = {}
 
 
+class TrialKey(NamedTuple):
+    """Which trial of its run a trial is: the label and the identity of its variant, and a seed."""
+
+    model: str
+    identity: str
+    seed: int
+
+    def __str__(self) -> str:
+        """The trial as messages name it."""
+        return f"{self.model}, seed {self.seed}"
+
+
+class RecipeRecord(Selection):
+    """A recipe with its options; ``identity`` tells its code from its next version."""
+
+    identity: Identity
+
+
 class DatasetRecord(_Record):
-    """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's."""
+    """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's.
+
+    ``identity`` tells the code of the data set's plugin from its next version.
+    """
 
     name: str
+    identity: Identity
     fingerprint: str
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
@@ -45,7 +72,7 @@ class Protocol(_Record):
     """All that must be equal for two rows to be compared."""
 
     dataset: DatasetRecord
-    recipe: Selection
+    recipe: RecipeRecord
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     steps_per_epoch: int = Field(ge=1)
@@ -58,34 +85,61 @@ class Protocol(_Record):
 
 
 class Origin(_Record):
-    """The plugin that an entry comes from; ``source`` is a digest of the plugin's source files.
+    """The plugin that an entry comes from; ``source`` is a digest of the plugin's source.
 
-    None stands for what is not known: a file has neither distribution nor version.
+    ``libraries`` are the versions of what the source imports from elsewhere. None stands for what
+    is not known: a file has neither distribution nor version.
     """
 
     plugin: str
     distribution: str | None
     version: str | None
-    source: str | None = None
+    source: str | None
+    libraries: dict[str, str]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the plugin's own distribution, if it has one, and of the libraries."""
+        if self.distribution is None or self.version is None:
+            return self.libraries
+        return {self.distribution: self.version, **self.libraries}
 
 
-class ModelRecord(Origin):
-    """The model of a trial and where it comes from."""
+class Variant(_Record):
+    """A model entry with its options, under the label ``model``, which is its row's name.
 
-    name: str
-
-
-class TrialSpec(_Record):
-    """One model to be trained once with one seed, and all that is needed to do it anywhere.
-
-    ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
-    log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
-    its parent had, and ``identities`` is what those were, by name. ``device`` may leave open which
-    GPU (``cuda``); a trial that ``shares_device`` with others is no timing.
+    ``identity`` is a digest of the entry's code and of the options: it tells this state of the
+    variant from others that have the same label.
     """
 
     model: str
-    origin: ModelRecord
+    entry: str
+    options: dict[str, Any]
+    identity: Identity
+    origin: Origin
+
+
+class PlannedVariant(Variant):
+    """A variant and the seeds with which it is to be trained."""
+
+    seeds: tuple[int, ...]
+
+    @property
+    def keys(self) -> list[TrialKey]:
+        """Its trials."""
+        return [TrialKey(self.model, self.identity, seed) for seed in self.seeds]
+
+
+class TrialSpec(_Record):
+    """One variant to be trained once with one seed, and all that is needed to do it anywhere.
+
+    ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
+    log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
+    its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
+    GPU (``cuda``); a trial that ``shares_device`` with others is no timing.
+    """
+
+    variant: Variant
     recipe_origin: Origin
     seed: int = Field(ge=0)
     protocol: Protocol
@@ -95,15 +149,21 @@ class TrialSpec(_Record):
     engine: Literal["auto", "eager", "graph"] = "auto"
     compile: bool = False
     checkpoint_every: int = Field(default=1, ge=1)
+    trackers: tuple[Selection, ...] = ()
     data_directory: Path
     directory: Path
     plugins: tuple[str, ...] = ()
-    identities: dict[str, str]
+    core: str
+
+    @property
+    def model(self) -> str:
+        """The label of its variant."""
+        return self.variant.model
 
     @property
     def key(self) -> TrialKey:
         """Which trial of its run it is."""
-        return self.model, self.seed
+        return TrialKey(self.variant.model, self.variant.identity, self.seed)
 
     def on(self, device: str, *, shared: bool = False) -> TrialSpec:
         """The same trial on a certain device, which it may share with others at the time."""
@@ -186,8 +246,11 @@ class Machine(BaseModel):
     gpus: tuple[_Gpu, ...] = ()
 
 
-class TrialRecord(_Record):
-    """What became of a trial. ``correct`` has a bit a test image: was it classified rightly?
+class TrialRecord(Variant):
+    """What became of a trial of a variant.
+
+    ``correct`` has a bit a test image: was it classified rightly? ``core_version`` is that of the
+    distribution that trained it.
 
     ``engine`` took the steps, None where the trial's process was lost; where it is not the one that
     was wanted, ``engine_reason`` says why.
@@ -202,9 +265,9 @@ class TrialRecord(_Record):
     status: Status
     reason: str | None
     seed: int
-    model: ModelRecord
+    core_version: str
     dataset: DatasetRecord
-    recipe: dict[str, Any]
+    recipe: RecipeRecord
     recipe_origin: Origin
     protocol: str
     batch_size: int
@@ -229,7 +292,7 @@ class TrialRecord(_Record):
     @property
     def key(self) -> TrialKey:
         """Which trial of its run it is of."""
-        return self.model.name, self.seed
+        return TrialKey(self.model, self.identity, self.seed)
 
     @property
     def test_accuracy(self) -> float | None:

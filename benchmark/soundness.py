@@ -19,10 +19,10 @@ from benchmark.records import (
     EpochRecord,
     Machine,
     ParameterCount,
+    PlannedVariant,
     Protocol,
-    Selection,
-    TrialKey,
     TrialRecord,
+    Variant,
 )
 
 # Longer than there have been computers, by far.
@@ -45,14 +45,14 @@ def fault_in_epochs(epochs: Sequence[EpochRecord]) -> str | None:
 
 
 def fault_in_description(
-    trials: Sequence[TrialKey], protocol: Protocol, machine: Machine
+    variants: Sequence[PlannedVariant], protocol: Protocol, machine: Machine
 ) -> str | None:
     """Likewise of what a run's description says was asked for."""
-    return next(_description_faults(trials, protocol, machine), None)
+    return next(_description_faults(variants, protocol, machine), None)
 
 
 def _record_faults(record: TrialRecord) -> Iterator[str]:
-    yield from _name_faults(record.model.name)
+    yield from _variant_faults(record)
     yield from _word_faults(
         {"device": record.device, "precision": record.precision, "engine": record.engine or ""}
     )
@@ -71,7 +71,7 @@ def _record_faults(record: TrialRecord) -> Iterator[str]:
         yield from _parameter_faults(record.params)
     yield from _seconds_faults("timing", vars(record.timing))
     yield from _machine_faults(record.environment)
-    yield from _number_faults("recipe", record.recipe)
+    yield from _number_faults("recipe", record.recipe.options)
     yield from _epoch_faults(record.epochs)
     yield from _outcome_faults(record)
 
@@ -93,10 +93,9 @@ def _outcome_faults(record: TrialRecord) -> Iterator[str]:
 
 def _protocol(record: TrialRecord) -> str:
     """The hash of the protocol under which the record as it stands would have completed."""
-    options = {key: value for key, value in record.recipe.items() if key != "name"}
     return Protocol(
         dataset=record.dataset,
-        recipe=Selection(name=str(record.recipe.get("name")), options=options),
+        recipe=record.recipe,
         epochs=len(record.epochs),
         batch_size=record.batch_size,
         steps_per_epoch=record.steps_per_epoch,
@@ -140,13 +139,15 @@ def _accuracy_faults(where: str, epoch: EpochRecord) -> Iterator[str]:
 
 
 def _description_faults(
-    trials: Sequence[TrialKey], protocol: Protocol, machine: Machine
+    variants: Sequence[PlannedVariant], protocol: Protocol, machine: Machine
 ) -> Iterator[str]:
-    if len(set(trials)) < len(trials):
-        yield "trials has one twice"
-    for model, seed in trials:
-        yield from _name_faults(model)
-        yield from _count_faults([("a seed", seed, 0)])
+    if len({(variant.model, variant.identity) for variant in variants}) < len(variants):
+        yield "variants has one twice"
+    for variant in variants:
+        yield from _variant_faults(variant)
+        if len(set(variant.seeds)) < len(variant.seeds):
+            yield f"{variant.model} has a seed twice"
+        yield from _count_faults([("a seed", seed, 0) for seed in variant.seeds])
     yield from _dataset_faults(protocol.dataset)
     yield from _count_faults(
         [
@@ -159,9 +160,11 @@ def _description_faults(
     yield from _machine_faults(machine)
 
 
-def _name_faults(model: str) -> Iterator[str]:
-    if not is_name(model):
-        yield f"a model cannot have the name {model[:LONGEST_WORD]!a}"
+def _variant_faults(variant: Variant) -> Iterator[str]:
+    for name in (variant.model, variant.entry):
+        if not is_name(name):
+            yield f"a model cannot have the name {name[:LONGEST_WORD]!a}"
+    yield from _number_faults("options", variant.options)
 
 
 def _word_faults(words: Mapping[str, str]) -> Iterator[str]:

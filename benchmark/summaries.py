@@ -1,4 +1,4 @@
-"""All trials of one model that the same code trained, as one row of the table sees them."""
+"""All trials of one variant, as one row of the table sees them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchmark.records import TrialRecord
+from benchmark.records import TrialRecord, Variant
 
 Figure = TypeVar("Figure")
 
@@ -26,23 +26,27 @@ class MeanInterval:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A model's trials under one protocol; ``planned`` is how many there should be.
+    """A variant's trials under one protocol; ``planned`` is how many there should be.
 
     ``test_accuracy`` is the mean accuracy after the last epoch over the completed trials, a
-    fraction; None where none completed. ``code`` tells this version of the model's code from others
-    where several were trained.
+    fraction; None where none completed. ``distinction`` tells this row from others with the label.
     """
 
-    model: str
+    variant: Variant
     records: tuple[TrialRecord, ...]
     planned: int
     test_accuracy: MeanInterval | None
-    code: str | None = None
+    distinction: str = ""
+
+    @property
+    def model(self) -> str:
+        """The variant's label."""
+        return self.variant.model
 
     @property
     def label(self) -> str:
-        """What the row is called: the model's name, with its code where there are several."""
-        return self.model if self.code is None else f"{self.model}@{self.code}"
+        """What the row is called: the label, and what tells it from others with that label."""
+        return f"{self.model}{self.distinction}"
 
     @property
     def completed(self) -> tuple[TrialRecord, ...]:

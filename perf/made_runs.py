@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy
 
 from benchmark.catalog import load_catalog
-from benchmark.config import find_document, load_config, with_defaults
+from benchmark.config import find_document, load_config
 from benchmark.environment import describe_environment
 from benchmark.records import (
+    IDENTITY_LENGTH,
     DatasetRecord,
     EpochRecord,
     Machine,
-    ModelRecord,
     Origin,
     ParameterCount,
+    PlannedVariant,
     Protocol,
+    RecipeRecord,
     Timing,
     TrialRecord,
     pack_bits,
@@ -32,9 +35,10 @@ SEEDS = 10
 
 def make_run(parent: Path, trials: int) -> RunDirectory:
     """Write a run of so many trials, a multiple of ten, as the trials' ends would."""
-    config = load_config(with_defaults(find_document("cifar10")), load_catalog())
+    config = load_config(find_document("cifar10"), load_catalog())
     dataset = DatasetRecord(
         name="cifar10",
+        identity="0" * IDENTITY_LENGTH,
         fingerprint="0" * 64,
         train_images=50_000,
         test_images=TEST_IMAGES,
@@ -42,39 +46,56 @@ def make_run(parent: Path, trials: int) -> RunDirectory:
     )
     protocol = Protocol(
         dataset=dataset,
-        recipe=config.recipe,
+        recipe=RecipeRecord(**dict(config.recipe), identity="0" * IDENTITY_LENGTH),
         epochs=EPOCHS,
         batch_size=128,
         steps_per_epoch=390,
         precision="bf16",
     )
-    keys = tuple((f"model_{m:05d}", seed) for m in range(trials // SEEDS) for seed in range(SEEDS))
+    variants = tuple(_variant(f"model_{m:05d}") for m in range(trials // SEEDS))
     machine = Machine(**describe_environment())
     directory = RunDirectory.of(parent, f"made-{trials}", protocol)
     directory.write_description(
-        RunDescription(config=config, trials=keys, protocol=protocol, environment=machine)
+        RunDescription(config=config, variants=variants, protocol=protocol, environment=machine)
     )
-    for record in _records(keys, protocol, machine):
-        directory.start_trial(*record.key, keep=False)
-        directory.write_history(*record.key, record.epochs)
+    for record in _records(variants, protocol, machine):
+        directory.start_trial(record.key, keep=False)
+        directory.write_history(record.key, record.epochs)
         directory.write_record(record)
     return directory
 
 
+def _variant(model: str) -> PlannedVariant:
+    return PlannedVariant(
+        model=model,
+        entry=model,
+        options={},
+        identity="0" * IDENTITY_LENGTH,
+        origin=_origin(model),
+        seeds=tuple(range(SEEDS)),
+    )
+
+
+def _origin(plugin: str) -> Origin:
+    return Origin(plugin=plugin, distribution="made", version="1.0", source=None, libraries={})
+
+
 def _records(
-    keys: tuple[tuple[str, int], ...], protocol: Protocol, machine: Machine
+    variants: Iterable[PlannedVariant], protocol: Protocol, machine: Machine
 ) -> Iterator[TrialRecord]:
     generator = numpy.random.default_rng(0)
-    for model, seed in keys:
+    for variant, seed in itertools.product(variants, range(SEEDS)):
         correct = generator.random(TEST_IMAGES) < 0.8
         yield TrialRecord(
             status="completed",
             reason=None,
             seed=seed,
-            model=ModelRecord(name=model, plugin=model, distribution="made", version="1.0"),
+            **variant.model_dump(exclude={"origin", "seeds"}),
+            origin=variant.origin,
+            core_version="0.1.0",
             dataset=protocol.dataset,
-            recipe={"name": protocol.recipe.name, **protocol.recipe.options},
-            recipe_origin=Origin(plugin="adam", distribution="made", version="1.0"),
+            recipe=protocol.recipe,
+            recipe_origin=_origin("adam"),
             engine="eager",
             engine_reason=None,
             compiled=False,

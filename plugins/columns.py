@@ -11,9 +11,23 @@ if TYPE_CHECKING:
     from benchmark import ModelSummary
 
 
+# The distribution of benchmark itself.
+CORE = "benchmark-models"
+
+
 def _seeds(summary: ModelSummary) -> list[int]:
     """The seeds that the figures stand for: those of the completed trials."""
     return [record.seed for record in summary.completed]
+
+
+def _versions(summary: ModelSummary) -> dict[str, list[str]]:
+    """The versions of all that the trials were trained with; several where trials differ."""
+    found: dict[str, dict[str, None]] = {}
+    for record in summary.records:
+        core = {CORE: record.core_version}
+        for name, version in {**record.origin.versions, **core}.items():
+            found.setdefault(name, {})[version] = None
+    return {name: [*versions] for name, versions in sorted(found.items())}
 
 
 def _params(summary: ModelSummary) -> int | None:
@@ -96,5 +110,9 @@ def benchmark_columns() -> Iterator[Column]:
         _peak_memory_text,
     )
     yield Column("status", "status", lambda summary: summary.status, text=_status_text)
+    yield Column("entry", "entry", lambda summary: summary.variant.entry, shown=False)
+    yield Column("options", "options", lambda summary: summary.variant.options, shown=False)
+    yield Column("identity", "identity", lambda summary: summary.variant.identity, shown=False)
+    yield Column("versions", "versions", _versions, shown=False)
     yield Column("seeds", "seeds", _seeds, shown=False)
     yield Column("macs_is_lower_bound", "MACs are\na bound", _macs_is_lower_bound, shown=False)

@@ -1,2 +1,1 @@
-from .provenance import Provenance as Provenance
 from .summary import summarize as summarize

@@ -1,14 +1,15 @@
-"""Records summed up, model by model."""
+"""Records summed up, variant by variant."""
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
+from benchmark.analysis.alike import by_network
 from benchmark.analysis.intervals import mean_interval
-from benchmark.analysis.provenance import by_provenance
-from benchmark.records import TrialRecord
+from benchmark.records import PlannedVariant, TrialRecord, Variant
 from benchmark.summaries import ModelSummary
 
 # As many as a line has room for.
@@ -16,59 +17,84 @@ MOST_SEEDS_NAMED = 10
 
 
 def model_summary(
-    model: str, records: Sequence[TrialRecord], planned: int, code: str | None = None
+    variant: Variant, records: Sequence[TrialRecord], planned: int, distinction: str = ""
 ) -> ModelSummary:
-    """Sum up a model's trials; ``planned`` is how many there should be."""
+    """Sum up a variant's trials; ``planned`` is how many there should be.
+
+    ``distinction`` stands behind the label in the row's name, where other rows have that label.
+    """
     accuracies = [record.test_accuracy for record in records if record.test_accuracy is not None]
     accuracy = mean_interval(accuracies) if accuracies else None
-    return ModelSummary(model, tuple(records), planned, accuracy, code)
+    return ModelSummary(variant, tuple(records), planned, accuracy, distinction)
 
 
 def summarize(
     records: Iterable[TrialRecord],
-    trials: Sequence[tuple[str, int]] = (),
+    variants: Sequence[PlannedVariant] = (),
     warn: Callable[[str], None] | None = None,
+    distinctions: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> Iterator[ModelSummary]:
-    """Sum records up model by model, holding no more than one model's at a time.
+    """Sum records up variant by variant, holding no more than one variant's at a time.
 
-    ``trials`` are the (model, seed) that there should be. The records are to come model by model,
-    and the models in the order in which they first stand among ``trials``; a model of which there
-    is none has a summary all the same. One that was trained by different code has a summary for
-    each version of it, and ``warn`` is told.
+    ``variants`` are those that there should be. The records are to come variant by variant, and in
+    the order of ``variants``; one of which there is none has a summary all the same. What
+    ``distinctions`` has for a label and an identity stands behind the label in the row's name.
+
+    Records of one variant that cannot be of one network are never summed up: each network has a
+    summary, and ``warn`` is told.
     """
-    planned = Counter(model for model, _ in trials)
-    waiting = deque(planned)
-    for model, group in itertools.groupby(records, key=lambda record: record.model.name):
-        while model in waiting:
+    waiting = deque(variants)
+    for version, group in itertools.groupby(records, key=_version):
+        planned = 0
+        while version in map(_version, waiting):
             following = waiting.popleft()
-            if following == model:
+            if _version(following) == version:
+                planned = len(following.seeds)
                 break
-            yield model_summary(following, (), planned[following])
-        yield from _summaries(model, tuple(group), planned[model], warn)
-    yield from (model_summary(model, (), planned[model]) for model in waiting)
+            yield _without_records(following, distinctions)
+        yield from _summaries(tuple(group), planned, distinctions, warn)
+    yield from (_without_records(following, distinctions) for following in waiting)
+
+
+def _version(variant: Variant) -> tuple[str, str]:
+    return variant.model, variant.identity
+
+
+def _without_records(
+    variant: PlannedVariant, distinctions: Mapping[tuple[str, str], str]
+) -> ModelSummary:
+    return model_summary(variant, (), len(variant.seeds), _distinction(variant, distinctions))
+
+
+def _distinction(variant: Variant, distinctions: Mapping[tuple[str, str], str]) -> str:
+    return distinctions.get(_version(variant), "")
 
 
 def _summaries(
-    model: str,
-    found: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
     planned: int,
+    distinctions: Mapping[tuple[str, str], str],
     warn: Callable[[str], None] | None,
 ) -> Iterator[ModelSummary]:
-    """A model's summary, or one for each version of the code that trained it."""
-    groups = by_provenance(sorted(found, key=lambda record: record.seed))
-    planned = max(planned, len(found))
+    """A variant's summary, or one for each network that its records are of."""
+    groups = by_network(sorted(records, key=lambda record: record.seed))
+    planned = max(planned, len(records))
+    distinction = _distinction(records[0], distinctions)
     if len(groups) == 1:
-        yield model_summary(model, groups[0][1], planned)
+        yield model_summary(records[0], groups[0][1], planned, distinction)
         return
-    summaries = [model_summary(model, group, planned, code.digest) for code, group in groups]
+    summaries = [
+        model_summary(group[0], group, planned, f"{distinction}#{number}")
+        for number, (_, group) in enumerate(groups, start=1)
+    ]
     if warn is not None:
-        versions = (
-            f"{summary.label} ({code}; {_seeds(summary)})"
-            for summary, (code, _) in zip(summaries, groups, strict=True)
+        networks = (
+            f"{summary.label} ({network}; {_seeds(summary)})"
+            for summary, (network, _) in zip(summaries, groups, strict=True)
         )
         warn(
-            f"the records of {model} come from {len(groups)} versions of its code, shown in "
-            f"separate rows: {', '.join(versions)}; 'benchmark run' trains the outdated ones again"
+            f"the records of {records[0].model} are of {len(groups)} networks, shown in separate "
+            f"rows: {', '.join(networks)}; 'benchmark run' with --fresh trains all again"
         )
     yield from summaries
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +11,8 @@ from typing import Literal
 
 import pluggy
 
+from benchmark.catalog.neighbours import find_neighbour
+from benchmark.catalog.source import Source, folder_source, module_source
 from benchmark.errors import one_line
 
 
@@ -25,28 +25,52 @@ class Failure:
     traceback: str = ""
 
     @classmethod
-    def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
-        """Describe an exception in one line, its traceback kept."""
+    def from_error(
+        cls, error: BaseException, hook: str | None = None, folder: Path | None = None
+    ) -> Failure:
+        """Describe an exception in one line, its traceback kept.
+
+        ``folder`` is where a plugin's modules may lie beside it.
+        """
         cause = one_line(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
-            cause = f"needs the module {error.name!r}, which is not installed"
+            cause = _missing(error.name, folder)
         text = "".join(traceback.format_exception(error))
         return cls(cause, hook, text)
 
 
+def _missing(module: str, folder: Path | None) -> str:
+    if folder is None:
+        return f"needs the module {module!r}, which is not installed"
+    if find_neighbour(folder, module) is None:
+        return f"needs the module {module!r}, which is neither installed nor in {folder}"
+    return (
+        f"needs the module {module!r}, which is beside it: import it by a statement, "
+        f"or by importlib.import_module('.{module}', __package__)"
+    )
+
+
 @dataclass
 class Plugin:
-    """A plugin and what became of it; ``changes`` are to the process, and have been put back."""
+    """A plugin and what became of it.
+
+    One that was selected by its place has a ``file``, and a ``neighbourhood``: the folder whose
+    modules it may import. Its ``changes`` to the process have been put back. ``notes`` are lines on
+    what it imports.
+    """
 
     name: str
     distribution: str | None = None
     version: str | None = None
     module: ModuleType | None = None
+    file: Path | None = None
+    neighbourhood: Path | None = None
     hooks: tuple[str, ...] = ()
     entries: int = 0
     failure: Failure | None = None
     blocked: bool = False
     changes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     relay: pluggy.HookRelay | None = field(default=None, repr=False)
 
     @property
@@ -63,21 +87,26 @@ class Plugin:
             return f"{self.name} (no distribution)"
         return f"{self.name} ({self.distribution} {self.version})"
 
-    @property
-    def identity(self) -> str:
-        """The label, and what tells this state of the plugin from another."""
-        return f"{self.label}, {'failed' if self.failure else f'source {self.source[:8]}'}"
-
     @functools.cached_property
-    def source(self) -> str:
-        """A digest of its package's files as they were when this was first asked for."""
+    def source(self) -> Source:
+        """What it consists of, as its files were when this was first asked for."""
+        if self.file is not None and self.neighbourhood is not None:
+            return folder_source(self.neighbourhood, self.file)
         assert self.module is not None
-        return source_digest(self.module)
+        return module_source(self.module, self.distribution)
 
     @property
-    def warning(self) -> str:
-        """The line about what it changed of its process."""
-        return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
+    def folder(self) -> Path:
+        """The folder of its file, from which the names of an entry's data files start."""
+        assert self.module is not None
+        return Path(self.file or self.module.__file__ or "").parent
+
+    @property
+    def warnings(self) -> list[str]:
+        """Lines on what it changed of its process, and on what it imports."""
+        changes = ", ".join(self.changes)
+        changed = [f"plugin {self.label} changed {changes} when it was loaded; put back"]
+        return [*(changed if changes else []), *(f"plugin {self.label}: {n}" for n in self.notes)]
 
     @property
     def refusal(self) -> str:
@@ -85,23 +114,3 @@ class Plugin:
         assert self.failure is not None
         where = f"{self.failure.hook}: " if self.failure.hook else ""
         return f"plugin {self.label} is left out: {where}{self.failure.cause}"
-
-
-def source_digest(module: ModuleType) -> str:
-    """What tells a module's package, or a module in none, from its next version."""
-    if module.__file__ is None:
-        return files_digest(Path(), [])
-    file = Path(module.__file__)
-    return files_digest(file.parent, file.parent.rglob("*.py") if module.__package__ else [file])
-
-
-def files_digest(folder: Path, files: Iterable[Path]) -> str:
-    """A digest of files in a folder as they are now.
-
-    It is the same wherever the folder lies, and whichever line endings they have there.
-    """
-    digest = hashlib.sha256()
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
-        content = file.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,12 @@ from benchmark.cli.session import (
     everywhere_options,
     named_folder,
     parse_settings,
-    warn,
 )
-from benchmark.cli.table import TableChoice, TableView, table_options
+from benchmark.cli.table import TableChoice, table_options
 
 if TYPE_CHECKING:
     from benchmark.config import Document
-    from benchmark.runner import Outcome, PreparedRun
+    from benchmark.runner import Outcome
 
 
 # What is an entry: a name, or a mapping with a name and options.
@@ -44,9 +42,9 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
     "--model",
     "models",
     multiple=True,
-    metavar="NAME",
+    metavar="NAME[KEY=VALUE,...]",
     shell_complete=completion.entries("models"),
-    help="Train this model; repeatable.",
+    help="Train this model, with these options, or all whose names match * and ?; repeatable.",
 )
 @click.option(
     "-d",
@@ -61,6 +59,14 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
     metavar="NAME",
     shell_complete=completion.entries("recipes"),
     help="Train with this recipe.",
+)
+@click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.entries("trackers"),
+    help="Have this tracker look on; repeatable.",
 )
 @click.option("--epochs", type=int, metavar="N", help="Train for N epochs.")
 @click.option(
@@ -142,38 +148,27 @@ def command(
     command again finishes what is unfinished and trains nothing twice.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark.config import find_document, load_config
-    from benchmark.datasets import default_data_directory
-    from benchmark.display import TrainingDisplay, open_display
-    from benchmark.progress import shown_by
-    from benchmark.runner import carry_out, prepare
+    from benchmark.api import say_where_it_is, train
+    from benchmark.config import choose_models, find_document
 
     document = _overridden(find_document(config), overrides)
     catalog = session.catalog(strict)
-    resolved = load_config(document, catalog)
-    view = table.view(catalog)
-    with ExitStack() as opened, open_display() as display:
-
-        def say(line: str) -> None:
-            display.say(f"benchmark: {line}")
-
-        with shown_by(display):
-            run = opened.enter_context(
-                prepare(
-                    resolved,
-                    catalog,
-                    data_directory=data_directory or default_data_directory(),
-                    out=out,
-                    plugins=session.plugins,
-                    fresh=fresh,
-                    retry_failed=retry_failed,
-                    take_over=take_over,
-                    warn=say,
-                )
-            )
-        pending = run.continuation.pending
-        outcome = carry_out(run, TrainingDisplay(display, pending, session.verbose).report)
-    _print_table(run, outcome, view)
+    if overrides["models"]:
+        document = choose_models(document, overrides["models"], catalog)
+    table.check(catalog)
+    run, outcome = train(
+        document,
+        catalog,
+        plugins=session.plugins,
+        out=out,
+        data_directory=data_directory,
+        fresh=fresh,
+        retry_failed=retry_failed,
+        take_over=take_over,
+        verbose=session.verbose,
+    )
+    table.print(run)
+    say_where_it_is(run, outcome)
     return _exit_code(outcome)
 
 
@@ -182,9 +177,9 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     from benchmark.config import parse_key
 
     flags = {
-        "models": ("-m", list(overrides["models"]) or None),
         "dataset": ("-d", overrides["dataset"]),
         "recipe": ("-r", overrides["recipe"]),
+        "trackers": ("--tracker", list(overrides["trackers"]) or None),
         "epochs": ("--epochs", overrides["epochs"]),
         "seeds": ("--seeds", _parse_seeds(overrides["seeds"])),
         "batch_size": ("--batch-size", overrides["batch_size"]),
@@ -239,20 +234,6 @@ def _set(document: Document, location: Sequence[str], value: Any, origin: str) -
             f"{origin}: the config lists several under {location[0]!r}; {remedy}"
         )
     return document.replaced(tuple(location), value, origin)
-
-
-def _print_table(run: PreparedRun, outcome: Outcome, view: TableView) -> None:
-    description, directory = run.description, run.directory
-    trials = set(description.trials)
-    models = [model for model, _ in description.trials]
-    # From the disk: a run may have more trials than there is memory for.
-    records = directory.read_records(description.protocol.hash, warn, models)
-    view.print((record for record in records if record.key in trials), description)
-    unfinished = [key for key in trials if outcome.statuses.get(key) in (None, "interrupted")]
-    if unfinished:
-        count = f"{len(unfinished)} of {len(trials)} trials"
-        warn(f"{count} are not finished yet: the same command goes on")
-    warn(f"records are in {directory.path}")
 
 
 def _exit_code(outcome: Outcome) -> int:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import completion
+from benchmark.cli.list import OPTION_HEADERS, option_rows
 from benchmark.cli.session import Session, everywhere_options, warn
 from benchmark.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from benchmark.catalog import Catalog
     from benchmark.complexity import Layer, MacCount
+    from benchmark.config import ChosenModel
+    from benchmark.entries import Entry
     from benchmark.records import ParameterCount
 
 # CIFAR-10's, on which the models of the literature are compared.
@@ -41,10 +45,10 @@ def _parse_image(
 
 @click.command(
     "show",
-    short_help="Print a model's layers and cost.",
-    epilog="Example: benchmark show separable_cnn --image 3x64x64 --classes 100",
+    short_help="Print a model's layers and cost, or an entry's options.",
+    epilog="Example: benchmark show 'separable_cnn[width=2]' --image 3x64x64 --classes 100",
 )
-@click.argument("model", shell_complete=completion.entries("models"))
+@click.argument("name", shell_complete=completion.entries("models"))
 @click.option(
     "--image",
     "input_shape",
@@ -67,29 +71,76 @@ def _parse_image(
 @click.pass_obj
 def command(
     session: Session,
-    model: str,
+    name: str,
     input_shape: tuple[int, int, int],
     classes: int,
     as_json: bool,
 ) -> None:
-    """Print MODEL's layers in the manner of Keras: layer, output shape, parameters.
+    """Print a model's layers in the manner of Keras: layer, output shape, parameters.
 
-    Below them, the totals and the multiply-accumulates of one image's forward pass. The model is
-    built and checked as before a training; a figure that cannot be had is "-", and a line says why.
+    Below them, the totals, the multiply-accumulates of one image's forward pass, and the model's
+    options. NAME may have options: 'separable_cnn[width=2]'. The model is built and checked as
+    before a training; a figure that cannot be had is "-", and a line says why.
+
+    Of an entry of another kind, its options are printed.
     """
+    catalog = session.catalog()
+    others = [
+        (kind, shelf.offers[name].entry)
+        for kind, shelf in catalog.shelves.items()
+        if name in shelf.offers
+    ]
+    if others and others[0][0] != "models":
+        _show_options(name, dict(others), as_json)
+        return
+    _show_model(_chosen(name, catalog), catalog, input_shape, classes, as_json)
+
+
+def _chosen(name: str, catalog: Catalog) -> ChosenModel:
+    """The one model of that name, which may have options; raises ConfigError."""
+    from benchmark.config import resolve_model
+
+    return resolve_model(name, catalog)
+
+
+def _show_options(name: str, entries: Mapping[str, Entry], as_json: bool) -> None:
+    from benchmark.report import lay_out
+
+    found = {kind: option_rows(entry) for kind, entry in entries.items()}
+    if as_json:
+        content = {
+            kind: [dict(zip(OPTION_HEADERS, row, strict=True)) for row in rows]
+            for kind, rows in found.items()
+        }
+        click.echo(json.dumps({"name": name, "options": content}, indent=1))
+        return
+    for kind, rows in found.items():
+        summary = " ".join(str(getattr(entries[kind], "summary", "")).split())
+        click.echo(f"{name} ({kind}): {summary}".removesuffix(": "))
+        click.echo(f"\n{lay_out(rows, OPTION_HEADERS)}" if rows else "It has no options.")
+
+
+def _show_model(
+    model: ChosenModel,
+    catalog: Catalog,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    as_json: bool,
+) -> None:
     # Imported here: torch takes seconds, and --help must not wait for it.
     import torch
 
     from benchmark.complexity import count_parameters, images_to_check
+    from benchmark.report import lay_out
     from benchmark.trial import build_model, fit_for_training, try_to_count_macs, try_to_list_layers
 
-    offer = session.catalog().models[model]
+    offer = catalog.models[model.name]
 
     def warn_of_model(line: str) -> None:
-        warn(f"model {model!r}: {line}")
+        warn(f"model {model.label!r}: {line}")
 
     try:
-        network = build_model(offer, input_shape, classes, warn_of_model)
+        network = build_model(offer, model.options, input_shape, classes, warn_of_model)
         params = count_parameters(network)
         count = try_to_count_macs(network, input_shape, warn_of_model)
         layers = try_to_list_layers(network, input_shape, warn_of_model)
@@ -102,18 +153,27 @@ def command(
             warn=warn_of_model,
         )
     except ModelError as error:
-        raise ModelError(f"model {model!r} of {offer.plugin.label}: {error}") from error
+        raise ModelError(f"model {model.label!r} of {offer.plugin.label}: {error}") from error
     if as_json:
         content = _as_data(layers, params, count)
         click.echo(
             json.dumps(
-                {"model": model, "input_shape": input_shape, "classes": classes, **content},
+                {
+                    "model": model.label,
+                    "entry": model.name,
+                    "options": model.options,
+                    "input_shape": input_shape,
+                    "classes": classes,
+                    **content,
+                },
                 indent=1,
             )
         )
         return
-    click.echo(f"{model}: images of {_shape(input_shape)}, {classes} classes\n")
+    click.echo(f"{model.label}: images of {_shape(input_shape)}, {classes} classes\n")
     click.echo(_as_text(layers, params, count))
+    if offer.entry.has_options:
+        click.echo(f"\n{lay_out(option_rows(offer.entry), OPTION_HEADERS)}")
 
 
 def _as_data(

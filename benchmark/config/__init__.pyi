@@ -1,13 +1,18 @@
+from .model_choice import (
+    choose_models as choose_models,
+    resolve_model as resolve_model,
+)
+from .python_values import with_keywords as with_keywords
 from .run_config import (
     RunConfig as RunConfig,
     find_document as find_document,
     load_config as load_config,
     preset_names as preset_names,
     resolve_selection as resolve_selection,
-    with_defaults as with_defaults,
 )
 from .strict_yaml import (
     Document as Document,
     parse_key as parse_key,
     parse_value as parse_value,
 )
+from .variants import ChosenModel as ChosenModel

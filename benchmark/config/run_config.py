@@ -11,15 +11,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.catalog import Catalog, Shelf
-from benchmark.config.strict_yaml import Document, Location, dotted, read_document
+from benchmark.config.checker import Checker
+from benchmark.config.python_values import mapping_document
+from benchmark.config.strict_yaml import Document, read_document
+from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
-from benchmark.errors import ConfigError, Fault, UnknownNameError
+from benchmark.errors import ConfigError, Fault
 from benchmark.files import usable_path
 from benchmark.records import Selection
 from benchmark.spelling import did_you_mean
 
 PRESETS = "benchmark.presets"
 DEFAULTS = "defaults"
+# A run's name where its config has none.
+UNNAMED = "run"
 
 # Far beyond any use; a slip of the finger should not fill the memory with trials or steps.
 MOST_EPOCHS = 100_000
@@ -35,7 +40,7 @@ class RunConfig(BaseModel):
     different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
     table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
-    epochs a training's state is written to disk.
+    epochs a training's state is written to disk. ``trackers`` look on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -43,7 +48,7 @@ class RunConfig(BaseModel):
     name: str
     note: str | None = None
     dataset: tuple[Selection, ...]
-    models: tuple[str, ...] = Field(min_length=1)
+    models: tuple[ChosenModel, ...]
     recipe: Selection
     epochs: int = Field(ge=1, le=MOST_EPOCHS)
     batch_size: int = Field(ge=1, le=MOST_IMAGES)
@@ -56,24 +61,12 @@ class RunConfig(BaseModel):
     compile: bool
     checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
     executor: Selection
+    trackers: tuple[Selection, ...]
 
     @field_validator("name")
     @classmethod
     def _name_is_a_folder(cls, name: str) -> str:
         return check_name(name)
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _models_are_different(cls, models: Any) -> Any:
-        if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
-            raise ValueError("should be a list of names")
-        if not models:
-            raise ValueError("should name at least one")
-        if len(set(models)) < len(models):
-            raise ValueError("names a model twice")
-        if len({name.casefold() for name in models}) < len(models):
-            raise ValueError("has names that differ in case only, which one folder may have")
-        return tuple(models)
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -103,12 +96,14 @@ def preset_names() -> list[str]:
     return sorted(name for name in names if name != DEFAULTS)
 
 
-def find_document(config: str) -> Document:
-    """Read a config given by path or by a preset's name, and fill in what it leaves out.
+def find_document(config: str | Mapping[str, Any]) -> Document:
+    """Read a config given by path, by a preset's name or as a mapping; fill in what it leaves out.
 
-    Raises ConfigError where there is none, and for what ``read_document`` refuses; PathError for
-    what can be no path.
+    Raises ConfigError where there is none, and for what ``read_document`` and ``mapping_document``
+    refuse; PathError for what can be no path.
     """
+    if not isinstance(config, str):
+        return with_defaults(mapping_document({"name": UNNAMED, **config}))
     if config in preset_names():
         return with_defaults(_preset(config))
     path = usable_path(config, config or "CONFIG")
@@ -137,14 +132,15 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
 
     Raises ConfigError with every fault: unknown keys, names and options, wrong types and values.
     """
-    checker = _Checker(document)
+    checker = Checker(document)
     sections = {
+        "models": chosen_models(checker, catalog.models),
         "dataset": checker.selections("dataset", catalog.datasets),
         "recipe": checker.selection("recipe", catalog.recipes),
         "executor": checker.selection("executor", catalog.executors),
+        "trackers": checker.different_selections("trackers", catalog.trackers),
     }
-    checker.names("models", catalog.models)
-    config = checker.validate(sections)
+    config = _validated(checker, sections)
     if checker.faults or config is None:
         raise ConfigError(list(dict.fromkeys(checker.faults)))
     return config
@@ -158,7 +154,7 @@ def resolve_selection(
     Raises ConfigError for an unknown name or faulty options.
     """
     document = Document("", given, {(key,): origin for key, origin in origins.items()})
-    checker = _Checker(document)
+    checker = Checker(document)
     selection = checker.resolve((), name, given, shelf)
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
@@ -168,118 +164,14 @@ def resolve_selection(
 def _folder_name(stem: str) -> str:
     """Make a name of a file's, whatever letters it has."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80].rstrip(".")
-    return name if is_name(name) else "run"
+    return name if is_name(name) else UNNAMED
 
 
-class _Checker:
-    """Collects the faults of one document."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.faults: list[Fault] = []
-
-    def fault(self, location: Location, message: str) -> None:
-        origin = self.document.origin(location)
-        # A flag of the command line names its key itself.
-        named = location[:-1] if location and isinstance(location[-1], int) else location
-        is_flag = origin.startswith("-") and named in self.document.origins
-        if origin.startswith("--set "):
-            is_flag = origin == f"--set {dotted(named)}"
-        key = "" if is_flag else dotted(location)
-        self.faults.append(Fault(origin, key, message))
-
-    def names(self, key: str, shelf: Shelf[Any]) -> None:
-        names = self.document.data.get(key)
-        for index, name in enumerate(names if isinstance(names, list) else []):
-            if isinstance(name, str):
-                self._known((key, index), name, shelf)
-
-    def selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
-        raw = self.document.data.get(key)
-        if not isinstance(raw, list):
-            selection = self.selection(key, shelf)
-            return (selection,) if selection else None
-        if not raw:
-            self.fault((key,), "should name at least one")
-        found = [self._one((key, index), item, shelf) for index, item in enumerate(raw)]
-        return tuple(selection for selection in found if selection)
-
-    def selection(self, key: str, shelf: Shelf[Any]) -> Selection | None:
-        if key not in self.document.data:
-            return None
-        return self._one((key,), self.document.data[key], shelf)
-
-    def _one(self, location: Location, raw: Any, shelf: Shelf[Any]) -> Selection | None:
-        if isinstance(raw, str):
-            return self.resolve(location, raw, {}, shelf)
-        if not isinstance(raw, dict) or "name" not in raw:
-            self.fault(location, "should be a name, or a mapping with a name and options")
-            return None
-        name_location = (*location, "name")
-        if not isinstance(raw["name"], str):
-            self.fault(name_location, f"should be a name, got {raw['name']!r}")
-            return None
-        if not self._known(name_location, raw["name"], shelf):
-            return None
-        options = {key: value for key, value in raw.items() if key != "name"}
-        return self.resolve(location, raw["name"], options, shelf)
-
-    def resolve(
-        self, location: Location, name: str, options: Mapping[str, Any], shelf: Shelf[Any]
-    ) -> Selection | None:
-        if not self._known(location, name, shelf):
-            return None
-        options_type = shelf[name].entry.options
-        try:
-            validated = options_type.from_mapping(options)
-        except ValidationError as error:
-            whose = f"{shelf.kind} {name!r}"
-            self._validation_faults(error, options_type, location, whose)
-            return None
-        return Selection(name=name, options=validated.model_dump(mode="json"))
-
-    def _known(self, location: Location, name: str, shelf: Shelf[Any]) -> bool:
-        try:
-            shelf[name]
-        except UnknownNameError as error:
-            self.fault(location, str(error))
-            return False
-        return True
-
-    def validate(self, sections: Mapping[str, Any]) -> RunConfig | None:
-        resolved = {key: value for key, value in sections.items() if value is not None}
-        others = {key: value for key, value in self.document.data.items() if key not in sections}
-        try:
-            return RunConfig.model_validate({**others, **resolved})
-        except ValidationError as error:
-            self._validation_faults(error, RunConfig, (), "a config")
-            return None
-
-    def _validation_faults(
-        self, error: ValidationError, model: type[BaseModel], prefix: Location, whose: str
-    ) -> None:
-        for detail in error.errors():
-            location = (*prefix, *detail["loc"])
-            # A section that could not be resolved is missing by now; why has been said.
-            if detail["type"] == "missing" and location[0] in self.document.data and not prefix:
-                continue
-            message = _message(detail, model, whose)
-            if detail["type"] == "missing" and model is not RunConfig:
-                message += f": --set {dotted(location)}=VALUE"
-            self.fault(location, message)
-
-
-def _message(detail: Any, model: type[BaseModel], whose: str) -> str:
-    match detail["type"]:
-        case "extra_forbidden":
-            key = str(detail["loc"][-1])
-            known = list(model.model_fields)
-            options = f" ({whose} has {', '.join(known) or 'no options'})"
-            return f"unknown key{did_you_mean(key, known) or options}"
-        case "missing":
-            return "missing"
-        case "value_error":
-            return str(detail["ctx"]["error"])
-        case _:
-            message = detail["msg"].removeprefix("Input ")
-            return f"{message[0].lower()}{message[1:]}, got {detail['input']!r}"
+def _validated(checker: Checker, sections: Mapping[str, Any]) -> RunConfig | None:
+    resolved = {key: value for key, value in sections.items() if value is not None}
+    others = {key: value for key, value in checker.document.data.items() if key not in sections}
+    try:
+        return RunConfig.model_validate({**others, **resolved})
+    except ValidationError as error:
+        checker.validation_faults(error, RunConfig, "a config")
+        return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.catalog import Offer, Shelf
+from benchmark.catalog import Offer, Shelf, code_identity
 from benchmark.datasets.cache import (
     cache_folders,
     prepared_by_one,
@@ -73,6 +73,8 @@ def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_director
     if identity is None:
         splits = _load_checked(offer, data_directory, options)
         return Dataset(selection, splits, fingerprint(splits), None)
+    # Other code may load other images, whatever the plugin says of them.
+    identity = f"{code_identity(offer.entry, offer.plugin)} {identity}"
     caches = cache_folders(data_directory, selection.name, identity)
     dataset = _find_cached(caches, selection)
     if dataset is None:

@@ -144,8 +144,8 @@ class TrainingDisplay:
             return None
         overall = statistics.median(seconds.values())
         left = sum(
-            seconds.get(model, overall) * epochs
-            for (model, _), epochs in self._exact_epochs_left().items()
+            seconds.get(key.model, overall) * epochs
+            for key, epochs in self._exact_epochs_left().items()
         )
         return left / max(len(self._at_work), 1)
 

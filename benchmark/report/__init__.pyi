@@ -1,14 +1,12 @@
-from .caption import (
-    Coverage as Coverage,
-    write_caption as write_caption,
+from .formats import FORMATS as FORMATS
+from .frame import epochs_frame as epochs_frame
+from .options import (
+    OptionText as OptionText,
+    option_texts as option_texts,
 )
-from .formats import (
-    FORMATS as FORMATS,
-    FORMATS_FOR_PROGRAMS as FORMATS_FOR_PROGRAMS,
+from .run_table import (
+    RunTable as RunTable,
+    TableView as TableView,
 )
-from .table import (
-    DEFAULT_WIDTH as DEFAULT_WIDTH,
-    render as render,
-    tabulate as tabulate,
-)
+from .table import DEFAULT_WIDTH as DEFAULT_WIDTH
 from .text_table import lay_out as lay_out

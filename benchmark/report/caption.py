@@ -19,6 +19,8 @@ class Coverage:
     engines: set[str] = field(default_factory=set)
     devices_of_others: set[str] = field(default_factory=set)
     has_untimed: bool = False
+    core_versions: dict[str, list[str]] = field(default_factory=dict)
+    libraries: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
         """The same summaries; each is noted as it passes."""
@@ -29,6 +31,7 @@ class Coverage:
     def _note(self, summary: ModelSummary) -> None:
         if summary.completed:
             self.completed.append(len(summary.completed))
+            self._note_versions(summary)
         for record in summary.records:
             device = _with_hardware(record.device, record.environment)
             if record.status != "completed":
@@ -39,6 +42,19 @@ class Coverage:
             self.has_untimed |= is_untimed and record.timing.epoch_seconds is None
             engine = record.engine or "unknown"
             self.engines.add(f"{engine}, compiled" if record.compiled else engine)
+
+    def _note_versions(self, summary: ModelSummary) -> None:
+        """Note with which versions of this project and of libraries its trials were trained."""
+        for record in summary.completed:
+            rows = self.core_versions.setdefault(record.core_version, [])
+            if summary.label not in rows:
+                rows.append(summary.label)
+            libraries = {**record.recipe_origin.libraries, **record.origin.libraries}
+            found = self.libraries.setdefault(summary.label, {})
+            for name, version in libraries.items():
+                versions = found.setdefault(name, [])
+                if version not in versions:
+                    versions.append(version)
 
 
 def write_caption(description: RunDescription, coverage: Coverage) -> str:
@@ -57,10 +73,24 @@ def write_caption(description: RunDescription, coverage: Coverage) -> str:
         f"recipe {recipe}; {devices}, {protocol.precision}{_engines(coverage)}.",
         _figures(coverage),
     ]
+    lines += _versions(coverage)
     if config.note:
         lines.append(config.note)
     # A stranger's note, or name, begins no line of its own.
     return "\n".join(" ".join(line.split()) for line in lines)
+
+
+def _versions(coverage: Coverage) -> Iterator[str]:
+    """What was trained with different versions of this project or of a library."""
+    if len(coverage.core_versions) > 1:
+        named = "; ".join(
+            f"{', '.join(rows)} with {version}" for version, rows in coverage.core_versions.items()
+        )
+        yield f"Trained with different versions of benchmark: {named}."
+    for row, libraries in coverage.libraries.items():
+        for name, versions in libraries.items():
+            if len(versions) > 1:
+                yield f"Trials of {row} were trained with {name} {' and '.join(versions)}."
 
 
 def _with_hardware(device: str, machine: Machine) -> str:

@@ -84,7 +84,7 @@ def render(table: Table, format: str, caption: str = "", width: int = DEFAULT_WI
     ``simple`` is kept within ``width`` characters by folding the column with the longest words.
     """
     if format == "json":
-        return json.dumps([_values(table, row) for row in table.rows], indent=1)
+        return json.dumps([row_values(table, row) for row in table.rows], indent=1)
     if format == "csv":
         return _csv(table)
     return _captioned(_for_people(table, format, width), caption, format, width)
@@ -96,7 +96,8 @@ def _cell(summary: ModelSummary, column: Column) -> Cell:
     return Cell(_plain(value), _text(value) if column.text is None else column.text(summary))
 
 
-def _values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
+def row_values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
+    """A row's values by their column's name, as JSON has them."""
     return {column.name: row[column.name].value for column in table.columns}
 
 
@@ -110,7 +111,7 @@ def _csv(table: Table) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])
     for row in table.rows:
-        writer.writerow([_harmless(_flat(value)) for value in _values(table, row).values()])
+        writer.writerow([_harmless(_flat(value)) for value in row_values(table, row).values()])
     return text.getvalue().rstrip("\n")
 
 

@@ -7,27 +7,35 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.catalog import Catalog, Offer, Plugin
-from benchmark.config import RunConfig
+from benchmark.catalog import (
+    Catalog,
+    code_identity,
+    core_identity,
+    plugin_origin,
+    variant_identity,
+)
+from benchmark.config import ChosenModel, RunConfig
 from benchmark.datasets import Dataset, first_available
-from benchmark.entries import Executor, ModelEntry
+from benchmark.entries import Executor
 from benchmark.environment import describe_environment
 from benchmark.errors import PLUGIN_FAULTS, BenchmarkError, PluginError, one_line
 from benchmark.records import (
     DatasetRecord,
     Machine,
-    ModelRecord,
-    Origin,
+    PlannedVariant,
     Protocol,
+    RecipeRecord,
     Status,
     TrialEvent,
     TrialKey,
     TrialRecord,
     TrialSpec,
+    Variant,
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
+from benchmark.trial import Trackers
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class PreparedRun:
     lock: DirectoryLock
     executor: Executor
     continuation: Continuation
+    catalog: Catalog
     warn: Warn
 
 
@@ -81,16 +90,14 @@ def prepare(
     check_engine(config.engine, device.type)
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
-    protocol = _protocol(config, dataset, precision)
+    protocol = _protocol(config, dataset, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
-    identities = catalog.identities
-    origins = {model: _model_record(catalog.models[model]) for model in config.models}
-    recipe_origin = _origin(catalog.recipes[protocol.recipe.name].plugin)
+    variants = [_variant(model, catalog) for model in config.models]
+    recipe_origin = plugin_origin(catalog.recipes[protocol.recipe.name].plugin)
     # Seed by seed, so that a drift of the machine's speed hits all models alike.
     specs = tuple(
         TrialSpec(
-            model=model,
-            origin=origins[model],
+            variant=variant,
             recipe_origin=recipe_origin,
             seed=seed,
             protocol=protocol,
@@ -99,17 +106,20 @@ def prepare(
             engine=config.engine,
             compile=config.compile,
             checkpoint_every=config.checkpoint_every,
+            trackers=config.trackers,
             data_directory=data_directory.absolute(),
-            directory=directory.trial_directory(model, seed).absolute(),
+            directory=directory.trial_directory(
+                TrialKey(variant.model, variant.identity, seed)
+            ).absolute(),
             plugins=plugins,
-            identities=identities,
+            core=core_identity(),
         )
         for seed in config.seeds
-        for model in config.models
+        for variant in variants
     )
     description = RunDescription(
         config=config,
-        trials=tuple((spec.model, spec.seed) for spec in specs),
+        variants=tuple(PlannedVariant(**dict(variant), seeds=config.seeds) for variant in variants),
         protocol=protocol,
         environment=Machine(**describe_environment()),
     )
@@ -119,29 +129,30 @@ def prepare(
             lock.acquire()
         continuation = continue_run(
             directory,
+            description,
             specs,
-            catalog,
             fresh=fresh,
             retry_failed=retry_failed,
             is_remote=is_remote,
             warn=warn,
         )
         executor = _create_executor(config, catalog)
-        yield PreparedRun(description, directory, lock, executor, continuation, warn)
+        yield PreparedRun(description, directory, lock, executor, continuation, catalog, warn)
 
 
-def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome:
+def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None], shown: object) -> Outcome:
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
-    An interruption ends the run; finished trials are kept. Raises StoreError.
+    ``shown`` is what trackers are given as the run. An interruption ends the run; finished trials
+    are kept. Raises StoreError.
     """
     directory, pending = run.directory, run.continuation.pending
 
     def keep_and_report(event: TrialEvent) -> None:
         if event.start is not None:
-            directory.write_history(*event.trial, event.start.before)
+            directory.write_history(event.trial, event.start.before)
         if event.epoch is not None:
-            directory.append_epoch(*event.trial, event.epoch)
+            directory.append_epoch(event.trial, event.epoch)
         report(event)
 
     # First of all, because the executor may refuse.
@@ -151,10 +162,10 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome
     statuses = dict(run.continuation.kept)
     interrupted = False
     try:
-        with closing(_until_closed(trials)) as ended:
+        with _tracked(run, shown), closing(_until_closed(trials)) as ended:
             for record in ended:
-                _keep(run, record)
-                statuses |= _outdated_by(run, record, statuses)
+                directory.write_record(record)
+                _remove_needless_checkpoints(directory, record.key, record.status)
                 statuses[record.key] = record.status
                 report(TrialEvent(trial=record.key, record=record))
                 interrupted |= record.status == "interrupted"
@@ -163,31 +174,16 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome
     return Outcome(statuses, interrupted)
 
 
-def _keep(run: PreparedRun, record: TrialRecord) -> None:
-    """Write a record, unless it would replace one of a trial that ended by one that did not."""
-    if record.status == "interrupted" and record.key in run.continuation.outdated:
-        return
-    run.directory.write_record(record)
-    _remove_needless_checkpoints(run.directory, record.key, record.status)
-
-
-def _outdated_by(
-    run: PreparedRun, record: TrialRecord, statuses: Mapping[TrialKey, Status]
-) -> dict[TrialKey, Status]:
-    """The model's earlier trials, as unfinished, if the record shows that their code was another.
-
-    That is said; the next command finds it out from the records.
-    """
-    differences = run.continuation.contradictions(record)
-    model = record.model.name
-    earlier = [key for key in run.continuation.kept if key[0] == model]
-    if not differences or all(statuses[key] == "interrupted" for key in earlier):
-        return {}
-    run.warn(
-        f"{model}, seed {record.seed}: not the network that its earlier seeds have trained "
-        f"({'; '.join(differences)}), so its code has changed; the same command trains all again"
-    )
-    return dict.fromkeys(earlier, "interrupted")
+@contextmanager
+def _tracked(run: PreparedRun, shown: object) -> Iterator[None]:
+    """Have the trackers look on at the run: at its start, and at its end, however it ends."""
+    with Trackers(run.warn) as trackers:
+        trackers.create(run.catalog, run.description.config.trackers)
+        try:
+            trackers.call("on_run_start", shown)
+            yield
+        finally:
+            trackers.call("on_run_end", shown)
 
 
 def _lay_out(run: PreparedRun) -> None:
@@ -195,14 +191,9 @@ def _lay_out(run: PreparedRun) -> None:
     run.directory.remove_temporary_files()
     run.directory.write_description(run.description)
     for spec in run.continuation.pending:
-        for obstacle in run.directory.remove_obstacles(spec.model, spec.seed):
+        for obstacle in run.directory.remove_obstacles(spec.key):
             run.warn(f"{obstacle} was removed: it was not an ordinary file")
-        run.directory.start_trial(
-            spec.model,
-            spec.seed,
-            keep=spec.key in run.continuation.resumed,
-            keep_record=spec.key in run.continuation.outdated,
-        )
+        run.directory.start_trial(spec.key, keep=spec.key in run.continuation.resumed)
     for key, status in run.continuation.kept.items():
         # Left by a kill between writing the record and removing them.
         _remove_needless_checkpoints(run.directory, key, status)
@@ -219,20 +210,18 @@ def _remove_needless_checkpoints(directory: RunDirectory, key: TrialKey, status:
     Raises StoreError.
     """
     if status == "completed":
-        remove_checkpoints(directory.trial_directory(*key))
+        remove_checkpoints(directory.trial_directory(key))
 
 
-def _origin(plugin: Plugin) -> Origin:
-    return Origin(
-        plugin=plugin.name,
-        distribution=plugin.distribution,
-        version=plugin.version,
-        source=plugin.source,
+def _variant(model: ChosenModel, catalog: Catalog) -> Variant:
+    offer = catalog.models[model.name]
+    return Variant(
+        model=model.label,
+        entry=model.name,
+        options=model.options,
+        identity=variant_identity(offer.entry, offer.plugin, model.options),
+        origin=plugin_origin(offer.plugin),
     )
-
-
-def _model_record(offer: Offer[ModelEntry]) -> ModelRecord:
-    return ModelRecord(name=offer.entry.name, **_origin(offer.plugin).model_dump())
 
 
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
@@ -247,22 +236,27 @@ def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
         ) from error
 
 
-def _protocol(config: RunConfig, dataset: Dataset, precision: str) -> Protocol:
+def _protocol(config: RunConfig, dataset: Dataset, precision: str, catalog: Catalog) -> Protocol:
     train_images = _size(config.train_images, len(dataset.splits.train.labels))
     if config.batch_size > train_images:
         raise BenchmarkError(
             f"batch_size {config.batch_size} is larger than the training set "
             f"({train_images} images); give {train_images} or less"
         )
+    images = catalog.datasets[dataset.selection.name]
+    recipe = catalog.recipes[config.recipe.name]
     return Protocol(
         dataset=DatasetRecord(
             name=dataset.selection.name,
+            identity=code_identity(images.entry, images.plugin),
             fingerprint=dataset.fingerprint,
             train_images=train_images,
             test_images=_size(config.test_images, len(dataset.splits.test.labels)),
             classes=len(dataset.splits.classes),
         ),
-        recipe=config.recipe,
+        recipe=RecipeRecord(
+            **dict(config.recipe), identity=code_identity(recipe.entry, recipe.plugin)
+        ),
         epochs=config.epochs,
         batch_size=config.batch_size,
         steps_per_epoch=train_images // config.batch_size,

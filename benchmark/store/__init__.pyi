@@ -12,3 +12,9 @@ from .housekeeping import (
     unfinished_work as unfinished_work,
 )
 from .lock import DirectoryLock as DirectoryLock
+from .records import Records as Records
+from .versions import (
+    Version as Version,
+    Versions as Versions,
+    version_of as version_of,
+)

@@ -2,13 +2,16 @@
 
 The directory is the truth; everything shown of a run is read from it::
 
-    run.json                               what was asked for, the protocol, the environment
-    trials/<model>/seed-<n>/trial.json     the record, written once, atomically
-    trials/<model>/seed-<n>/history.jsonl  one line an epoch, appended
+    run.json                                           what was asked for, the protocol, the machine
+    trials/<label>/<identity>/seed-<n>/trial.json      the record, written once, atomically
+    trials/<label>/<identity>/seed-<n>/history.jsonl   one line an epoch, appended
+
+Each state of a variant has a folder of its own below its label's, named by its identity.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -37,7 +40,9 @@ from benchmark.records import (
     SCHEMA,
     EpochRecord,
     Machine,
+    PlannedVariant,
     Protocol,
+    TrialKey,
     TrialRecord,
     canonical_json,
 )
@@ -57,8 +62,8 @@ Content = TypeVar("Content", bound=BaseModel)
 class RunDescription(BaseModel):
     """What a run directory's ``run.json`` says.
 
-    ``config`` is that of the last command that was given; ``trials`` are the (model, seed) of
-    all that were asked for, by whichever command.
+    ``config`` is that of the last command that was given; ``variants`` are all that were asked for,
+    by whichever command. Of those with the same label the last is the present one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,9 +71,26 @@ class RunDescription(BaseModel):
     # "schema" is the name in the file; pydantic's own models have an attribute of that name.
     schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
     config: RunConfig
-    trials: tuple[tuple[str, int], ...]
+    variants: tuple[PlannedVariant, ...]
     protocol: Protocol
     environment: Machine
+
+    @property
+    def present(self) -> tuple[PlannedVariant, ...]:
+        """Of each label the variant that the last command asked for, in the order of the labels."""
+        return tuple({variant.model: variant for variant in self.variants}.values())
+
+    def added_to(self, earlier: Sequence[PlannedVariant]) -> RunDescription:
+        """The same with the variants of earlier commands and, where they are the same, seeds."""
+        by_label: dict[str, dict[str, PlannedVariant]] = {}
+        for variant in [*earlier, *self.variants]:
+            versions = by_label.setdefault(variant.model, {})
+            # Put last, because it is what the label stands for now.
+            before = versions.pop(variant.identity, None)
+            seeds = dict.fromkeys([*(before.seeds if before else ()), *variant.seeds])
+            versions[variant.identity] = variant.model_copy(update={"seeds": tuple(seeds)})
+        every = [variant for versions in by_label.values() for variant in versions.values()]
+        return self.model_copy(update={"variants": tuple(every)})
 
 
 @dataclass(frozen=True)
@@ -82,22 +104,21 @@ class RunDirectory:
         """The directory of the run of that name and protocol below ``parent``."""
         return cls(parent / f"{name}-{protocol.hash[:8]}")
 
-    def trial_directory(self, model: str, seed: int) -> Path:
+    def trial_directory(self, key: TrialKey) -> Path:
         """The folder of one trial."""
-        return self.path / "trials" / model / f"seed-{seed}"
+        return self.path / "trials" / key.model / key.identity / f"seed-{key.seed}"
 
     def write_description(self, description: RunDescription) -> None:
-        """Write what is run, adding to the trials that earlier commands asked for."""
-        trials = dict.fromkeys([*self._earlier_trials(), *description.trials])
-        whole = description.model_copy(update={"trials": tuple(trials)})
+        """Write what is run, adding to the variants that earlier commands asked for."""
+        whole = description.added_to(self._earlier_variants())
         content = whole.model_dump(mode="json", by_alias=True)
         # Indented, for people.
         text = json.dumps(content, indent=1, allow_nan=False)
         self._write(self.path / RUN_FILE, _sealed(text.encode("utf-8")))
 
-    def _earlier_trials(self) -> tuple[tuple[str, int], ...]:
+    def _earlier_variants(self) -> tuple[PlannedVariant, ...]:
         try:
-            return self.read_description().trials
+            return self.read_description().variants
         except (StoreError, UnreadableError):
             # There is none, or none to be read: the new one takes its place.
             return ()
@@ -114,31 +135,46 @@ class RunDirectory:
             raise StoreError(f"{self.path}: not a run directory (there is no {RUN_FILE} in it)")
         description = _read(file, RunDescription)
         _refuse_nonsense(
-            fault_in_description(description.trials, description.protocol, description.environment)
+            fault_in_description(
+                description.variants, description.protocol, description.environment
+            )
         )
         return description
 
     def write_record(self, record: TrialRecord) -> None:
         """Write a trial's record; a crash leaves the old one or the new one."""
-        folder = self.trial_directory(record.model.name, record.seed)
         content = record.model_dump(mode="json", by_alias=True)
-        self._write(folder / RECORD_FILE, _sealed(canonical_json(content)))
+        file = self.trial_directory(record.key) / RECORD_FILE
+        self._write(file, _sealed(canonical_json(content)))
 
-    def read_record(self, model: str, seed: int) -> TrialRecord | None:
+    def read_record(self, key: TrialKey) -> TrialRecord | None:
         """Read one record, None where there is none; raises UnreadableError."""
-        file = self.trial_directory(model, seed) / RECORD_FILE
+        file = self.trial_directory(key) / RECORD_FILE
         return self._record(file) if is_there(file) else None
 
-    def read_records(
-        self, protocol: str | None, warn: Callable[[str], None], models: Iterable[str] = ()
-    ) -> Iterator[TrialRecord]:
-        """Read the records made under the protocol of that hash (None: under most records').
+    def versions(self, label: str) -> list[str]:
+        """The identities with which a label has records, in order."""
+        folders = self.path.glob(f"trials/{glob.escape(label)}/*")
+        return sorted(folder.name for folder in folders if any(folder.glob(f"*/{RECORD_FILE}")))
 
-        They come one at a time, model by model, ``models`` first and the others by name. Those
-        that cannot be read are left out, and ``warn`` gets a line about each.
+    def labels(self) -> list[str]:
+        """The labels of which there are folders, in order."""
+        return sorted(folder.name for folder in self.path.glob("trials/*"))
+
+    def read_records(
+        self,
+        protocol: str | None,
+        warn: Callable[[str], None],
+        versions: Iterable[tuple[str, str]],
+    ) -> Iterator[TrialRecord]:
+        """Read the records of versions, each a label and an identity, one at a time, in order.
+
+        Only those made under the protocol of that hash (None: under most records'). Those that
+        cannot be read are left out, and ``warn`` gets a line about each.
         """
-        protocol = protocol or self._commonest_protocol()
-        for file in self._record_files(models):
+        files = [file for version in versions for file in self._record_files(*version)]
+        protocol = protocol or self._commonest_protocol(files)
+        for file in files:
             try:
                 record = self._record(file, protocol)
             except UnreadableError as error:
@@ -146,40 +182,33 @@ class RunDirectory:
             else:
                 yield record
 
-    def _commonest_protocol(self) -> str | None:
+    def _commonest_protocol(self, files: Iterable[Path]) -> str | None:
         found: Counter[str] = Counter()
-        for file in self._record_files():
+        for file in files:
             with suppress(UnreadableError):
                 found[self._record(file).protocol] += 1
         return found.most_common(1)[0][0] if found else None
 
-    def _record_files(self, models: Iterable[str] = ()) -> Iterator[Path]:
-        places = {model: place for place, model in enumerate(dict.fromkeys(models))}
-        folders = sorted(self.path.glob("trials/*"))
-        for folder in sorted(folders, key=lambda folder: places.get(folder.name, len(places))):
-            files = (trial / RECORD_FILE for trial in folder.glob("seed-*"))
-            yield from sorted(filter(is_there, files), key=_seed)
+    def _record_files(self, label: str, identity: str) -> list[Path]:
+        folder = self.path / "trials" / label / identity
+        files = (trial / RECORD_FILE for trial in folder.glob("seed-*"))
+        return sorted(filter(is_there, files), key=_seed)
 
-    def start_trial(self, model: str, seed: int, *, keep: bool, keep_record: bool = False) -> None:
-        """Make a trial's folder, empty of an earlier attempt unless that one is to go on.
-
-        With ``keep_record`` the earlier record stays until another takes its place.
-        """
-        folder = self.trial_directory(model, seed)
+    def start_trial(self, key: TrialKey, *, keep: bool) -> None:
+        """Make a trial's folder, without a record, and empty unless an attempt is continued."""
+        folder = self.trial_directory(key)
         with _disk_faults(folder):
             if folder.is_symlink() and not keep:
                 # What it leads to is nobody's to empty.
                 folder.unlink()
             folder.mkdir(parents=True, exist_ok=True)
             for path in [*folder.iterdir()]:
-                is_record = path.name == RECORD_FILE
-                if (not keep_record) if is_record else (not keep):
+                if path.name == RECORD_FILE or not keep:
                     remove(path)
 
-    def remove_obstacles(self, model: str, seed: int) -> list[Path]:
+    def remove_obstacles(self, key: TrialKey) -> list[Path]:
         """Remove what stands in the place of a trial's history or log and is no ordinary file."""
-        folder = self.trial_directory(model, seed)
-        places = [folder / name for name in APPENDED_FILES]
+        places = [self.trial_directory(key) / name for name in APPENDED_FILES]
         obstacles = [place for place in places if is_there(place) and not place.is_file()]
         for obstacle in obstacles:
             with _disk_faults(obstacle):
@@ -188,7 +217,7 @@ class RunDirectory:
 
     def temporary_files(self) -> list[Path]:
         """What is being written, or was half written when a kill came."""
-        return [*self.path.glob(".*.tmp"), *self.path.glob("trials/*/seed-*/.*.tmp")]
+        return [*self.path.glob(".*.tmp"), *self.path.glob("trials/*/*/seed-*/.*.tmp")]
 
     def remove_temporary_files(self) -> None:
         """Remove what kills have left; only for who holds the directory's lock."""
@@ -196,24 +225,24 @@ class RunDirectory:
             for left_by_a_kill in self.temporary_files():
                 remove(left_by_a_kill)
 
-    def write_history(self, model: str, seed: int, epochs: Sequence[EpochRecord]) -> None:
+    def write_history(self, key: TrialKey, epochs: Sequence[EpochRecord]) -> None:
         """Write a trial's history anew."""
         lines = "".join(epoch.model_dump_json() + "\n" for epoch in epochs)
-        file = self.trial_directory(model, seed) / HISTORY_FILE
+        file = self.trial_directory(key) / HISTORY_FILE
         with _disk_faults(file):
             write_atomically(file, lines.encode("utf-8"))
 
-    def append_epoch(self, model: str, seed: int, epoch: EpochRecord) -> None:
+    def append_epoch(self, key: TrialKey, epoch: EpochRecord) -> None:
         """Add an epoch to a trial's history."""
-        file = self.trial_directory(model, seed) / HISTORY_FILE
+        file = self.trial_directory(key) / HISTORY_FILE
         with _disk_faults(file), file.open("a", encoding="utf-8") as lines:
             lines.write(epoch.model_dump_json() + "\n")
 
     def _record(self, file: Path, protocol: str | None = None) -> TrialRecord:
         """Read a record, of that protocol if one is given; raises UnreadableError."""
         record = _read(file, TrialRecord)
-        if self.trial_directory(record.model.name, record.seed) != file.parent:
-            other = in_a_line(f"{record.model.name}, seed {record.seed}")
+        if self.trial_directory(record.key) != file.parent:
+            other = in_a_line(f"{record.key}, version {record.identity}")
             raise UnreadableError(f"it is the record of another trial ({other})")
         if protocol is not None and record.protocol != protocol:
             raise UnreadableError("it was made under another protocol")

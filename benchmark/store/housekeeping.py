@@ -14,8 +14,10 @@ from benchmark.analysis import summarize
 from benchmark.datasets import decoded_folder
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, remove
+from benchmark.records import UNFINISHED
 from benchmark.store.directory import RUN_FILE, RunDirectory
 from benchmark.store.lock import DirectoryLock, is_held
+from benchmark.store.versions import Versions
 from benchmark.summaries import ModelSummary
 from benchmark.training import checkpoint_files
 
@@ -54,7 +56,7 @@ def find_runs(parent: Path, warn: Callable[[str], None]) -> list[RunState]:
 def unfinished_work(run: Path) -> list[Path]:
     """A run's checkpoints, of trials that have not completed, and what was left half written."""
     checkpoints = [
-        file for folder in run.glob("trials/*/seed-*") for file in checkpoint_files(folder)
+        file for folder in run.glob("trials/*/*/seed-*") for file in checkpoint_files(folder)
     ]
     return [*RunDirectory(run).temporary_files(), *checkpoints]
 
@@ -98,12 +100,13 @@ def _state(path: Path, warn: Callable[[str], None]) -> RunState:
         state = "unreadable"
     else:
         # What cannot be read counts as not there.
+        versions = Versions(directory, description).present()
         records = directory.read_records(
             description.protocol.hash,
             warn,
-            models=[model for model, _ in description.trials],
+            [(version.label, version.identity) for version in versions],
         )
-        tally.add_all(summarize(records, description.trials))
+        tally.add_all(summarize(records, description.present))
         state = tally.state
     return RunState(
         path=path,
@@ -119,13 +122,13 @@ def _state(path: Path, warn: Callable[[str], None]) -> RunState:
 class _Tally:
     """A run's trials in numbers, as the table's rows have them.
 
-    Of a model that different code has trained only the row with the most trials counts.
+    Of a variant with several rows only that with the most trials counts.
     """
 
     planned: int = 0
     ended: int = 0
     completed: int = 0
-    has_interrupted: bool = False
+    has_unfinished: bool = False
 
     def add_all(self, summaries: Iterable[ModelSummary]) -> None:
         for _, rows in itertools.groupby(summaries, key=lambda summary: summary.model):
@@ -133,13 +136,13 @@ class _Tally:
             self.planned += summary.planned
             self.ended += len(summary.records)
             self.completed += len(summary.completed)
-            self.has_interrupted |= any(r.status == "interrupted" for r in summary.records)
+            self.has_unfinished |= any(r.status in UNFINISHED for r in summary.records)
 
     @property
     def state(self) -> State:
         if self.completed == self.planned:
             return "complete"
-        return "unfinished" if self.ended < self.planned or self.has_interrupted else "failed"
+        return "unfinished" if self.ended < self.planned or self.has_unfinished else "failed"
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:

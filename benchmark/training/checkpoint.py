@@ -170,14 +170,10 @@ def _remove(file: Path) -> None:
         raise StoreError(f"{file}: cannot be removed: {error.strerror}") from error
 
 
-def training_conditions(spec: TrialSpec, model_plugin: str, recipe_plugin: str) -> dict[str, str]:
-    """What must be the same of a training to go on bit for bit, by the names users know.
-
-    The plugins of the model and of the recipe are given by their identities.
-    """
+def training_conditions(spec: TrialSpec) -> dict[str, str]:
+    """What must be the same of a training to go on bit for bit, by the names users know."""
     return {
-        "model": f"{spec.model} of {model_plugin}",
-        "recipe": f"{spec.protocol.recipe.name} of {recipe_plugin}",
+        "model": f"{spec.model} {spec.variant.identity}",
         "seed": str(spec.seed),
         "protocol": spec.protocol.hash,
         "precision": spec.protocol.precision,
@@ -187,8 +183,10 @@ def training_conditions(spec: TrialSpec, model_plugin: str, recipe_plugin: str) 
 
 
 def machine_conditions(spec: TrialSpec) -> dict[str, str]:
-    """What must be the same of the machine, too."""
+    """What must be the same of the machine and of what is installed there, too."""
     return {
+        **spec.variant.origin.libraries,
+        **spec.recipe_origin.libraries,
         "device": _device_name(torch.device(spec.device)),
         "threads": str(torch.get_num_threads()),
         **versions(),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.complexity import MacCount
-from benchmark.environment import describe_environment, describe_hardware
-from benchmark.errors import BenchmarkError, one_line
+from benchmark.environment import core_version, describe_environment, describe_hardware
+from benchmark.errors import BenchmarkError, OtherCodeError, one_line
 from benchmark.records import (
     EpochRecord,
     Machine,
@@ -112,6 +112,12 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
     )
 
 
+def with_warnings(record: TrialRecord, findings: Findings) -> TrialRecord:
+    """The record, with all warnings so far."""
+    # Some are found more than once: in the count and in the check, say.
+    return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
+
+
 def record_lost_trial(
     spec: TrialSpec,
     *,
@@ -161,10 +167,11 @@ def _asked_for(spec: TrialSpec) -> dict[str, Any]:
     """What a record says of its trial whatever becomes of it."""
     protocol = spec.protocol
     return {
+        **dict(spec.variant),
         "seed": spec.seed,
-        "model": spec.origin,
+        "core_version": core_version(),
         "dataset": protocol.dataset,
-        "recipe": {"name": protocol.recipe.name, **protocol.recipe.options},
+        "recipe": protocol.recipe,
         "recipe_origin": spec.recipe_origin,
         "protocol": protocol.hash,
         "batch_size": protocol.batch_size,
@@ -193,6 +200,8 @@ def _status(
             return "interrupted", stage(spec.protocol, epochs, is_set_up=is_set_up)
         case DivergedError():
             return "diverged", str(error)
+        case OtherCodeError():
+            return "refused", str(error)
         case BenchmarkError():
             return "failed", str(error)
         case _:

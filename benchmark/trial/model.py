@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,11 @@ NO_GRADIENT = f"{TRAINING}no parameter gets a gradient from the loss"
 
 
 def build_model(
-    offer: Offer[ModelEntry], input_shape: tuple[int, int, int], num_classes: int, warn: Warn
+    offer: Offer[ModelEntry],
+    options: Mapping[str, Any],
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    warn: Warn,
 ) -> nn.Module:
     """Build a model on the CPU, and have it create what parameters it creates when it is used.
 
@@ -54,9 +59,11 @@ def build_model(
     Raises ModelError where building the model or evaluating it fails, where it is no module or has
     nothing to train, and where its output is not one of N x ``num_classes``.
     """
+    entry = offer.entry
+    arguments = [entry.options.from_mapping(options)] if entry.has_options else []
     with _settings_put_back(warn, "building the model"):
         try:
-            model = offer.entry.build(input_shape, num_classes)
+            model = entry.build(input_shape, num_classes, *arguments)
         except PLUGIN_FAULTS as error:
             raise ModelError(f"build raised {one_line(error)}") from error
     if not isinstance(model, nn.Module):

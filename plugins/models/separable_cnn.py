@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark import ModelEntry, hookimpl
+from benchmark import ModelEntry, Options, hookimpl
 
 # The smallest side of which three halvings leave anything.
 SMALLEST_SIDE = 8
@@ -16,6 +17,20 @@ SMALLEST_SIDE = 8
 # The document that describes the model gives no dropout rates. A sibling notebook, the same but
 # for one dropout fewer, has these from the second on; the first is an assumption.
 DROPOUT_RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+# Of the three pairs of separable convolutions.
+CHANNELS = (32, 64, 128)
+
+
+class SeparableOptions(Options):
+    """Options of the model ``separable_cnn``."""
+
+    width: float = Field(
+        default=1, gt=0, le=64, description="multiplies the channels of the convolutions"
+    )
+    dropout: float = Field(
+        default=1, ge=0, lt=2, description="multiplies the dropout rates, 0.1 to 0.5"
+    )
 
 
 class SeparableConv2d(nn.Module):
@@ -52,7 +67,12 @@ class SeparableCNN(nn.Module):
     Raises ValueError for images smaller than 8 x 8.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        options: SeparableOptions | None = None,
+    ) -> None:
         super().__init__()
         channels, height, width = input_shape
         if min(height, width) < SMALLEST_SIDE:
@@ -60,25 +80,28 @@ class SeparableCNN(nn.Module):
                 f"separable_cnn needs images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
                 f"not {height} x {width}"
             )
+        options = options or SeparableOptions()
+        first, second, third = (max(1, round(options.width * count)) for count in CHANNELS)
+        rates = [options.dropout * rate for rate in DROPOUT_RATES]
         self.features = nn.Sequential(
-            SeparableConv2d(channels, 32),
-            _batch_norm_2d(32),
-            nn.Dropout(DROPOUT_RATES[0]),
-            SeparableConv2d(32, 32),
-            _batch_norm_2d(32),
+            SeparableConv2d(channels, first),
+            _batch_norm_2d(first),
+            nn.Dropout(rates[0]),
+            SeparableConv2d(first, first),
+            _batch_norm_2d(first),
             nn.MaxPool2d(2),
-            nn.Dropout(DROPOUT_RATES[1]),
-            *_separable_pair(32, 64, DROPOUT_RATES[2]),
-            *_separable_pair(64, 128, DROPOUT_RATES[3]),
+            nn.Dropout(rates[1]),
+            *_separable_pair(first, second, rates[2]),
+            *_separable_pair(second, third, rates[3]),
         )
-        hidden = nn.Linear(128 * (height // 8) * (width // 8), 30)
+        hidden = nn.Linear(third * (height // 8) * (width // 8), 30)
         logits = nn.Linear(30, num_classes)
         self.classifier = nn.Sequential(
             nn.Flatten(),
             hidden,
             nn.ReLU(),
             nn.BatchNorm1d(30, eps=1e-3, momentum=0.01),
-            nn.Dropout(DROPOUT_RATES[4]),
+            nn.Dropout(rates[4]),
             logits,
         )
         nn.init.kaiming_uniform_(hidden.weight, nonlinearity="relu")
@@ -108,4 +131,6 @@ def _batch_norm_2d(channels: int) -> nn.BatchNorm2d:
 @hookimpl
 def benchmark_models() -> Iterator[ModelEntry]:
     """Offer the model."""
-    yield ModelEntry("separable_cnn", SeparableCNN, "six separable convolutions, BatchNorm")
+    yield ModelEntry(
+        "separable_cnn", SeparableCNN, "six separable convolutions, BatchNorm", SeparableOptions
+    )

@@ -24,7 +24,7 @@ from benchmark.printable import printable, printable_line
 from benchmark.store.directory import RunDescription, RunDirectory
 from tests.conftest import CommandLine
 from tests.support.commands import commands
-from tests.support.made_records import PROTOCOL, failed_record, make_record
+from tests.support.made_records import PROTOCOL, failed_record, make_key, make_planned, make_record
 from tests.support.tiny import write_tiny_run
 
 FULL = "benchmark: error: standard output cannot be written: No space left on device"
@@ -61,13 +61,13 @@ def write_run(folder: Path, note: str) -> None:
     directory.write_description(
         RunDescription(
             config=load_config(document, load_catalog()),
-            trials=(("alpha", 0),),
+            variants=(make_planned("alpha"),),
             protocol=PROTOCOL,
             environment={"processor": "P", "threads": 2},
         )
     )
     directory.write_record(make_record("alpha"))
-    checkpoint = directory.trial_directory("alpha", 1) / "checkpoint.pt"
+    checkpoint = directory.trial_directory(make_key("alpha", 1)) / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
 
@@ -187,15 +187,15 @@ def test_what_a_plugin_has_not_flushed_is_missed_in_the_end(
 
 
 INTERRUPTING = """
-from benchmark import Callback, hookimpl
+from benchmark import Tracker, TrackerEntry, hookimpl
 
-class Interrupt(Callback):
+class Interrupt(Tracker):
     def on_epoch_end(self, epoch):
         raise KeyboardInterrupt
 
 @hookimpl
-def benchmark_callbacks(trial):
-    yield Interrupt()
+def benchmark_trackers():
+    yield TrackerEntry("interrupt", lambda options: Interrupt())
 """
 
 
@@ -204,7 +204,7 @@ def test_an_interrupted_run_is_one_whatever_becomes_of_its_table(
 ) -> None:
     Path("interrupting.py").write_text(INTERRUPTING)
     monkeypatch.setattr(sys, "stdout", opened("full"))
-    result = benchmark(*CALLS["run"], "-p", "interrupting.py")
+    result = benchmark(*CALLS["run"], "-p", "interrupting.py", "--tracker", "interrupt")
     assert result.code == 130
     assert result.err.splitlines()[-1] == FULL
 

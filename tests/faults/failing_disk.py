@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import Column, hookimpl
+from benchmark.records import TrialKey
 
 FAILING_DISK = "FAILING_DISK"
 
@@ -35,14 +36,14 @@ def fail_from(error: int, first: int) -> None:
         attempt()
         write(path, content)
 
-    def failing_append(directory: Any, model: str, seed: int, epoch: Any) -> None:
-        with store._disk_faults(directory.trial_directory(model, seed) / store.HISTORY_FILE):
+    def failing_append(directory: Any, key: TrialKey, epoch: Any) -> None:
+        with store._disk_faults(directory.trial_directory(key) / store.HISTORY_FILE):
             attempt()
-        append(directory, model, seed, epoch)
+        append(directory, key, epoch)
 
     store.write_atomically = failing_write
     checkpoint.write_atomically = failing_write
-    store.RunDirectory.append_epoch = failing_append  # type: ignore[assignment, method-assign]
+    store.RunDirectory.append_epoch = failing_append  # type: ignore[assignment]
 
 
 @hookimpl

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.files.writing import last_lines, remove
-from benchmark.store.directory import RunDirectory
 from benchmark.training.checkpoint import NEWEST, PREVIOUS
 from tests.conftest import CommandLine, only_error
 from tests.support.tiny import write_tiny_run
+from tests.support.trial_files import folder_in, read_record
 
 HUGE_BYTES = 2**40
 
@@ -113,7 +113,7 @@ def models(text: str) -> list[tuple[str, str]]:
 def test_a_record_that_is_no_file_costs_its_own_line(
     benchmark: CommandLine, run: Path, arguments: list[str], make: Callable[[Path], None]
 ) -> None:
-    record = run / "trials/tiny/seed-0/trial.json"
+    record = folder_in(run, "tiny") / "trial.json"
     replace(record, make)
     shown = benchmark("table", str(run), "--format", "json")
     assert (shown.code, shown.err) == (0, f"benchmark: {record} is left out: {STRANGE[make]}\n")
@@ -172,7 +172,7 @@ def test_a_folder_in_the_descriptions_place_can_be_removed(
 def test_whatever_lies_in_a_trials_folder_the_trial_is_trained(
     benchmark: CommandLine, run: Path, arguments: list[str], make: Callable[[Path], None]
 ) -> None:
-    folder = run / "trials/tiny/seed-0"
+    folder = folder_in(run, "tiny")
     for name in ("trial.json", "history.jsonl", "log.txt", NEWEST, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
         make(folder / name)
@@ -247,7 +247,7 @@ def test_a_lock_that_makes_no_sense_is_taken_over(
 def test_a_trials_folder_that_leads_elsewhere_empties_nothing(
     benchmark: CommandLine, run: Path, arguments: list[str]
 ) -> None:
-    folder = run / "trials/tiny/seed-0"
+    folder = folder_in(run, "tiny")
     folder.rename("elsewhere")
     Path("elsewhere/precious").touch()
     folder.symlink_to(Path("elsewhere").absolute())
@@ -260,12 +260,12 @@ def test_a_trials_folder_that_leads_elsewhere_empties_nothing(
 def test_what_is_no_checkpoint_is_removed_with_a_trials_unfinished_work(
     benchmark: CommandLine, run: Path, make: Callable[[Path], None]
 ) -> None:
-    folder = run / "trials/tiny/seed-0"
+    folder = folder_in(run, "tiny")
     for name in (NEWEST, PREVIOUS):
         make(folder / name)
     assert benchmark("runs", "clean", "--yes").code == 0
     assert not any(os.path.lexists(folder / name) for name in (NEWEST, PREVIOUS))
-    assert RunDirectory(run).read_record("tiny", 0) is not None
+    assert read_record(folder)["status"] == "completed"
 
 
 def test_a_folder_of_runs_that_is_none(benchmark: CommandLine) -> None:

@@ -57,7 +57,8 @@ def command(folder: Path) -> Command:
 def run(command: Command) -> subprocess.CompletedProcess[str]:
     """The plugin's model and a built-in one, trained beside each other."""
     models = ("-m", "sample_linear", "-m", "separable_cnn")
-    return command("run", "quickstart", *models, *TINY, "--format", "github")
+    chosen = (*models, "--tracker", "sample_events")
+    return command("run", "quickstart", *chosen, *TINY, "--format", "github")
 
 
 def test_its_own_tests_pass(folder: Path) -> None:
@@ -87,8 +88,8 @@ def test_plugins_shows_distribution_version_hooks_and_entries(command: Command) 
     result = command("plugins")
     assert (result.returncode, result.stderr) == (0, "")
     row = next(line for line in result.stdout.splitlines() if line.startswith("sample "))
-    hooks = ["callbacks", "columns", "models"]
-    assert row.split() == ["sample", "benchmark-sample-plugin", "1.2.3", *hooks, "2", "loaded"]
+    hooks = ["columns", "models", "trackers"]
+    assert row.split() == ["sample", "benchmark-sample-plugin", "1.2.3", *hooks, "3", "loaded"]
 
 
 def test_its_model_is_trained_beside_a_built_in_one(
@@ -120,7 +121,7 @@ def test_its_column_is_in_every_table(
 
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("model", ["sample_linear", "separable_cnn"])
-def test_its_callback_is_told_of_every_trial(folder: Path, model: str) -> None:
+def test_its_tracker_is_told_of_every_trial(folder: Path, model: str) -> None:
     (events,) = folder.glob(f"runs/*/trials/{model}/seed-0/sample_events.txt")
     assert events.read_text().splitlines() == ["start", "epoch 1", "epoch 2", "completed"]
 

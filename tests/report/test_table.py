@@ -24,11 +24,20 @@ from benchmark.report.caption import Coverage, write_caption
 from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store.directory import RunDescription
 from benchmark.summaries import ModelSummary
-from tests.support.made_records import PROTOCOL, failed_record, make_record, make_summary
+from tests.support.made_records import (
+    IDENTITY,
+    PROTOCOL,
+    failed_record,
+    make_planned,
+    make_record,
+    make_summary,
+    make_variant,
+)
 
 JSON_KEYS = [
     *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
-    *("peak_memory_bytes", "status", "seeds", "macs_is_lower_bound"),
+    *("peak_memory_bytes", "status", "entry", "options", "identity", "versions", "seeds"),
+    "macs_is_lower_bound",
 ]
 
 
@@ -68,6 +77,10 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "epoch_seconds": 2.0,
             "peak_memory_bytes": 2**30,
             "status": "completed",
+            "entry": "alpha",
+            "options": {},
+            "identity": IDENTITY,
+            "versions": {"benchmark-models": ["0.1.0"], "sample": ["1.0"]},
             "seeds": [0, 1],
             "macs_is_lower_bound": False,
         }
@@ -76,7 +89,7 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
 
 
 def test_a_failed_trial_is_a_row_without_figures(columns: list[Column]) -> None:
-    summary = model_summary("alpha", (failed_record("alpha"),), 1)
+    summary = model_summary(make_variant("alpha"), (failed_record("alpha"),), 1)
     row = json.loads(render([summary], columns, "json"))[0]
     assert row["status"] == "failed"
     assert row["test_accuracy"] is None
@@ -130,7 +143,7 @@ def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> Non
 
 def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
     records = [make_record("alpha", 0), make_record("alpha", 1), failed_record("alpha", 2)]
-    (summary,) = summarize(records, [("alpha", seed) for seed in range(3)])
+    (summary,) = summarize(records, [make_planned("alpha", 0, 1, 2)])
     status = [named(columns, "status"), named(columns, "test_accuracy")]
     assert "2/3 ok" in render([summary], status, "simple")
     assert json.loads(render([summary], status, "json"))[0]["status"] == "failed"
@@ -139,7 +152,9 @@ def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
 
 
 def test_a_trial_that_was_not_reached_is_unfinished(columns: list[Column]) -> None:
-    summaries = summarize([make_record("alpha", 0)], [("alpha", 0), ("alpha", 1), ("beta", 0)])
+    summaries = summarize(
+        [make_record("alpha", 0)], [make_planned("alpha", 0, 1), make_planned("beta")]
+    )
     rows = json.loads(render(summaries, columns, "json"))
     assert [(row["model"], row["status"]) for row in rows] == [
         ("alpha", "unfinished"),
@@ -271,7 +286,7 @@ def test_sorting_puts_the_best_first_and_the_unknown_last(
     columns: list[Column], column: str, order: list[str]
 ) -> None:
     summaries = [
-        model_summary("broken", (failed_record("broken"),), 1),
+        model_summary(make_variant("broken"), (failed_record("broken"),), 1),
         make_summary("alpha", 0.5),
         make_summary("beta", 0.9),
         make_summary("gamma", 0.7),
@@ -302,7 +317,9 @@ def test_a_figure_that_is_no_number_is_null_in_json() -> None:
 def test_epoch_times_have_three_digits(columns: list[Column], seconds: float, text: str) -> None:
     record = make_record("alpha")
     timing = record.timing.model_copy(update={"epoch_seconds": seconds})
-    summary = model_summary("alpha", (record.model_copy(update={"timing": timing}),), 1)
+    summary = model_summary(
+        make_variant("alpha"), (record.model_copy(update={"timing": timing}),), 1
+    )
     assert render([summary], [named(columns, "epoch_seconds")], "simple").split()[-1] == text
 
 
@@ -324,11 +341,11 @@ def test_the_caption_names_the_precision_and_an_engine_that_is_not_plain(
     )
     description = RunDescription(
         config=load_config(find_document("quickstart"), load_catalog()),
-        trials=(),
+        variants=(),
         protocol=PROTOCOL.model_copy(update={"precision": "bf16"}),
         environment={"processor": "P", "threads": 2},
     )
     coverage = Coverage()
-    assert [*coverage.noting([model_summary("alpha", records, len(records))])]
+    assert [*coverage.noting([model_summary(make_variant("alpha"), records, len(records))])]
     text = write_caption(description, coverage)
     assert text.splitlines()[0].endswith(caption)

@@ -16,6 +16,7 @@ from benchmark.cli.runs import age, size
 from benchmark.store.lock import DirectoryLock
 from tests.conftest import CommandLine, only_error
 from tests.support.tiny import write_tiny_run
+from tests.support.trial_files import folder_in
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def test_a_run_is_listed_with_its_state_age_and_size(benchmark: CommandLine, run
 
 
 def test_a_run_without_a_record_is_unfinished(benchmark: CommandLine, run: Path) -> None:
-    (run / "trials/tiny/seed-0/trial.json").unlink()
+    (folder_in(run, "tiny") / "trial.json").unlink()
     assert row(benchmark)[1:3] == ["unfinished", "3 of 4"]
 
 
@@ -89,11 +90,11 @@ LEFT = ("checkpoint.pt", "checkpoint.previous.pt", ".trial.json.x.tmp")
 
 
 def records() -> set[Path]:
-    return {*Path().glob("*/*/run.json"), *Path().glob("*/*/trials/*/*/[a-z]*.json*")}
+    return {*Path().glob("*/*/run.json"), *Path().glob("*/*/trials/*/*/*/[a-z]*.json*")}
 
 
 def leave_work_unfinished(run: Path) -> Path:
-    folder = run / "trials/tiny/seed-0"
+    folder = folder_in(run, "tiny")
     (folder / "trial.json").unlink()
     for name in LEFT:
         (folder / name).write_bytes(b"x" * 2**20)

@@ -23,11 +23,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark.store.directory import RunDirectory
 from benchmark.training.checkpoint import NEWEST, PREVIOUS
-from benchmark_plugins.trial_log import TrialLog
+from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine, Result
-from tests.support.made_records import make_record
+from tests.support.made_records import IDENTITY, make_record
 from tests.support.sampling import examples
 from tests.support.tiny import write_tiny_run
+from tests.support.trial_files import folder_in
 
 ABSURD: list[Any] = [
     *(math.nan, math.inf, -math.inf, 1e308, -1e308, -1, -0.5, 0, 2, 10**18, 10**300, -(10**300)),
@@ -113,7 +114,7 @@ def rows(result: Result) -> dict[str, Any]:
 
 
 def record_file() -> Path:
-    return only_run() / "trials/tiny/seed-0/trial.json"
+    return folder_in(only_run(), "tiny") / "trial.json"
 
 
 @sweep
@@ -207,7 +208,12 @@ def test_what_makes_no_sense_is_trained_again(
         ({"seed": -1}, None),
         ({"peak_memory_bytes": -5}, "peak_memory_bytes is -5"),
         ({"device": "cuda:" + "1" * 4_000}, "device is 'cuda:111"),
-        ({"recipe": {"name": "adam", "learning_rate": math.nan}}, "recipe.learning_rate is nan"),
+        (
+            {"recipe": {"name": "adam", "options": {"rate": math.nan}, "identity": IDENTITY}},
+            "recipe.rate is nan",
+        ),
+        ({"options": {"width": [1, math.nan]}}, "options.width.1 is nan"),
+        ({"entry": "no name/"}, "a model cannot have the name 'no name/'"),
         (
             {"params": {"total": 1, "trainable": 2, "buffers": 0}},
             "params has more trainable values, or values in buffers, than in all",
@@ -279,7 +285,8 @@ def test_without_a_description_a_strange_record_does_not_hide_the_others(
     RunDirectory(only_run()).write_record(make_record("aaa", 0))
     shown = benchmark("table", str(only_run()), "--format", "json")
     assert list(rows(shown)) == ["tiny", "twin"]
-    assert "aaa/seed-0/trial.json is left out: it was made under another protocol" in shown.err
+    file = f"aaa/{IDENTITY}/seed-0/trial.json"
+    assert f"{file} is left out: it was made under another protocol" in shown.err
 
 
 def test_runs_never_counts_more_trials_than_there_are(
@@ -287,7 +294,7 @@ def test_runs_never_counts_more_trials_than_there_are(
 ) -> None:
     file = only_run() / "run.json"
     content = json.loads(file.read_bytes())
-    file.write_text(sealed({**content, "trials": [["tiny", 0]]}))
+    file.write_text(sealed({**content, "variants": [{**content["variants"][0], "seeds": [0]}]}))
     assert "4 of 4" in benchmark("runs").out
 
 
@@ -296,8 +303,9 @@ def test_a_description_that_has_a_trial_twice_is_named(
 ) -> None:
     file = only_run() / "run.json"
     content = json.loads(file.read_bytes())
-    file.write_text(sealed({**content, "trials": [["tiny", 0], ["tiny", 0]]}))
-    assert "it makes no sense: trials has one twice" in benchmark("table", str(only_run())).err
+    variants = [*content["variants"], content["variants"][0]]
+    file.write_text(sealed({**content, "variants": variants}))
+    assert "it makes no sense: variants has one twice" in benchmark("table", str(only_run())).err
 
 
 # Checkpoints, through a run that goes on.
@@ -331,7 +339,7 @@ def unfinished(benchmark: CommandLine, tmp_path: Path, stopped: Path) -> list[st
 
 
 def trial() -> Path:
-    return only_run() / "trials/tiny/seed-0"
+    return folder_in(only_run(), "tiny")
 
 
 def read_checkpoint(file: Path) -> tuple[bytes, Any]:

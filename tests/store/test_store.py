@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config.run_config import find_document, load_config
+from benchmark.config.variants import ChosenModel
 from benchmark.errors import StoreError
 from benchmark.files import writing as files
 from benchmark.files.writing import write_atomically
@@ -22,8 +23,20 @@ from benchmark.records import TrialRecord, canonical_json, pack_bits
 from benchmark.store import directory as store
 from benchmark.store.directory import RunDescription, RunDirectory
 from tests.conftest import CommandLine
-from tests.support.made_records import PROTOCOL, failed_record, make_epoch, make_record
+from tests.support.made_records import (
+    IDENTITY,
+    PROTOCOL,
+    failed_record,
+    make_epoch,
+    make_key,
+    make_planned,
+    make_record,
+)
 from tests.support.sampling import examples
+
+CHOSEN = tuple(ChosenModel(name=name, label=name) for name in ("alpha", "beta"))
+# The versions that the run has records of.
+VERSIONS = [("alpha", IDENTITY), ("beta", IDENTITY)]
 
 
 @pytest.fixture
@@ -32,8 +45,8 @@ def run(tmp_path: Path) -> RunDirectory:
     directory = RunDirectory.of(tmp_path / "runs", "sample", PROTOCOL)
     config = load_config(find_document("quickstart"), load_catalog())
     description = RunDescription(
-        config=config.model_copy(update={"models": ("alpha", "beta"), "seeds": (0, 1)}),
-        trials=(("alpha", 0), ("beta", 0), ("alpha", 1), ("beta", 1)),
+        config=config.model_copy(update={"models": CHOSEN, "seeds": (0, 1)}),
+        variants=(make_planned("alpha", 0, 1), make_planned("beta", 0, 1)),
         protocol=PROTOCOL,
         environment={"processor": "a processor", "threads": 2},
     )
@@ -44,7 +57,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def record_file(run: RunDirectory, model: str = "alpha", seed: int = 0) -> Path:
-    return run.trial_directory(model, seed) / "trial.json"
+    return run.trial_directory(make_key(model, seed)) / "trial.json"
 
 
 def rows(benchmark: CommandLine, run: RunDirectory) -> dict[str, Any]:
@@ -55,17 +68,18 @@ def rows(benchmark: CommandLine, run: RunDirectory) -> dict[str, Any]:
 
 def test_the_layout_is_the_documented_one(run: RunDirectory) -> None:
     assert run.path.name == f"sample-{PROTOCOL.hash[:8]}"
-    run.append_epoch("alpha", 0, make_epoch(1))
-    run.append_epoch("alpha", 0, make_epoch(2))
-    history = (run.path / "trials/alpha/seed-0/history.jsonl").read_text().splitlines()
+    run.append_epoch(make_key("alpha"), make_epoch(1))
+    run.append_epoch(make_key("alpha"), make_epoch(2))
+    history = (run.path / f"trials/alpha/{IDENTITY}/seed-0/history.jsonl").read_text().splitlines()
     assert [json.loads(line)["number"] for line in history] == [1, 2]
-    record = json.loads((run.path / "trials/alpha/seed-0/trial.json").read_text())
+    record = json.loads((run.path / f"trials/alpha/{IDENTITY}/seed-0/trial.json").read_text())
     assert record["schema"] == 1
     assert set(record) >= {
-        *("schema", "status", "reason", "seed", "model", "dataset", "recipe", "protocol"),
+        *("schema", "status", "reason", "model", "entry", "options", "identity", "origin", "seed"),
+        *("core_version", "dataset", "recipe", "recipe_origin", "protocol"),
         *("params", "macs", "epochs", "timing", "peak_memory_bytes", "correct", "environment"),
     }
-    assert set(record["model"]) == {"name", "plugin", "distribution", "version", "source"}
+    assert set(record["origin"]) == {"plugin", "distribution", "version", "source", "libraries"}
     assert set(record["params"]) == {"total", "trainable", "buffers"}
     assert set(record["timing"]) >= {
         *("setup_seconds", "first_epoch_seconds", "epoch_seconds", "total_seconds"),
@@ -74,7 +88,7 @@ def test_the_layout_is_the_documented_one(run: RunDirectory) -> None:
 
 def test_what_is_written_is_read(run: RunDirectory) -> None:
     complaints: list[str] = []
-    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
+    records = [*run.read_records(PROTOCOL.hash, complaints.append, VERSIONS)]
     assert records == [make_record("alpha", 0), make_record("alpha", 1), failed_record("beta", 0)]
     assert complaints == []
     assert run.read_description().protocol == PROTOCOL
@@ -129,7 +143,7 @@ def test_a_record_that_a_newer_version_wrote_is_named(run: RunDirectory) -> None
     del content["checksum"]
     record_file(run).write_bytes(store._sealed(canonical_json({**content, "schema": 2})))
     complaints: list[str] = []
-    assert len([*run.read_records(None, complaints.append)]) == 2
+    assert len([*run.read_records(None, complaints.append, VERSIONS)]) == 2
     assert "it was written by a newer version (schema 2, this one reads up to 1)" in complaints[0]
 
 
@@ -145,7 +159,7 @@ def test_no_flipped_byte_of_a_record_goes_unnoticed(data: st.DataObject) -> None
         content[position] ^= data.draw(st.integers(1, 255))
         record_file(run).write_bytes(content)
         complaints: list[str] = []
-        found = [*run.read_records(PROTOCOL.hash, complaints.append)]
+        found = [*run.read_records(PROTOCOL.hash, complaints.append, VERSIONS)]
         assert (found, len(complaints)) == ([], 1)
 
 
@@ -157,15 +171,15 @@ def test_bytes_that_are_no_text_are_named(benchmark: CommandLine, run: RunDirect
 def test_a_record_moved_to_another_trials_place_is_named(run: RunDirectory) -> None:
     record_file(run, "alpha", 1).write_bytes(record_file(run, "alpha", 0).read_bytes())
     complaints: list[str] = []
-    assert [*run.read_records(None, complaints.append)]
+    assert [*run.read_records(None, complaints.append, VERSIONS)]
     assert len(complaints) == 1
-    assert "it is the record of another trial (alpha, seed 0)" in complaints[0]
+    assert f"it is the record of another trial (alpha, seed 0, version {IDENTITY})" in complaints[0]
 
 
 def test_a_record_of_another_protocol_is_named(run: RunDirectory) -> None:
     run.write_record(make_record("alpha", 7, protocol="0" * 64))
     complaints: list[str] = []
-    records = [*run.read_records(PROTOCOL.hash, complaints.append)]
+    records = [*run.read_records(PROTOCOL.hash, complaints.append, VERSIONS)]
     assert len(records) == 3
     assert complaints[0].endswith("it was made under another protocol")
 
@@ -188,7 +202,7 @@ def test_a_damaged_description_is_named_and_the_records_are_shown(
 def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
     write_anew(record_file(run), run, energy_joules=3.5)
     complaints: list[str] = []
-    records = [*run.read_records(None, complaints.append)]
+    records = [*run.read_records(None, complaints.append, VERSIONS)]
     assert (len(records), complaints) == (3, [])
 
 
@@ -205,7 +219,7 @@ def test_keys_that_are_added_later_do_no_harm(run: RunDirectory) -> None:
 def test_records_are_validated(run: RunDirectory, change: dict[str, Any]) -> None:
     write_anew(record_file(run), run, **change)
     complaints: list[str] = []
-    records = [*run.read_records(None, complaints.append)]
+    records = [*run.read_records(None, complaints.append, VERSIONS)]
     assert len(records) == 2
     assert next(iter(change)) in complaints[0]
 

@@ -9,30 +9,59 @@ from benchmark.analysis.summary import model_summary
 from benchmark.records import (
     DatasetRecord,
     EpochRecord,
-    ModelRecord,
     Origin,
     ParameterCount,
+    PlannedVariant,
     Protocol,
+    RecipeRecord,
     Selection,
     Timing,
+    TrialKey,
     TrialRecord,
     TrialSpec,
+    Variant,
     pack_bits,
 )
 from benchmark.summaries import ModelSummary
 
+IDENTITY = "0123456789ab"
 DATASET = DatasetRecord(
-    name="synthetic", fingerprint="f" * 64, train_images=100, test_images=10, classes=10
+    name="synthetic",
+    identity=IDENTITY,
+    fingerprint="f" * 64,
+    train_images=100,
+    test_images=10,
+    classes=10,
 )
 PROTOCOL = Protocol(
     dataset=DATASET,
-    recipe=Selection(name="adam", options={"learning_rate": 1e-3}),
+    recipe=RecipeRecord(name="adam", options={"learning_rate": 1e-3}, identity=IDENTITY),
     epochs=2,
     batch_size=10,
     steps_per_epoch=10,
     precision="fp32",
 )
-RECIPE_ORIGIN = Origin(plugin="adam", distribution="sample", version="1.0")
+
+
+def make_origin(plugin: str = "sample", **changes: Any) -> Origin:
+    fields = {"distribution": "sample", "version": "1.0", "source": "5" * 64, "libraries": {}}
+    return Origin(plugin=plugin, **{**fields, **changes})
+
+
+def make_variant(model: str = "alpha", identity: str = IDENTITY, **changes: Any) -> Variant:
+    fields = {"entry": model, "options": {}, "origin": make_origin(model)}
+    return Variant(model=model, identity=identity, **{**fields, **changes})
+
+
+def make_planned(model: str = "alpha", *seeds: int, **changes: Any) -> PlannedVariant:
+    return PlannedVariant(**dict(make_variant(model, **changes)), seeds=seeds or (0,))
+
+
+def make_key(model: str = "alpha", seed: int = 0) -> TrialKey:
+    return TrialKey(model, IDENTITY, seed)
+
+
+RECIPE_ORIGIN = make_origin("adam")
 
 
 def make_epoch(epoch: int = 1, accuracy: float = 0.5, seconds: float = 2.0) -> EpochRecord:
@@ -55,9 +84,10 @@ def make_record(
         "status": "completed",
         "reason": None,
         "seed": seed,
-        "model": ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        **dict(make_variant(model)),
+        "core_version": "0.1.0",
         "dataset": DATASET,
-        "recipe": {"name": "adam", "learning_rate": 1e-3},
+        "recipe": PROTOCOL.recipe,
         "recipe_origin": RECIPE_ORIGIN,
         "engine": "eager",
         "engine_reason": None,
@@ -99,13 +129,12 @@ def failed_record(model: str = "alpha", seed: int = 0, status: str = "failed") -
 
 def make_summary(model: str, *accuracies: float, planned: int | None = None) -> ModelSummary:
     records = tuple(make_record(model, seed, value) for seed, value in enumerate(accuracies))
-    return model_summary(model, records, planned or len(records))
+    return model_summary(make_variant(model), records, planned or len(records))
 
 
 def make_spec(model: str = "alpha", seed: int = 0) -> TrialSpec:
     return TrialSpec(
-        model=model,
-        origin=ModelRecord(name=model, plugin=model, distribution="sample", version="1.0"),
+        variant=make_variant(model),
         recipe_origin=RECIPE_ORIGIN,
         seed=seed,
         protocol=PROTOCOL,
@@ -113,5 +142,5 @@ def make_spec(model: str = "alpha", seed: int = 0) -> TrialSpec:
         device="cpu",
         data_directory=Path("data"),
         directory=Path("runs") / model / f"seed-{seed}",
-        identities={},
+        core="core",
     )

@@ -13,7 +13,13 @@ TIMES = ("train_seconds", "evaluation_seconds", "timed")
 def trial_folder(model: str, seed: int = 0, out: str = "runs") -> Path:
     """The folder of a trial of the only run in ``out``."""
     (trials,) = Path(out).glob("*/trials")
-    return trials / model / f"seed-{seed}"
+    return folder_in(trials.parent, model, seed)
+
+
+def folder_in(run: Path, model: str, seed: int = 0) -> Path:
+    """The folder of a trial in a run, of a model of which the run has one version."""
+    (version,) = (run / "trials" / model).iterdir()
+    return version / f"seed-{seed}"
 
 
 def trial_record(model: str, seed: int = 0, out: str = "runs") -> dict[str, Any]:

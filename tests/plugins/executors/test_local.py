@@ -53,7 +53,7 @@ Train = Callable[..., Result]
 def arguments(models: Sequence[str], *more: str) -> list[str]:
     Path("local.yaml").write_text(CONFIG)
     chosen = [part for model in models for part in ("-m", model)]
-    return ["run", "local.yaml", "-p", misbehaving.__file__, *chosen, *more]
+    return ["run", "local.yaml", *misbehaving.CHOSEN, *chosen, *more]
 
 
 @pytest.fixture
@@ -405,7 +405,7 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
     seen = []
 
     def interrupt(pool: WorkerPool, spec: TrialSpec, slot: Slot) -> None:
-        seen.append(spec.key)
+        seen.append((spec.model, spec.seed))
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:

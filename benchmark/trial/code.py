@@ -1,0 +1,57 @@
+"""Whether this process has the code that a trial is to be trained with."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from benchmark.catalog import (
+    Catalog,
+    code_identity,
+    core_identity,
+    plugin_origin,
+    variant_identity,
+)
+from benchmark.errors import OtherCodeError
+from benchmark.records import TrialSpec
+
+
+def require_same_code(spec: TrialSpec, catalog: Catalog) -> None:
+    """Raise OtherCodeError if the trial's code is not here what it was when the run began."""
+    differences = [
+        f"{name} is {here}, not {wanted}"
+        for name, here, wanted in _identities(spec, catalog)
+        if here != wanted
+    ]
+    if differences:
+        raise OtherCodeError(
+            f"{socket.gethostname()} has other code than the run began with "
+            f"({'; '.join(differences)}); make it the same, or give the command again"
+        )
+
+
+def with_origins_here(spec: TrialSpec, catalog: Catalog) -> TrialSpec:
+    """The same trial with the versions of libraries that are installed here."""
+    variant = spec.variant
+    origin = plugin_origin(catalog.models[variant.entry].plugin)
+    return spec.model_copy(
+        update={
+            "variant": variant.model_copy(update={"origin": origin}),
+            "recipe_origin": plugin_origin(catalog.recipes[spec.protocol.recipe.name].plugin),
+        }
+    )
+
+
+def _identities(spec: TrialSpec, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """What the code is of, its identity here, and the wanted one."""
+    yield "benchmark", core_identity(), spec.core
+    variant, protocol = spec.variant, spec.protocol
+    model = catalog.models[variant.entry]
+    here = variant_identity(model.entry, model.plugin, variant.options)
+    yield f"model {variant.entry!r}", here, variant.identity
+    recipe = catalog.recipes[protocol.recipe.name]
+    here = code_identity(recipe.entry, recipe.plugin)
+    yield f"recipe {protocol.recipe.name!r}", here, protocol.recipe.identity
+    dataset = catalog.datasets[protocol.dataset.name]
+    here = code_identity(dataset.entry, dataset.plugin)
+    yield f"data set {protocol.dataset.name!r}", here, protocol.dataset.identity
