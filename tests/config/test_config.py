@@ -68,7 +68,10 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["run", "--seeds", "0"], "--seeds: should be a number of seeds (1 or more) or a list"),
         (["run", "--seeds", "1,1"], "got [1, 1], which has one twice"),
         (["run", "--seeds", "1,x"], "got [1, 'x']"),
-        (["run", "-m", "baseline_cnn", "-m", "baseline_cnn"], "names a model twice"),
+        (
+            ["run", "-m", "baseline_cnn", "-m", "baseline_cnn"],
+            "-m baseline_cnn: 'baseline_cnn' is chosen twice",
+        ),
         (
             ["run", "-d", "synthetic", "--precision", "fp8"],
             "should be 'auto', 'fp32', 'bf16' or 'tf32'",
@@ -256,8 +259,8 @@ def test_what_is_no_config_is_refused(
         ({"epochs": "3"}, "x.yaml:1:1: epochs: should be a valid integer, got '3'"),
         ({"epochs": 1.5}, "epochs: should be a valid integer, got 1.5"),
         ({"epochs": True}, "epochs: should be a valid integer, got True"),
-        ({"models": "baseline_cnn"}, "models: should be a list of names"),
-        ({"models": []}, "models: should name at least one"),
+        ({"models": "baseline_cnn"}, "models: should be a list of at least one name or mapping"),
+        ({"models": []}, "models: should be a list of at least one name or mapping"),
         ({"seeds": 10**30}, "seeds: should be 10,000 seeds at most"),
         ({"seeds": [2**32]}, "seeds: should be a number of seeds"),
         ({"epochs": 10**30}, "epochs: "),
