@@ -5,7 +5,6 @@ from .api import (
 )
 from .entries import (
     Augmentation as Augmentation,
-    Callback as Callback,
     Column as Column,
     DatasetEntry as DatasetEntry,
     Executor as Executor,
@@ -16,6 +15,8 @@ from .entries import (
     Optimization as Optimization,
     Options as Options,
     RecipeEntry as RecipeEntry,
+    Tracker as Tracker,
+    TrackerEntry as TrackerEntry,
     TrainingPlan as TrainingPlan,
 )
 from .errors import (
@@ -55,6 +56,7 @@ from .records import (
     TrialStart as TrialStart,
     Variant as Variant,
 )
+from .report import RunTable as RunTable
 from .running_clock import RunningClock as RunningClock
 from .summaries import (
     NO_FIGURE as NO_FIGURE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,16 @@ from benchmark.catalog import Catalog, load_catalog, selected_plugins, variant_i
 from benchmark.config import Document, find_document, load_config, with_keywords
 from benchmark.datasets import default_data_directory
 from benchmark.display import TrainingDisplay, open_display, warnings_of
-from benchmark.errors import BenchmarkError, PathError
+from benchmark.errors import BenchmarkError
 from benchmark.files import UnreadableError, usable_folder
 from benchmark.progress import shown_by
-from benchmark.records import UNFINISHED, PlannedVariant, TrialKey, TrialRecord
+from benchmark.records import (
+    UNFINISHED,
+    PlannedVariant,
+    TrialEvent,
+    TrialKey,
+    TrialRecord,
+)
 from benchmark.report import RunTable, TableView, epochs_frame
 from benchmark.runner import Outcome, carry_out, prepare
 from benchmark.standard_error import say
@@ -70,7 +76,7 @@ class Run:
         return self.description.present if self.description else ()
 
     @cached_property
-    def records(self) -> Records:
+    def records(self) -> Sequence[TrialRecord]:
         """A record for each trial that has ended, as a sequence: variant by variant, seed by seed.
 
         Of a run that ``benchmark.run`` gave, those of the trials that it was called for; of one
@@ -215,12 +221,13 @@ def train(
     retry_failed: bool,
     take_over: bool,
     verbose: bool = False,
+    listen: Callable[[TrialEvent], None] = lambda event: None,
 ) -> tuple[Run, Outcome]:
     """Carry out what a document asks for, its progress shown on standard error.
 
     ``plugins`` is the selection of which the ``catalog`` was made. If ``verbose``, the end of the
-    log of a trial that did not complete is shown. Raises BenchmarkError; an interruption is told
-    by the outcome.
+    log of a trial that did not complete is shown. ``listen`` gets every event after the display.
+    Raises BenchmarkError; an interruption is told by the outcome.
     """
     config = load_config(document, catalog)
     with open_display() as display:
@@ -242,7 +249,12 @@ def train(
             trials = {key for variant in description.variants for key in variant.keys}
             carried_out = Run(ready.directory, description, catalog, trials)
             shown = TrainingDisplay(display, ready.continuation.pending, verbose)
-            outcome = carry_out(ready, shown.report)
+
+            def report(event: TrialEvent) -> None:
+                shown.report(event)
+                listen(event)
+
+            outcome = carry_out(ready, report, carried_out)
     return carried_out, outcome
 
 
@@ -316,28 +328,23 @@ def _config(config: object) -> str | Mapping[str, Any]:
             return config
         case os.PathLike():
             return str(Path(config))
-    kind = type(config).__name__
-    raise BenchmarkError(
-        f"config: should be a path, a preset's name or a mapping, got a value of type {kind}"
-    )
+    raise _not_a("config: should be a path, a preset's name or a mapping", config)
 
 
 def _folder(keyword: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
-        raise PathError(f"{keyword}: should be a path, got a value of type {type(value).__name__}")
+        raise _not_a(f"{keyword}: should be a path", value)
     return usable_folder(Path(value) if value else "", f"{keyword} {value}".strip())
 
 
 def _plugin_names(plugins: object) -> list[str]:
     if not isinstance(plugins, list | tuple):
-        raise BenchmarkError(
-            "plugins: should be a list of modules and files, "
-            f"got a value of type {type(plugins).__name__}"
-        )
+        raise _not_a("plugins: should be a list of modules' names and of files", plugins)
     for item in plugins:
         if not isinstance(item, str | os.PathLike):
-            raise BenchmarkError(
-                "plugins: should have names and paths only, "
-                f"got a value of type {type(item).__name__}"
-            )
+            raise _not_a("plugins: should be modules' names and files", item)
     return [os.fspath(item) for item in plugins]
+
+
+def _not_a(message: str, value: object) -> BenchmarkError:
+    return BenchmarkError(f"{message}, got a value of type {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""What a plugin can offer: models, data sets, recipes, columns, executors and callbacks."""
+"""What a plugin can offer: models, data sets, recipes, trackers, columns and executors."""
 
 from __future__ import annotations
 
@@ -189,7 +189,15 @@ class Optimization:
     many epochs at the beginning, and let everything pass in those after (Liu et al., 2023,
     "Dropout reduces underfitting": early dropout); with None they always work.
 
-    Raises ValueError for a negative ``calibration_images`` or ``dropout_epochs``.
+    ``on_epoch_start(model, epoch)`` changes the model that is trained, or anything else that the
+    recipe knows, before the first step of each epoch; epochs count from 1. The model is in training
+    mode by then, and what the function takes out of it stays so for the epoch. The epoch's random
+    generators are seeded before. Its time is training time. Steps are then taken eagerly, because a
+    captured graph would not notice what it changes. When a training resumes, it is first called for
+    the epochs that are done, on the newly built model, and the training's state is put back after.
+
+    Raises ValueError for a negative ``calibration_images`` or ``dropout_epochs``, and for an
+    ``on_epoch_start`` that cannot be called.
     """
 
     optimizer: torch.optim.Optimizer
@@ -199,6 +207,7 @@ class Optimization:
     ema_decay: float | None = None
     calibration_images: int = 0
     dropout_epochs: int | None = None
+    on_epoch_start: Callable[[torch.nn.Module, int], object] | None = None
 
     def __post_init__(self) -> None:
         if self.calibration_images < 0:
@@ -207,6 +216,8 @@ class Optimization:
             )
         if self.dropout_epochs is not None and self.dropout_epochs < 0:
             raise ValueError(f"dropout_epochs is a number of epochs, not {self.dropout_epochs}")
+        if self.on_epoch_start is not None and not callable(self.on_epoch_start):
+            raise ValueError(f"on_epoch_start is a function, not {self.on_epoch_start!r}")
 
 
 @dataclass(frozen=True)
@@ -259,20 +270,54 @@ class ExecutorEntry(Entry):
     remote: bool = False
 
 
-class Callback:
-    """Told what happens in one trial, outside the timed regions; every method is optional."""
+class Tracker:
+    """Looks on at a run and its trials, outside the timed regions; every method is optional.
 
-    def on_trial_start(self, model: torch.nn.Module) -> None:
-        """Called when the model is built and on its device, before the first step."""
+    In the run's process one object has ``on_run_start`` and ``on_run_end`` called. In each trial's
+    process, where the trial's own object is created, it is the other methods. All calls of one
+    object come from one thread, which is not the main one. A tracker changes nothing: what changes
+    a training is for a recipe to do. One that raises, or that does not return in time, is dropped
+    with a warning.
 
-    def on_resume(self, epochs_done: int) -> None:
-        """Called next if the training resumes from a checkpoint, with the number of epochs done."""
+    An object of any other class that has some of the methods is a tracker as well.
+    """
+
+    trial: TrialSpec | None = None
+    """The trial that the object was created for, None in the run's process; set before any call."""
+
+    def on_run_start(self, run: Any) -> None:
+        """Called before the first trial; ``run.path`` is the run's directory."""
+
+    def on_trial_start(self, trial: TrialSpec, model: torch.nn.Module, epochs_done: int) -> None:
+        """Called when the model is on its device, before the first step.
+
+        ``epochs_done`` is 0, or the number of epochs after which the training resumes.
+        """
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         """Called after every epoch's evaluation."""
 
-    def on_trial_end(self, record: TrialRecord) -> None:
-        """Called with the record of a trial that completed."""
+    def on_trial_end(self, record: TrialRecord, model: torch.nn.Module) -> None:
+        """Called when a trial has completed, with the model as it was last evaluated.
+
+        Its weights are the averaged ones and its BatchNorm statistics the calibrated ones, where
+        the recipe has such; it is in evaluation mode.
+        """
 
     def on_trial_error(self, error: BaseException) -> None:
-        """Called with what ended a trial that did not complete."""
+        """Called with what ended a trial that did not complete, whether it was started or not."""
+
+    def on_run_end(self, run: Any) -> None:
+        """Called after the last trial, however the run ends."""
+
+
+@dataclass(frozen=True)
+class TrackerEntry(Entry):
+    """An observer: ``create(options)`` returns a Tracker, or any object that has its methods.
+
+    It is called once in the run's process and once in each trial's.
+    """
+
+    create: Callable[[Any], Any]
+    summary: str = ""
+    options: type[Options] = Options

@@ -14,14 +14,13 @@ import pluggy
 
 if TYPE_CHECKING:
     from benchmark.entries import (
-        Callback,
         Column,
         DatasetEntry,
         ExecutorEntry,
         ModelEntry,
         RecipeEntry,
+        TrackerEntry,
     )
-    from benchmark.records import TrialSpec
 
 PROJECT = "benchmark"
 ENTRY_POINT_GROUP = "benchmark.plugins"
@@ -51,8 +50,8 @@ def benchmark_recipes() -> Iterable[RecipeEntry]:
 
 
 @hookspec
-def benchmark_callbacks(trial: TrialSpec) -> Iterable[Callback]:
-    """Offer callbacks for one trial, fresh objects each time, made where the trial is trained."""
+def benchmark_trackers() -> Iterable[TrackerEntry]:
+    """Offer observers of runs and trials."""
     raise NotImplementedError
 
 

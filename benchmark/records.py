@@ -149,6 +149,7 @@ class TrialSpec(_Record):
     engine: Literal["auto", "eager", "graph"] = "auto"
     compile: bool = False
     checkpoint_every: int = Field(default=1, ge=1)
+    trackers: tuple[Selection, ...] = ()
     data_directory: Path
     directory: Path
     plugins: tuple[str, ...] = ()

@@ -24,9 +24,9 @@ import numpy
 import torch
 from torch import nn
 
+import benchmark
 from benchmark import Images, ModelEntry, TrainingPlan
 from benchmark.catalog import load_catalog
-from benchmark.cli import execute
 from benchmark.complexity import count_macs
 from benchmark.environment import describe_environment
 from benchmark.errors import one_line
@@ -257,15 +257,19 @@ def _figures(row: dict[str, Any]) -> list[str]:
 
 
 def train(images: Path, out: Path, device: torch.device, epochs: int, seeds: int) -> int:
-    """Train both models through the command line, as a user would; returns its exit code."""
+    """Train both models as a user would, and print their table; returns 1 if a trial failed."""
     root = images if images.is_dir() else unpack(images, out / "images")
-    return execute(
-        [
-            *("run", "cifar10", "-d", "imagefolder", "--set", f"dataset.root={root}"),
-            *("--device", str(device), "--epochs", str(epochs), "--seeds", str(seeds)),
-            *("--out", str(out / "runs"), "--data-dir", str(out / "data")),
-        ]
+    run = benchmark.run(
+        "cifar10",
+        dataset={"name": "imagefolder", "root": root},
+        device=str(device),
+        epochs=epochs,
+        seeds=seeds,
+        out=out / "runs",
+        data_dir=out / "data",
     )
+    print(run.table())
+    return int(any(record.status != "completed" for record in run.records))
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 
 from benchmark.catalog import load_catalog
-from benchmark.config import find_document, load_config, with_defaults
+from benchmark.config import find_document, load_config
 from benchmark.environment import describe_environment
 from benchmark.records import (
     IDENTITY_LENGTH,
@@ -35,7 +35,7 @@ SEEDS = 10
 
 def make_run(parent: Path, trials: int) -> RunDirectory:
     """Write a run of so many trials, a multiple of ten, as the trials' ends would."""
-    config = load_config(with_defaults(find_document("cifar10")), load_catalog())
+    config = load_config(find_document("cifar10"), load_catalog())
     dataset = DatasetRecord(
         name="cifar10",
         identity="0" * IDENTITY_LENGTH,

@@ -1,11 +1,12 @@
-from .discovery import selected_plugins as selected_plugins
 from .identity import (
     code_identity as code_identity,
     core_identity as core_identity,
-    origin_of as origin_of,
+    plugin_origin as plugin_origin,
     variant_identity as variant_identity,
 )
+from .importing import files_read as files_read
 from .plugin import Plugin as Plugin
+from .selection import selected_plugins as selected_plugins
 from .shelves import (
     Catalog as Catalog,
     Offer as Offer,

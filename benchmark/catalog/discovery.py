@@ -1,10 +1,4 @@
-"""Where plugins come from, and which of them are wanted.
-
-A plugin comes from an entry point in the group ``benchmark.plugins``, from ``-p``, or from the
-environment variable ``BENCHMARK_PLUGINS`` (comma-separated, as after ``-p``). A selection is
-written as a module's name, as a path that ends in ``.py``, or as ``no:NAME``, which blocks the
-plugin or the whole distribution of that name.
-"""
+"""Finds plugins: those that are installed, by their entry points, and those that are selected."""
 
 from __future__ import annotations
 
@@ -12,45 +6,33 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from benchmark.catalog.importing import import_file, import_module
+from benchmark.catalog.neighbours import find_neighbour, look_up
 from benchmark.catalog.plugin import Failure, Plugin
+from benchmark.catalog.selection import BLOCK, is_in_folder, origin_of
 from benchmark.errors import PLUGIN_FAULTS, PluginError
 from benchmark.files import usable_path
 from benchmark.hookspecs import ENTRY_POINT_GROUP
 from benchmark.spelling import did_you_mean
 
-ENVIRONMENT_VARIABLE = "BENCHMARK_PLUGINS"
-BLOCK = "no:"
-
 
 @dataclass
 class Candidate:
-    """A plugin that was found, and how to import it."""
+    """A plugin that was found, and how to import it.
+
+    ``place`` is where a selected one lies: its folder, and in it the plugin's name.
+    """
 
     plugin: Plugin
     load: Callable[[], ModuleType]
-
-
-def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
-    """What the environment and then ``-p`` select, each once; files as absolute paths.
-
-    So it means the same in another process, in another folder, and in another environment. Raises
-    PathError for a file that can be none.
-    """
-    named = [_absolute(item, f"{ENVIRONMENT_VARIABLE}: {item}") for item in _in_environment()]
-    given = [_absolute(item, f"-p {item}") for item in arguments]
-    return tuple(dict.fromkeys([*named, *given]))
-
-
-def _in_environment() -> list[str]:
-    items = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
-    return [item.strip() for item in items if item.strip()]
+    place: Path | None = None
 
 
 def find_candidates(selection: Sequence[str]) -> list[Candidate]:
@@ -60,34 +42,15 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
     PluginError for a selected file or module that does not exist, and for a block of a plugin
     that does not exist; PathError for a file that can be none.
     """
-    candidates = [*_installed_candidates()]
-    blocks = []
-    for item in selection:
-        if item.startswith(BLOCK):
-            blocks.append((item.removeprefix(BLOCK), _origin(item)))
-        else:
-            candidates.append(_selected_candidate(item, _origin(item)))
+    wanted = [item for item in selection if not item.startswith(BLOCK)]
+    blocks = [item for item in selection if item.startswith(BLOCK)]
+    installed = [*_installed_candidates()]
+    selected = _each_file_once(_selected_candidate(item, origin_of(item)) for item in wanted)
+    _name_apart(selected, [candidate.plugin.name for candidate in installed])
+    candidates = [*installed, *selected]
     _block(candidates, blocks)
     _refuse_shared_names(candidates)
     return candidates
-
-
-def _origin(item: str) -> str:
-    """How messages say where an item was selected, and as what."""
-    for written in _in_environment():
-        origin = f"{ENVIRONMENT_VARIABLE}: {written}"
-        if _absolute(written, origin) == item:
-            return origin
-    return f"-p {item}"
-
-
-def _absolute(item: str, origin: str) -> str:
-    is_file = item.endswith(".py") and not item.startswith(BLOCK)
-    return str(usable_path(item, origin).absolute()) if is_file else item
-
-
-def _is_file(item: str) -> bool:
-    return not item.startswith(BLOCK) and (item.endswith(".py") or os.sep in item)
 
 
 def _installed_candidates() -> Iterable[Candidate]:
@@ -104,14 +67,48 @@ def _installed_candidates() -> Iterable[Candidate]:
 
 
 def _selected_candidate(item: str, origin: str) -> Candidate:
-    if _is_file(item):
-        return _file_candidate(usable_path(item, origin), origin)
-    if not _is_module(item):
-        raise PluginError(
-            f"{origin}: no module of that name can be imported; "
-            f"write a file with its ending (-p {item}.py), or -p {BLOCK}NAME to block a plugin"
+    if not is_in_folder(item):
+        return _module_candidate(item, origin)
+    path = usable_path(item, origin).absolute()
+    file = find_neighbour(path.parent, f".{path.name}")
+    if path.suffix != ".py" and file is not None:
+        return _folder_candidate(path, file)
+    if path.is_dir():
+        raise PluginError(f"{origin}: a folder; give a module's name, or a file that ends in .py")
+    if not path.is_file():
+        raise PluginError(f"{origin}: no such file")
+    if path.suffix != ".py":
+        raise PluginError(f"{origin}: a plugin's file should end in .py")
+    return _file_candidate(path)
+
+
+def _file_candidate(file: Path) -> Candidate:
+    plugin = Plugin(file.stem, file=file, neighbourhood=file.parent)
+    return Candidate(plugin, lambda: import_file(file, plugin.notes.append), file.with_suffix(""))
+
+
+def _folder_candidate(place: Path, file: Path) -> Candidate:
+    plugin = Plugin(place.name, file=file, neighbourhood=place.parent)
+    return Candidate(
+        plugin, lambda: import_module(place.parent, place.name, plugin.notes.append), place
+    )
+
+
+def _module_candidate(name: str, origin: str) -> Candidate:
+    here = look_up(Path.cwd(), name.partition(".")[0])
+    hidden = here if here is not None and here.is_hidden else None
+    if not _is_module(name):
+        remedy = f"write a file with its ending (-p {name}.py), or -p {BLOCK}NAME to block a plugin"
+        if hidden is not None:
+            remedy = f"for {hidden.place}, which {hidden.installed_place} hides: -p ./{name}"
+        raise PluginError(f"{origin}: no module of that name can be imported; {remedy}")
+    plugin = Plugin(name)
+    if hidden is not None:
+        plugin.notes.append(
+            f"it is in {hidden.installed_place}, not in {hidden.place}, because what is installed "
+            f"wins; for that one: -p ./{name}"
         )
-    return Candidate(Plugin(item), lambda: importlib.import_module(item))
+    return Candidate(plugin, lambda: importlib.import_module(name), _place_of_module(name))
 
 
 def _is_module(name: str) -> bool:
@@ -126,41 +123,59 @@ def _is_module(name: str) -> bool:
         return True
 
 
-def _file_candidate(path: Path, origin: str) -> Candidate:
-    if path.is_dir():
-        raise PluginError(f"{origin}: a folder; give a module's name, or a file that ends in .py")
-    if not path.is_file():
-        raise PluginError(f"{origin}: no such file")
-    if path.suffix != ".py":
-        raise PluginError(f"{origin}: a plugin's file should end in .py")
-    return Candidate(Plugin(path.stem, file=path), lambda: _import_file(path))
+def _place_of_module(name: str) -> Path | None:
+    with suppress(*PLUGIN_FAULTS):
+        spec = importlib.util.find_spec(name.partition(".")[0])
+        if spec is not None and spec.has_location and spec.origin:
+            top_level = Path(spec.origin)
+            is_package = spec.submodule_search_locations is not None
+            return (top_level.parents[1] if is_package else top_level.parent) / name
+    return None
 
 
-def _import_file(path: Path) -> ModuleType:
-    name = f"benchmark_plugin_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Registered before it runs, so that dataclasses and pickle find the module by its name.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+def _each_file_once(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Without those whose file has been selected before, by another path, say."""
+    once: dict[object, Candidate] = {}
+    for candidate in candidates:
+        file = candidate.plugin.file
+        once.setdefault(file.resolve() if file else candidate.plugin.name, candidate)
+    return [*once.values()]
 
 
-def _block(candidates: Sequence[Candidate], blocks: Sequence[tuple[str, str]]) -> None:
+def _name_apart(selected: Sequence[Candidate], taken: Sequence[str]) -> None:
+    """Name each by as much of the end of its path as no other plugin's name or path has."""
+    for candidate in selected:
+        if candidate.place is None:
+            continue
+        others = [other.place for other in selected if other is not candidate and other.place]
+        for length in range(1, len(candidate.place.parts) + 1):
+            name = _end(candidate.place, length)
+            if name not in taken and all(_end(other, length) != name for other in others):
+                break
+        candidate.plugin.name = name
+
+
+def _end(place: Path, length: int) -> str:
+    return os.path.join(*place.parts[-length:])
+
+
+def _block(candidates: Sequence[Candidate], blocks: Sequence[str]) -> None:
     plugins = [candidate.plugin for candidate in candidates]
-    for name, origin in blocks:
+    for item in blocks:
+        name = item.removeprefix(BLOCK)
         matches = [plugin for plugin in plugins if name in (plugin.name, plugin.distribution)]
         if not matches:
-            known = [n for plugin in plugins for n in (plugin.name, plugin.distribution) if n]
-            raise PluginError(f"{origin}: no such plugin{did_you_mean(name, known)}")
+            raise PluginError(f"{origin_of(item)}: no such plugin{_hint(name, plugins)}")
         for plugin in matches:
             plugin.blocked = True
+
+
+def _hint(name: str, plugins: Sequence[Plugin]) -> str:
+    known = [n for plugin in plugins for n in (plugin.name, plugin.distribution) if n]
+    longer = [other for other in known if other.endswith(f"{os.sep}{name}")]
+    if name and longer:
+        return f" - did you mean {' or '.join(map(repr, longer))}?"
+    return did_you_mean(name, known)
 
 
 def _refuse_shared_names(candidates: Sequence[Candidate]) -> None:

@@ -39,7 +39,7 @@ def variant_identity(entry: ModelEntry, plugin: Plugin, options: Mapping[str, An
     return _digest({"entry": entry.name, "options": dict(options), **_code(entry, plugin)})
 
 
-def origin_of(plugin: Plugin) -> Origin:
+def plugin_origin(plugin: Plugin) -> Origin:
     """Where a plugin's entries come from, with the versions of what it imports from elsewhere."""
     return Origin(
         plugin=plugin.name,
@@ -63,10 +63,10 @@ def _digest(facts: Mapping[str, Any]) -> str:
 def _code(entry: Entry, plugin: Plugin) -> dict[str, Any]:
     files = dict(_file_digests(entry, plugin)) if isinstance(entry, ModelEntry) else {}
     if isinstance(entry, ModelEntry) and entry.version is not None:
-        return {"plugin": plugin.name, "version": entry.version, "files": files}
+        return {"version": entry.version, "files": files}
     if plugin.source.digest is not None:
         return {"source": plugin.source.digest, "files": files}
-    return {"plugin": plugin.label, "files": files}
+    return {"distribution": plugin.distribution, "version": plugin.version, "files": files}
 
 
 def _file_digests(entry: ModelEntry, plugin: Plugin) -> Iterator[tuple[str, str]]:

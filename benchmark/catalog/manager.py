@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -27,6 +28,7 @@ class PluginManager:
         """Import a plugin and register its hooks; a failure is kept on the plugin."""
         plugin = candidate.plugin
         self.plugins.append(plugin)
+        plugin.failure = plugin.failure or self._twin(plugin)
         if plugin.blocked or plugin.failure:
             return
         try:
@@ -39,15 +41,15 @@ class PluginManager:
             if not plugin.failure:
                 _register(plugin)
         except PLUGIN_FAULTS as error:
-            plugin.failure = Failure.from_error(error)
+            plugin.failure = Failure.from_error(error, folder=plugin.neighbourhood)
 
     def _twin(self, plugin: Plugin) -> Failure | None:
         for other in self.plugins:
-            if other is not plugin and other.module is plugin.module and plugin.module:
+            if other is not plugin and _are_twins(plugin, other):
                 return Failure(f"its module is loaded already, as the plugin {other.label}")
         return None
 
-    def call(self, hook: str, plugin: Plugin, **arguments: Any) -> list[Any]:
+    def call(self, hook: str, plugin: Plugin) -> list[Any]:
         """Return what one plugin offers through one hook, generators run to their end.
 
         Raises whatever the plugin raises, and TypeError where it returns something that is not
@@ -58,11 +60,24 @@ class PluginManager:
         caller = getattr(plugin.relay, hook)
         expected = sum(not (impl.wrapper or impl.hookwrapper) for impl in caller.get_hookimpls())
         with _process_unchanged(plugin):
-            results = caller(**arguments)
+            results = caller()
             # pluggy leaves out what is None.
             if len(results) < expected:
                 raise TypeError("returned None where an iterable of entries is wanted")
             return [entry for result in results for entry in result]
+
+
+def _are_twins(plugin: Plugin, other: Plugin) -> bool:
+    """Whether another plugin, which is loaded, is the same module, or the same file."""
+    if other.module is None:
+        return False
+    files = [_file(plugin), _file(other)]
+    return other.module is plugin.module or (files[0] == files[1] and files[0] is not None)
+
+
+def _file(plugin: Plugin) -> Path | None:
+    file = plugin.file or getattr(plugin.module, "__file__", None)
+    return Path(file).resolve() if file else None
 
 
 def load_plugins(selection: Sequence[str] = ()) -> PluginManager:

@@ -21,20 +21,50 @@ NEVER_BESIDE = ("benchmark", "__main__")
 
 
 @dataclass(frozen=True)
-class Lookup:
-    """What an absolute import of a name finds, seen from a plugin's folder.
+class Neighbour:
+    """A module or package beside a plugin's file, and the installed one of its name, if any."""
 
-    ``beside`` is the module in that folder, if there is one; ``installed`` is another module of
-    that name, which is imported in its place.
-    """
-
-    beside: ModuleSpec | None
+    name: str
+    found: ModuleSpec
     installed: ModuleSpec | None
 
     @property
-    def is_neighbour(self) -> bool:
-        """Whether the module beside the plugin is meant."""
-        return self.beside is not None and self.installed is None
+    def is_imported(self) -> bool:
+        """Whether an absolute import of the name means this file, installed or not."""
+        return self.is_installed or not self._installed_wins
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is a module, and an import of its name means the installed one."""
+        return not self.is_imported and _has_code(self.found)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it is itself what is installed."""
+        return self.installed is not None and _is_same(self.installed, self.found)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is itself installed, and has been imported as what it is by somebody."""
+        spec = getattr(sys.modules.get(self.name), "__spec__", None)
+        return self.is_installed and spec is not None and _is_same(spec, self.found)
+
+    @property
+    def place(self) -> str:
+        """Its file or folder."""
+        return _place(self.found)
+
+    @property
+    def installed_place(self) -> str:
+        """The file or folder of the installed one, or what else that is a part of."""
+        return _place(self.installed) if self.installed else ""
+
+    @property
+    def _installed_wins(self) -> bool:
+        if self.installed is None:
+            return False
+        # As on one search path: a folder without __init__ comes after every module.
+        return not _is_folder_alone(self.installed) or _is_folder_alone(self.found)
 
 
 def find_neighbour(folder: Path, name: str) -> Path | None:
@@ -51,30 +81,23 @@ def find_neighbour(folder: Path, name: str) -> Path | None:
     ``.parts.blocks``. What leads out of ``folder`` (``from .. import x`` in the plugin's file)
     cannot be imported.
     """
-    is_relative = name.startswith(".")
     parts = name.removeprefix(".").split(".")
     if not all(parts):
         return None
-    if not is_relative and not look_up(folder, parts[0]).is_neighbour:
-        return None
+    if not name.startswith("."):
+        neighbour = look_up(folder, parts[0])
+        if neighbour is None or not neighbour.is_imported:
+            return None
     spec = _found_beside(folder, parts)
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-def look_up(folder: Path, name: str) -> Lookup:
-    """Find a name without dots beside a plugin's file, and what is installed under it."""
+def look_up(folder: Path, name: str) -> Neighbour | None:
+    """Find what lies beside a plugin's file under a name without dots."""
     if name in NEVER_BESIDE or os.fspath(folder) in _installations():
-        return Lookup(None, None)
-    beside = _found_beside(folder, [name])
-    if beside is None:
-        return Lookup(None, None)
-    installed = _installed(name)
-    if installed is None or _is_same(installed, beside):
-        return Lookup(beside, None)
-    # As on one search path: a folder without __init__ comes after every module.
-    if _is_folder_alone(installed) and not _is_folder_alone(beside):
-        return Lookup(beside, None)
-    return Lookup(beside, installed)
+        return None
+    found = _found_beside(folder, [name])
+    return Neighbour(name, found, _installed(name)) if found else None
 
 
 def _found_beside(folder: Path, parts: Sequence[str]) -> ModuleSpec | None:
@@ -132,4 +155,16 @@ def _folders(spec: ModuleSpec) -> list[str]:
 
 def _is_folder_alone(spec: ModuleSpec) -> bool:
     """Whether it is a folder without ``__init__``, which Python takes for a package, too."""
-    return spec.loader is None
+    return spec.origin is None
+
+
+def _has_code(spec: ModuleSpec) -> bool:
+    """Whether it is more than a folder of other files that happens to have the name."""
+    folders = map(Path, spec.submodule_search_locations or ())
+    return not _is_folder_alone(spec) or any(any(folder.glob("*.py")) for folder in folders)
+
+
+def _place(spec: ModuleSpec) -> str:
+    if spec.has_location and spec.origin:
+        return spec.origin
+    return next(iter(spec.submodule_search_locations or ()), "Python itself")

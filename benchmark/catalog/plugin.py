@@ -11,7 +11,8 @@ from typing import Literal
 
 import pluggy
 
-from benchmark.catalog.source import Source, file_source, module_source
+from benchmark.catalog.neighbours import find_neighbour
+from benchmark.catalog.source import Source, folder_source, module_source
 from benchmark.errors import one_line
 
 
@@ -24,20 +25,38 @@ class Failure:
     traceback: str = ""
 
     @classmethod
-    def from_error(cls, error: BaseException, hook: str | None = None) -> Failure:
-        """Describe an exception in one line, its traceback kept."""
+    def from_error(
+        cls, error: BaseException, hook: str | None = None, folder: Path | None = None
+    ) -> Failure:
+        """Describe an exception in one line, its traceback kept.
+
+        ``folder`` is where a plugin's modules may lie beside it.
+        """
         cause = one_line(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
-            cause = f"needs the module {error.name!r}, which is not installed"
+            cause = _missing(error.name, folder)
         text = "".join(traceback.format_exception(error))
         return cls(cause, hook, text)
 
 
+def _missing(module: str, folder: Path | None) -> str:
+    if folder is None:
+        return f"needs the module {module!r}, which is not installed"
+    if find_neighbour(folder, module) is None:
+        return f"needs the module {module!r}, which is neither installed nor in {folder}"
+    return (
+        f"needs the module {module!r}, which is beside it: import it by a statement, "
+        f"or by importlib.import_module('.{module}', __package__)"
+    )
+
+
 @dataclass
 class Plugin:
-    """A plugin and what became of it; ``file`` is that which ``-p`` named, if any.
+    """A plugin and what became of it.
 
-    Its ``changes`` to the process have been put back.
+    One that was selected by its place has a ``file``, and a ``neighbourhood``: the folder whose
+    modules it may import. Its ``changes`` to the process have been put back. ``notes`` are lines on
+    what it imports.
     """
 
     name: str
@@ -45,11 +64,13 @@ class Plugin:
     version: str | None = None
     module: ModuleType | None = None
     file: Path | None = None
+    neighbourhood: Path | None = None
     hooks: tuple[str, ...] = ()
     entries: int = 0
     failure: Failure | None = None
     blocked: bool = False
     changes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     relay: pluggy.HookRelay | None = field(default=None, repr=False)
 
     @property
@@ -69,8 +90,8 @@ class Plugin:
     @functools.cached_property
     def source(self) -> Source:
         """What it consists of, as its files were when this was first asked for."""
-        if self.file is not None:
-            return file_source(self.file)
+        if self.file is not None and self.neighbourhood is not None:
+            return folder_source(self.neighbourhood, self.file)
         assert self.module is not None
         return module_source(self.module, self.distribution)
 
@@ -81,9 +102,11 @@ class Plugin:
         return Path(self.file or self.module.__file__ or "").parent
 
     @property
-    def warning(self) -> str:
-        """The line about what it changed of its process."""
-        return f"plugin {self.label} changed {', '.join(self.changes)} when it was loaded; put back"
+    def warnings(self) -> list[str]:
+        """Lines on what it changed of its process, and on what it imports."""
+        changes = ", ".join(self.changes)
+        changed = [f"plugin {self.label} changed {changes} when it was loaded; put back"]
+        return [*(changed if changes else []), *(f"plugin {self.label}: {n}" for n in self.notes)]
 
     @property
     def refusal(self) -> str:

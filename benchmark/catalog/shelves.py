@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from benchmark.catalog.manager import PluginManager, load_plugins
 from benchmark.catalog.plugin import Failure, Plugin
+from benchmark.catalog.selection import BLOCK
 from benchmark.entries import (
-    Callback,
     Column,
     DatasetEntry,
     Entry,
     ExecutorEntry,
     ModelEntry,
     RecipeEntry,
+    TrackerEntry,
 )
 from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
-from benchmark.records import TrialSpec
+from benchmark.hookspecs import DISTRIBUTION
 from benchmark.spelling import did_you_mean
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -35,50 +37,64 @@ class Offer(Generic[AnyEntry]):
 
 @dataclass
 class Shelf(Generic[AnyEntry]):
-    """All entries of one kind, by name; a name that two plugins offer is on no shelf."""
+    """All entries of one kind, by name; by one that two plugins offer, none can be chosen."""
 
     kind: str
     hook: str
     entry_type: type[AnyEntry]
-    offers: dict[str, Offer[AnyEntry]] = field(default_factory=dict)
-    clashes: dict[str, list[Plugin]] = field(default_factory=dict)
+    offered: dict[str, list[Offer[AnyEntry]]] = field(default_factory=dict)
     has_failures: bool = False
 
     def __iter__(self) -> Iterator[Offer[AnyEntry]]:
         return iter(self.offers.values())
+
+    @property
+    def offers(self) -> dict[str, Offer[AnyEntry]]:
+        """The entries that can be chosen, by name."""
+        return {name: offers[0] for name, offers in self.offered.items() if len(offers) == 1}
+
+    @property
+    def clashes(self) -> dict[str, list[Offer[AnyEntry]]]:
+        """The entries that share a name, by that name."""
+        return {name: offers for name, offers in self.offered.items() if len(offers) > 1}
+
+    @property
+    def unchosen(self) -> Iterator[Offer[AnyEntry]]:
+        """The entries for whoever chooses none by name: of those that share one, the built-in."""
+        for offers in self.offered.values():
+            built_in = [offer for offer in offers if offer.plugin.distribution == DISTRIBUTION]
+            yield from offers if len(offers) == 1 else built_in[:1]
 
     def __getitem__(self, name: str) -> Offer[AnyEntry]:
         """Return the offer of that name.
 
         Raises UnknownNameError, with the nearest name, where there is none or more than one.
         """
-        if name in self.offers:
-            return self.offers[name]
-        if name in self.clashes:
+        offers = self.offered.get(name, [])
+        if len(offers) == 1:
+            return offers[0]
+        if offers:
             raise UnknownNameError(self.clash(name))
-        known = ", ".join(sorted(self.offers)) or "none"
-        hint = did_you_mean(name, self.offers) or f" (there are: {known})"
+        known = ", ".join(sorted(self.offered)) or "none"
+        hint = did_you_mean(name, self.offered) or f" (there are: {known})"
         failed = (
             "; some plugins failed to load: see 'benchmark plugins'" if self.has_failures else ""
         )
         raise UnknownNameError(f"unknown {self.kind} {name!r}{hint}{failed}")
 
     def add(self, entry: AnyEntry, plugin: Plugin) -> None:
-        """Put an entry on the shelf, or take both off where the name is taken."""
-        if entry.name in self.clashes:
-            self.clashes[entry.name].append(plugin)
-        elif entry.name in self.offers:
-            self.clashes[entry.name] = [self.offers.pop(entry.name).plugin, plugin]
-        else:
-            self.offers[entry.name] = Offer(entry, plugin)
+        """Put an entry on the shelf; of a name that is taken, none can be chosen any more."""
+        self.offered.setdefault(entry.name, []).append(Offer(entry, plugin))
 
     def clash(self, name: str) -> str:
-        """The line about a name that more than one plugin offers."""
-        labels = list(dict.fromkeys(plugin.label for plugin in self.clashes[name]))
-        if len(labels) == 1:
-            return f"{self.kind} {name!r} is offered twice by {labels[0]}"
-        rivals = " and ".join(labels)
-        return f"{self.kind} {name!r} is offered by {rivals}; block one with -p no:PLUGIN"
+        """The line about a name that is offered more than once."""
+        plugins = {offer.plugin.label: offer.plugin for offer in self.offered[name]}
+        rivals = " and ".join(plugins)
+        if len(plugins) == 1:
+            return f"{self.kind} {name!r} is offered twice by {rivals}; rename one of them"
+        blocks = " or ".join(f"-p {shlex.quote(BLOCK + p.name)}" for p in plugins.values())
+        remedy = f"block one with {blocks}, or give one of them another name"
+        return f"{self.kind} {name!r} is offered by {rivals}; {remedy}"
 
 
 @dataclass
@@ -95,6 +111,9 @@ class Catalog:
     recipes: Shelf[RecipeEntry] = field(
         default_factory=lambda: Shelf("recipe", "benchmark_recipes", RecipeEntry)
     )
+    trackers: Shelf[TrackerEntry] = field(
+        default_factory=lambda: Shelf("tracker", "benchmark_trackers", TrackerEntry)
+    )
     columns: Shelf[Column] = field(
         default_factory=lambda: Shelf("column", "benchmark_columns", Column)
     )
@@ -109,6 +128,7 @@ class Catalog:
             "models": self.models,
             "datasets": self.datasets,
             "recipes": self.recipes,
+            "trackers": self.trackers,
             "columns": self.columns,
             "executors": self.executors,
         }
@@ -127,20 +147,8 @@ class Catalog:
 
     @property
     def warnings(self) -> list[str]:
-        """A line for every plugin that changed its process when it was loaded."""
-        return [plugin.warning for plugin in self.plugins if plugin.changes]
-
-    def callbacks(self, trial: TrialSpec, warn: Callable[[str], None]) -> list[Callback]:
-        """Make a trial's callbacks; a plugin whose hook fails is left out with a warning."""
-        callbacks = []
-        for plugin in self.plugins:
-            try:
-                made = self.manager.call("benchmark_callbacks", plugin, trial=trial)
-                callbacks += [_checked(callback, Callback) for callback in made]
-            except PLUGIN_FAULTS as error:
-                plugin_failure = Failure.from_error(error, "benchmark_callbacks")
-                warn(f"plugin {plugin.label}: benchmark_callbacks: {plugin_failure.cause}")
-        return callbacks
+        """Lines on what plugins changed of their process, and on what they import."""
+        return [line for plugin in self.plugins for line in plugin.warnings]
 
     def collect(self) -> None:
         """Fill the shelves; a plugin of which one hook fails offers nothing at all."""
@@ -161,7 +169,7 @@ class Catalog:
                 offered = self.manager.call(shelf.hook, plugin)
                 entries += [(shelf, _checked(entry, shelf.entry_type)) for entry in offered]
             except PLUGIN_FAULTS as error:
-                plugin.failure = Failure.from_error(error, shelf.hook)
+                plugin.failure = Failure.from_error(error, shelf.hook, plugin.neighbourhood)
                 return []
         return entries
 

@@ -46,10 +46,17 @@ class Source:
     libraries: tuple[str, ...] = ()
 
 
-def file_source(file: Path) -> Source:
-    """The source of a plugin that is a file, with what it imports from beside it, as it is now."""
-    walk = _Walk(_Beside(file.resolve().parent))
-    walk.add("", file)
+def folder_source(folder: Path, file: Path) -> Source:
+    """The source of a plugin that lies in a folder, with what it imports from there, as it is now.
+
+    ``file`` is in the folder itself, whatever its name, or in a package there.
+    """
+    walk = _Walk(_Beside(folder.resolve()))
+    if file.parent == folder and file.stem != "__init__":
+        walk.add("", file)
+    else:
+        name = ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+        walk.follow(name, is_own=True)
     return walk.source()
 
 
@@ -123,7 +130,8 @@ class _Beside:
     folder: Path
 
     def has(self, top_level: str) -> bool:
-        return look_up(self.folder, top_level).is_neighbour
+        neighbour = look_up(self.folder, top_level)
+        return neighbour is not None and neighbour.is_imported
 
     def place(self, top_level: str) -> _Place:
         return _Place(folders=(self.folder,))[top_level]

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from benchmark.hookspecs import ENTRY_POINT_GROUP
 
 Names = dict[str, list[str]]
 
+# Among the names, in the place of a kind: the files that were read to find out the names.
+FILES_READ = "files read"
 CACHE_FILE = "completion.json"
 # A plugin that takes longer is not waited for.
 LONGEST_LOAD_SECONDS = 30.0
@@ -47,11 +49,12 @@ def entry_names(selection: Sequence[str]) -> Names:
     # What cannot be read, or is not what was written, is found out anew.
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(cache.read_bytes())
-        if kept["state"] == state:
-            return dict(kept["names"])
+        names = dict(kept["names"])
+        if (kept["state"], kept["read"]) == (state, _stamps_of_read(names)):
+            return names
     names = _ask(selection)
     if names:
-        _keep(cache, {"state": state, "names": names})
+        _keep(cache, {"state": state, "read": _stamps_of_read(names), "names": names})
     return names
 
 
@@ -99,15 +102,24 @@ def _plugin_files(selection: Sequence[str]) -> Iterator[str]:
     modules = {point.module for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
     selected = {item for item in selection if not item.startswith("no:")}
     for item in sorted(modules | selected):
-        for file in _source_files(item):
-            with suppress(OSError):
-                status = file.stat()
-                yield f"{file} {status.st_mtime_ns} {status.st_size}"
+        yield from _stamps(_source_files(item))
+
+
+def _stamps_of_read(names: Names) -> list[str]:
+    return [*_stamps(map(Path, names.get(FILES_READ, [])))]
+
+
+def _stamps(files: Iterable[Path]) -> Iterator[str]:
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            yield f"{file} {status.st_mtime_ns} {status.st_size}"
 
 
 def _source_files(item: str) -> list[Path]:
     """The files of a plugin, which is written as ``-p`` takes it; imports none of them."""
-    if item.endswith(".py"):
+    if os.sep in item:
+        # Of a module in a folder, all are among the files that are read.
         return [Path(item)]
     # Of the package it lies in: to find the module itself would import the package.
     package, _, rest = item.partition(".")
@@ -126,11 +138,12 @@ def _source_files(item: str) -> list[Path]:
 def send_names(descriptor: int, selection: Sequence[str]) -> None:
     """Write the names of all entries, as JSON; this is what the other process does."""
     # Imported here: only the other process needs it.
-    from benchmark.catalog import load_catalog
+    from benchmark.catalog import files_read, load_catalog
 
     catalog = load_catalog(tuple(selection))
     names = {
         kind: sorted(offer.entry.name for offer in shelf) for kind, shelf in catalog.shelves.items()
     }
+    names[FILES_READ] = files_read()
     with os.fdopen(descriptor, "w") as file:
         json.dump(names, file)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.catalog import Plugin
     from benchmark.entries import Entry
 
-KINDS = ("models", "datasets", "recipes", "columns", "executors")
+KINDS = ("models", "datasets", "recipes", "trackers", "columns", "executors")
 OPTION_HEADERS = ("option", "type", "default", "meaning")
 NO_DEFAULT = "required"
 

@@ -60,6 +60,14 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
     shell_complete=completion.entries("recipes"),
     help="Train with this recipe.",
 )
+@click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.entries("trackers"),
+    help="Have this tracker look on; repeatable.",
+)
 @click.option("--epochs", type=int, metavar="N", help="Train for N epochs.")
 @click.option(
     "--seeds", metavar="N|A,B,...", help="Train with seeds 0 to N-1, or with those listed."
@@ -171,6 +179,7 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     flags = {
         "dataset": ("-d", overrides["dataset"]),
         "recipe": ("-r", overrides["recipe"]),
+        "trackers": ("--tracker", list(overrides["trackers"]) or None),
         "epochs": ("--epochs", overrides["epochs"]),
         "seeds": ("--seeds", _parse_seeds(overrides["seeds"])),
         "batch_size": ("--batch-size", overrides["batch_size"]),

@@ -9,7 +9,6 @@ from .run_config import (
     load_config as load_config,
     preset_names as preset_names,
     resolve_selection as resolve_selection,
-    with_defaults as with_defaults,
 )
 from .strict_yaml import (
     Document as Document,

@@ -37,14 +37,30 @@ class Checker:
 
     def selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
         """Read one entry or a list of them."""
-        raw = self.document.data.get(key)
-        if not isinstance(raw, list):
-            selection = self.selection(key, shelf)
-            return (selection,) if selection else None
-        if not raw:
+        if self.document.data.get(key) == []:
             self.fault((key,), "should name at least one")
-        found = [self.entry((key, index), item, shelf) for index, item in enumerate(raw)]
-        return tuple(selection for selection in found if selection)
+        found = self._listed(key, shelf)
+        return None if found is None else tuple(selection for selection in found if selection)
+
+    def different_selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
+        """Read a list of entries, which may be empty and has none twice."""
+        found = self._listed(key, shelf)
+        chosen: dict[str, Selection] = {}
+        for index, selection in enumerate(found or ()):
+            if selection and selection.name in chosen:
+                self.fault((key, index), f"{shelf.kind} {selection.name!r} is chosen twice")
+            elif selection:
+                chosen[selection.name] = selection
+        return None if found is None else tuple(chosen.values())
+
+    def _listed(self, key: str, shelf: Shelf[Any]) -> list[Selection | None] | None:
+        """What is chosen, None for each that is at fault; no list stands for a list of one."""
+        if key not in self.document.data:
+            return None
+        raw = self.document.data[key]
+        if not isinstance(raw, list):
+            return [self.entry((key,), raw, shelf)]
+        return [self.entry((key, index), item, shelf) for index, item in enumerate(raw)]
 
     def selection(self, key: str, shelf: Shelf[Any]) -> Selection | None:
         """Read one entry, None where the key is not there."""

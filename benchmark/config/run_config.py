@@ -40,7 +40,7 @@ class RunConfig(BaseModel):
     different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
     table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
-    epochs a training's state is written to disk.
+    epochs a training's state is written to disk. ``trackers`` look on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -61,6 +61,7 @@ class RunConfig(BaseModel):
     compile: bool
     checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
     executor: Selection
+    trackers: tuple[Selection, ...]
 
     @field_validator("name")
     @classmethod
@@ -137,6 +138,7 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
         "dataset": checker.selections("dataset", catalog.datasets),
         "recipe": checker.selection("recipe", catalog.recipes),
         "executor": checker.selection("executor", catalog.executors),
+        "trackers": checker.different_selections("trackers", catalog.trackers),
     }
     config = _validated(checker, sections)
     if checker.faults or config is None:

@@ -34,9 +34,11 @@ def chosen_models(checker: Checker, shelf: Shelf[ModelEntry]) -> tuple[ChosenMod
     if "models" not in checker.document.data:
         return None
     raw = checker.document.data["models"]
-    if not isinstance(raw, list) or not raw:
-        checker.fault(("models",), "should be a list of at least one name or mapping")
+    if not isinstance(raw, list):
+        checker.fault(("models",), f"should be a list of names and mappings, got {raw!r}")
         return ()
+    if not raw:
+        checker.fault(("models",), "should name at least one")
     chosen: dict[str, tuple[Location, ChosenModel]] = {}
     for index, item in enumerate(raw):
         location = ("models", index)

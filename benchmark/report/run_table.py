@@ -47,7 +47,7 @@ class RunTable:
 
     def _repr_html_(self) -> str:
         """The table as Jupyter shows it."""
-        return render(self.table, "html", self.caption)
+        return printable(render(self.table, "html", self.caption))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class TableView:
 def _columns(catalog: Catalog, format: str, names: Sequence[str] | None) -> list[Column]:
     if names is not None:
         return [catalog.columns[name].entry for name in _checked(names)]
-    every = [offer.entry for offer in catalog.columns]
+    every = [offer.entry for offer in catalog.columns.unchosen]
     if format in FORMATS_FOR_PROGRAMS:
         return every
     return [column for column in every if column.shown]

@@ -11,7 +11,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
-    origin_of,
+    plugin_origin,
     variant_identity,
 )
 from benchmark.config import ChosenModel, RunConfig
@@ -35,6 +35,7 @@ from benchmark.records import (
 from benchmark.runner.continuation import Continuation, Warn, continue_run
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
+from benchmark.trial import Trackers
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class PreparedRun:
     lock: DirectoryLock
     executor: Executor
     continuation: Continuation
+    catalog: Catalog
     warn: Warn
 
 
@@ -91,7 +93,7 @@ def prepare(
     protocol = _protocol(config, dataset, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
     variants = [_variant(model, catalog) for model in config.models]
-    recipe_origin = origin_of(catalog.recipes[protocol.recipe.name].plugin)
+    recipe_origin = plugin_origin(catalog.recipes[protocol.recipe.name].plugin)
     # Seed by seed, so that a drift of the machine's speed hits all models alike.
     specs = tuple(
         TrialSpec(
@@ -104,6 +106,7 @@ def prepare(
             engine=config.engine,
             compile=config.compile,
             checkpoint_every=config.checkpoint_every,
+            trackers=config.trackers,
             data_directory=data_directory.absolute(),
             directory=directory.trial_directory(
                 TrialKey(variant.model, variant.identity, seed)
@@ -134,13 +137,14 @@ def prepare(
             warn=warn,
         )
         executor = _create_executor(config, catalog)
-        yield PreparedRun(description, directory, lock, executor, continuation, warn)
+        yield PreparedRun(description, directory, lock, executor, continuation, catalog, warn)
 
 
-def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome:
+def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None], shown: object) -> Outcome:
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
-    An interruption ends the run; finished trials are kept. Raises StoreError.
+    ``shown`` is what trackers are given as the run. An interruption ends the run; finished trials
+    are kept. Raises StoreError.
     """
     directory, pending = run.directory, run.continuation.pending
 
@@ -158,7 +162,7 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome
     statuses = dict(run.continuation.kept)
     interrupted = False
     try:
-        with closing(_until_closed(trials)) as ended:
+        with _tracked(run, shown), closing(_until_closed(trials)) as ended:
             for record in ended:
                 directory.write_record(record)
                 _remove_needless_checkpoints(directory, record.key, record.status)
@@ -168,6 +172,18 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Outcome
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(statuses, interrupted)
+
+
+@contextmanager
+def _tracked(run: PreparedRun, shown: object) -> Iterator[None]:
+    """Have the trackers look on at the run: at its start, and at its end, however it ends."""
+    with Trackers(run.warn) as trackers:
+        trackers.create(run.catalog, run.description.config.trackers)
+        try:
+            trackers.call("on_run_start", shown)
+            yield
+        finally:
+            trackers.call("on_run_end", shown)
 
 
 def _lay_out(run: PreparedRun) -> None:
@@ -204,7 +220,7 @@ def _variant(model: ChosenModel, catalog: Catalog) -> Variant:
         entry=model.name,
         options=model.options,
         identity=variant_identity(offer.entry, offer.plugin, model.options),
-        origin=origin_of(offer.plugin),
+        origin=plugin_origin(offer.plugin),
     )
 
 

@@ -37,7 +37,6 @@ from .engine import (
     start_engine as start_engine,
 )
 from .epoch_progress import EpochProgress as EpochProgress
-from .extra_state import UnsavedAttributes as UnsavedAttributes
 from .layout import (
     FORMATS as FORMATS,
     Layout as Layout,
@@ -66,6 +65,10 @@ from .seeds import (
     INITIAL_WEIGHTS as INITIAL_WEIGHTS,
     TRAINING as TRAINING,
     seed_everything as seed_everything,
+)
+from .slots import (
+    Slot as Slot,
+    tensor_slots as tensor_slots,
 )
 from .state import (
     MisfitError as MisfitError,

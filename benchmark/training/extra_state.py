@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +56,15 @@ class UnsavedAttributes:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._before = dict(_attributes(model))
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """Take no notice of what changes inside."""
+        before = dict(_attributes(self._model))
+        yield
+        for name, seen in _attributes(self._model):
+            if seen != before.get(name):
+                self._before[name] = seen
 
     def changed(self) -> list[str]:
         """The names of those that have changed since this was last asked, or since the start."""

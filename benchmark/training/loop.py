@@ -52,13 +52,15 @@ def train(
 ) -> Iterator[tuple[EpochRecord, Evaluation]]:
     """Train epoch by epoch, evaluating after each; ``take`` takes so many of the training's steps.
 
-    Raises DivergedError, with epoch and step, when a loss is not finite.
+    Raises DivergedError, with epoch and step, when a loss is not finite, and BenchmarkError where
+    the recipe cannot change the model for an epoch.
     """
     progress = progress or EpochProgress(training.device)
     for epoch in epochs:
         seed_everything(seed, TRAINING, epoch)
         with account.charge("training") as stretch:
             training.begin_epoch(seed, epoch)
+            training.change_for_epoch(epoch)
             progress.take(take, training.steps_per_epoch, epoch=epoch)
         progress.finish()
         with account.charge("evaluation") as evaluation_stretch:

@@ -15,11 +15,13 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.entries import Optimization
+from benchmark.errors import PLUGIN_FAULTS, BenchmarkError, one_line
 from benchmark.training.augment import Augmenter
 from benchmark.training.average import WeightAverage
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.dropout import cheap_dropout
+from benchmark.training.extra_state import UnsavedAttributes
 from benchmark.training.layout import Layout
 from benchmark.training.precision import computing_in
 
@@ -72,6 +74,7 @@ class Training:
         self.rates = [group["lr"] for group in optimization.optimizer.param_groups]
         # What the recipe leaves alone.
         self._left_alone = {*self._without_optimizer()}
+        self.unsaved_attributes = UnsavedAttributes(model)
 
     @property
     def learning_rate(self) -> float:
@@ -94,6 +97,23 @@ class Training:
             draws = self._augmenter.draw(len(order), seed, epoch)
             self._draws.copy_(draws.view(self._draws.shape))
         self.position.zero_()
+
+    def change_for_epoch(self, epoch: int) -> None:
+        """Have the recipe change what it changes before that epoch's first step.
+
+        Raises BenchmarkError where that fails.
+        """
+        on_epoch_start = self.optimization.on_epoch_start
+        if on_epoch_start is None:
+            return
+        try:
+            # A training that resumes has these changes made again.
+            with self.unsaved_attributes.left_out():
+                on_epoch_start(self.model, epoch)
+        except PLUGIN_FAULTS as error:
+            raise BenchmarkError(
+                f"the recipe's on_epoch_start failed in epoch {epoch}: {one_line(error)}"
+            ) from error
 
     def take(self, count: int) -> None:
         """Take the next ``count`` steps, eagerly."""

@@ -12,3 +12,4 @@ from .running import (
     run_trial as run_trial,
     trial_checkpoints as trial_checkpoints,
 )
+from .trackers import Trackers as Trackers

@@ -9,7 +9,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
-    origin_of,
+    plugin_origin,
     variant_identity,
 )
 from benchmark.errors import OtherCodeError
@@ -33,11 +33,11 @@ def require_same_code(spec: TrialSpec, catalog: Catalog) -> None:
 def with_origins_here(spec: TrialSpec, catalog: Catalog) -> TrialSpec:
     """The same trial with the versions of libraries that are installed here."""
     variant = spec.variant
-    origin = origin_of(catalog.models[variant.entry].plugin)
+    origin = plugin_origin(catalog.models[variant.entry].plugin)
     return spec.model_copy(
         update={
             "variant": variant.model_copy(update={"origin": origin}),
-            "recipe_origin": origin_of(catalog.recipes[spec.protocol.recipe.name].plugin),
+            "recipe_origin": plugin_origin(catalog.recipes[spec.protocol.recipe.name].plugin),
         }
     )
 

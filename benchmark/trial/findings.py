@@ -112,6 +112,12 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
     )
 
 
+def with_warnings(record: TrialRecord, findings: Findings) -> TrialRecord:
+    """The record, with all warnings so far."""
+    # Some are found more than once: in the count and in the check, say.
+    return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
+
+
 def record_lost_trial(
     spec: TrialSpec,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.errors import CheckpointError, one_line
 from benchmark.training import (
     NONSENSE_FAULTS,
+    TRAINING,
     Checkpoints,
     DamagedError,
     MisfitError,
@@ -21,24 +22,28 @@ from benchmark.training import (
     require_same_shapes,
     require_sound_optimizer,
     restore,
+    seed_everything,
     state_of,
 )
 from benchmark.trial.findings import Findings
 
 
-def go_on(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
+def go_on(training: Training, seed: int, checkpoints: Checkpoints, findings: Findings) -> None:
     """Put the training where its newest sound checkpoint left it, if there is one.
 
-    Raises CheckpointError where its checkpoints are of another training.
+    Raises CheckpointError where its checkpoints are of another training, and BenchmarkError where
+    the recipe cannot change the model as it did before.
     """
 
     def read(content: Any) -> SavedTrial:
         return read_content(content, training.optimization, training.steps_per_epoch)
 
-    content = checkpoints.load(
-        findings.warnings.append,
-        lambda content: _restore(training, read(content).training, checkpoints.folder),
-    )
+    def use(content: Any) -> None:
+        saved = read(content)
+        _change_as_before(training, seed, len(saved.epochs))
+        _restore(training, saved.training, checkpoints.folder)
+
+    content = checkpoints.load(findings.warnings.append, use)
     if content is None:
         return
     saved = read(content)
@@ -46,8 +51,21 @@ def go_on(training: Training, checkpoints: Checkpoints, findings: Findings) -> N
     findings.account.add(saved.seconds)
     findings.engine, findings.engine_reason = saved.engine, saved.engine_reason
     findings.resumed = saved.resumed + 1
-    # In place: the callbacks add to the same list.
+    # In place: the trackers add to the same list.
     findings.warnings[:] = dict.fromkeys([*saved.warnings, *findings.warnings])
+
+
+def _change_as_before(training: Training, seed: int, epochs: int) -> None:
+    """Have the recipe change the model as it did for those epochs.
+
+    What it changes need be in no checkpoint, and may build on what it changed before.
+    """
+    if training.optimization.on_epoch_start is None:
+        return
+    for epoch in range(1, epochs + 1):
+        seed_everything(seed, TRAINING, epoch)
+        training.model.train()
+        training.change_for_epoch(epoch)
 
 
 def _restore(training: Training, state: Mapping[str, Any], folder: Path) -> None:

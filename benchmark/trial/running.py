@@ -30,7 +30,6 @@ from benchmark.training import (
     ResidentImages,
     TimeAccount,
     Training,
-    UnsavedAttributes,
     machine_conditions,
     phases,
     seed_everything,
@@ -41,12 +40,13 @@ from benchmark.training import (
     training_conditions,
     tuned,
 )
-from benchmark.trial.callbacks import Callbacks
 from benchmark.trial.code import require_same_code, with_origins_here
-from benchmark.trial.findings import Findings, make_record
+from benchmark.trial.evaluated_model import show_evaluated_model
+from benchmark.trial.findings import Findings, make_record, with_warnings
 from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
 from benchmark.trial.progress import reporting_progress
 from benchmark.trial.resumption import go_on
+from benchmark.trial.trackers import Trackers
 
 Report = Callable[[TrialEvent], None]
 
@@ -59,7 +59,7 @@ SUSPENDED = (
 def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     """Train one model once and say what became of it, going on from a checkpoint if there is one.
 
-    Whatever the model, the recipe or a callback raises ends in the record, with its status and
+    Whatever the model, the recipe or a tracker raises ends in the record, with its status and
     reason; ``report`` is called at the trial's start and after every epoch, and in between, from
     another thread, with the trial's progress.
 
@@ -72,42 +72,44 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
         account = TimeAccount(device, running_clock)
         with account.charge("setup"):
             findings = Findings(account, PeakMemory(device), EpochProgress(device))
-        with reporting_progress(spec, findings, report):
-            return _carry_out(spec, findings, report)
+        with (
+            reporting_progress(spec, findings, report),
+            Trackers(findings.warnings.append) as trackers,
+        ):
+            return _carry_out(spec, findings, trackers, report)
 
 
-def _carry_out(spec: TrialSpec, findings: Findings, report: Report) -> TrialRecord:
+def _carry_out(
+    spec: TrialSpec, findings: Findings, trackers: Trackers, report: Report
+) -> TrialRecord:
     account = findings.account
     if spec.shares_device:
         findings.warnings.append(
             f"{spec.device} was not for this trial alone: its times are no timings"
         )
-    callbacks = Callbacks(findings.warnings)
     with account.charge("reporting"):
         report(TrialEvent(trial=spec.key))
-    error: BaseException | None = None
     try:
         with account.charge("setup"):
             catalog = load_catalog(spec.plugins)
             require_same_code(spec, catalog)
             spec = with_origins_here(spec, catalog)
-            callbacks.create(catalog, spec)
+        with account.charge("reporting"):
+            trackers.create(catalog, spec.trackers, spec)
         with (
             settings_put_back(findings.note_changed_setting),
             tuned(torch.device(spec.device), spec.protocol.precision),
         ):
-            _train(spec, catalog, findings, callbacks, report)
+            training = _train(spec, catalog, findings, trackers, report)
     except (StoreError, CheckpointError):
         raise
-    except (*PLUGIN_FAULTS, KeyboardInterrupt) as caught:
-        error = caught
-    record = make_record(spec, findings, error)
-    if error is None:
-        callbacks.call("on_trial_end", record)
+    except (*PLUGIN_FAULTS, KeyboardInterrupt) as error:
+        record = make_record(spec, findings, error)
+        trackers.call("on_trial_error", error)
     else:
-        callbacks.call("on_trial_error", error)
-    # Some are found more than once: in the count and in the check, say.
-    return record.model_copy(update={"warnings": tuple(dict.fromkeys(findings.warnings))})
+        record = make_record(spec, findings, None)
+        show_evaluated_model(spec, training, with_warnings(record, findings), findings, trackers)
+    return with_warnings(record, findings)
 
 
 def _placed(spec: TrialSpec) -> TrialSpec:
@@ -126,8 +128,8 @@ def trial_checkpoints(spec: TrialSpec, *, is_remote: bool = False) -> Checkpoint
 
 
 def _train(
-    spec: TrialSpec, catalog: Catalog, findings: Findings, callbacks: Callbacks, report: Report
-) -> None:
+    spec: TrialSpec, catalog: Catalog, findings: Findings, trackers: Trackers, report: Report
+) -> Training:
     account = findings.account
     with account.charge("checkpoint"):
         # First: what a model does to its process is no part of what it is compared with.
@@ -135,24 +137,25 @@ def _train(
     with account.charge("setup"):
         training, test = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
-        go_on(training, checkpoints, findings)
+        go_on(training, spec.seed, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device)
-        unsaved = UnsavedAttributes(training.model)
+        # What a checkpoint put back is no change of the training's.
+        training.unsaved_attributes.changed()
     with account.charge("reporting"):
-        callbacks.call("on_trial_start", training.model)
-        if findings.epochs:
-            callbacks.call("on_resume", len(findings.epochs))
+        trackers.model = training.model
+        trackers.call("on_trial_start", spec, training.model, len(findings.epochs))
         report(TrialEvent(trial=spec.key, start=start, warnings=tuple(findings.warnings)))
     for epoch in _epochs(spec, training, test, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
-                findings.note_unsaved(unsaved.changed())
+                findings.note_unsaved(training.unsaved_attributes.changed())
                 findings.note_lost(training.lost_parameters())
                 _save(training, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
-            callbacks.call("on_epoch_end", epoch)
+            trackers.call("on_epoch_end", epoch)
+    return training
 
 
 def _epochs(

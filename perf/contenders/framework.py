@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from benchmark.api import train
 from benchmark.catalog import load_catalog
 from benchmark.complexity import count_parameters
-from benchmark.config import Document, load_config, with_defaults
+from benchmark.config import find_document
 from benchmark.records import TrialEvent
-from benchmark.runner import prepare
-from benchmark.trial import build_model, run_trial
+from benchmark.trial import build_model
 from perf.random_images import CLASSES, NAME, PLUGIN, SIDE
 from perf.turns import Turns
 from perf.workload import LEARNING_RATE, Workload
@@ -28,7 +29,7 @@ def contend(workload: Workload, turns: Turns) -> None:
     model = build_model(catalog.models[workload.model], {}, (3, SIDE, SIDE), len(CLASSES), print)
     turns.describe(parameters=count_parameters(model).total, precision=workload.precision)
 
-    def report(event: TrialEvent) -> None:
+    def listen(event: TrialEvent) -> None:
         if event.epoch is None:
             return
         goes_on = turns.give(event.epoch.train_seconds)
@@ -37,30 +38,29 @@ def contend(workload: Workload, turns: Turns) -> None:
             raise KeyboardInterrupt
 
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(
-            load_config(_document(workload), catalog),
+        run, _ = train(
+            find_document(_config(workload)),
             catalog,
-            data_directory=Path(folder),
-            out=Path(folder),
             plugins=(PLUGIN,),
+            out=Path(folder),
+            data_directory=Path(folder),
             fresh=True,
             retry_failed=False,
             take_over=False,
-            warn=print,
+            listen=listen,
         )
-        with prepared as run:
-            record = run_trial(run.continuation.pending[0], report)
+        (record,) = run.records
     if record.status not in ("completed", "interrupted"):
         raise RuntimeError(f"the trial {record.status}: {record.reason}")
 
 
-def _document(workload: Workload) -> Document:
+def _config(workload: Workload) -> dict[str, Any]:
     images = {
         "train_images": workload.image_count,
         "test_images": TEST_IMAGES,
         "seed": workload.seed,
     }
-    config = {
+    return {
         "name": "framework",
         "dataset": {"name": NAME, **images},
         "models": [workload.model],
@@ -70,7 +70,7 @@ def _document(workload: Workload) -> Document:
         "precision": workload.precision,
         "compile": workload.compiled,
         "device": "cpu",
+        "executor": "inline",
         # Checkpoints are written outside an epoch's time, but to the same disk.
         "checkpoint_every": workload.blocks,
     }
-    return with_defaults(Document("", config, {}))

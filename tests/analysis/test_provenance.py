@@ -13,7 +13,7 @@ from benchmark.analysis.summary import summarize
 from benchmark.catalog.plugin import source_digest
 from benchmark.catalog.shelves import load_catalog
 from benchmark.records import ModelRecord, Origin, ParameterCount, TrialRecord
-from benchmark_plugins.trial_log import TrialLog
+from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support.made_records import failed_record, make_record
 from tests.support.tiny import write_tiny_run

@@ -157,7 +157,7 @@ def examples() -> list[tuple[str, str]]:
     shown = [
         (str(page.relative_to(ROOT)), block) for page in PAGES for block in python_blocks(page)
     ]
-    samples = (ROOT / "tests" / "packaging" / "sample_plugin").glob("*.py")
+    samples = (ROOT / "examples").rglob("*.py")
     return shown + [(sample.name, sample.read_text(encoding="utf-8")) for sample in samples]
 
 

@@ -63,7 +63,7 @@ def digest(code: str) -> str:
     return code_digest(code.encode())
 
 
-def test_comments_docstrings_and_layout_do_not_count():
+def test_comments_docstrings_and_layout_do_not_count() -> None:
     assert digest(ANOTHER_LAYOUT) == digest(CODE)
     assert digest(CODE.replace("\n", "\r\n")) == digest(CODE)
     assert code_digest(b"\xef\xbb\xbf" + CODE.encode()) == digest(CODE)
@@ -89,7 +89,7 @@ def test_comments_docstrings_and_layout_do_not_count():
         ("import math", "import cmath as math"),
     ],
 )
-def test_code_counts(before: str, after: str):
+def test_code_counts(before: str, after: str) -> None:
     assert before in ANOTHER_LAYOUT
     changed = ANOTHER_LAYOUT.replace(before, after)
     ast.parse(changed)
@@ -115,7 +115,7 @@ def test_code_counts(before: str, after: str):
         ("x = '''a\nb'''", "x = 'a' 'b'"),
     ],
 )
-def test_unlike_code_has_unlike_digests(one: str, other: str):
+def test_unlike_code_has_unlike_digests(one: str, other: str) -> None:
     assert digest(one) != digest(other)
 
 
@@ -135,17 +135,17 @@ def test_unlike_code_has_unlike_digests(one: str, other: str):
         ("if a:\n\tb", "if a:\n        b"),
     ],
 )
-def test_alike_code_has_one_digest(one: str, other: str):
+def test_alike_code_has_one_digest(one: str, other: str) -> None:
     assert digest(one) == digest(other)
 
 
-def test_what_is_no_python_counts_as_it_is():
+def test_what_is_no_python_counts_as_it_is() -> None:
     assert code_digest(b"x = (") != code_digest(b"x = ( ")
     assert code_digest(b"\xff") != code_digest(b"\xfe")
     assert code_digest(b"if x:\n    a\n  b\n") != code_digest(b"if x:\n    a\n b\n")
 
 
-def test_the_digest_is_the_same_in_every_version_of_python():
+def test_the_digest_is_the_same_in_every_version_of_python() -> None:
     # Worked out with 3.11, whose tokens of f-strings are others than those from 3.12 on.
     assert digest(CODE) == "704af7d92204703130e6acac518d09ab5f3c8d7420f975e52b837d89ce61d202"
 
@@ -155,7 +155,7 @@ STYLE = ("--config", "format.indent-style = 'tab'", "--line-length", "100")
 
 
 @pytest.mark.parametrize("file", sampled("code digest", FILES, 5), ids=lambda file: file.stem)
-def test_a_formatter_changes_no_digest(file: Path):
+def test_a_formatter_changes_no_digest(file: Path) -> None:
     text = file.read_text()
     command = [sys.executable, "-m", "ruff", "format", "--isolated", *STYLE]
     formatted = subprocess.run(

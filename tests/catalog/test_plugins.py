@@ -341,7 +341,8 @@ def test_a_block_of_one_distribution_leaves_the_other(
 CLASH = models("return [ModelEntry('separable_cnn', build), ModelEntry('promised', build)]")
 CLASHING = (
     "model 'separable_cnn' is offered by clashing (clashing-plugin 1.2) and "
-    f"separable_cnn (benchmark-models {VERSION}); block one with -p no:PLUGIN\n"
+    f"separable_cnn (benchmark-models {VERSION}); block one with -p no:clashing or "
+    "-p no:separable_cnn, or give one of them another name\n"
 )
 
 
@@ -405,7 +406,7 @@ def test_a_name_offered_by_three(benchmark: CommandLine, install: Install) -> No
 def test_a_name_offered_twice_by_one_plugin(benchmark: CommandLine, install: Install) -> None:
     install(models("return [ModelEntry('promised', build)] * 2"))
     result = benchmark("list")
-    said = "model 'promised' is offered twice by faulty (faulty-plugin 1.2)"
+    said = "model 'promised' is offered twice by faulty (faulty-plugin 1.2); rename one of them"
     assert (result.code, result.err) == (0, f"benchmark: {said}\n")
     assert benchmark("run", "tiny.yaml", "-m", "promised").code == 2
 

@@ -48,6 +48,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         "models": ["baseline_cnn", "separable_cnn"],
         "datasets": ["cifar10", "synthetic"],
         "recipes": ["adam"],
+        "trackers": ["log"],
         "columns": ["epoch_seconds", "macs", "test_accuracy"],
         "executors": ["inline", "local"],
     }
@@ -68,6 +69,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         (("run", "-d", "s"), ["synthetic"]),
         (("run", "-r", ""), ["adam"]),
         (("run", "--executor", "l"), ["local"]),
+        (("run", "--tracker", ""), ["log"]),
         (("run", "--sort", "test"), ["test_accuracy"]),
         (("run", "--columns", "macs,"), ["macs,epoch_seconds", "macs,test_accuracy"]),
         (("table", "runs", "--columns", "m"), ["macs"]),

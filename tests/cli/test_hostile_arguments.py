@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark import api, store
-from benchmark.catalog import discovery
+from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import execute
 from benchmark.config.run_config import RunConfig
@@ -98,7 +98,7 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("file").touch()
     Path("loop").symlink_to("loop")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(api, "carry_out", lambda run, report: Outcome({}, False))
+    monkeypatch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
     monkeypatch.setattr(store, "remove_all", lambda paths: None)
 
 
@@ -158,7 +158,7 @@ def test_any_key_of_a_setting_is_taken_or_refused(key: str, value: str) -> None:
 @pytest.mark.parametrize(
     "variable",
     [
-        discovery.ENVIRONMENT_VARIABLE,
+        selection.ENVIRONMENT_VARIABLE,
         image_cache.ENVIRONMENT_VARIABLE,
         image_cache.CACHE_VARIABLE,
     ],

@@ -187,15 +187,15 @@ def test_what_a_plugin_has_not_flushed_is_missed_in_the_end(
 
 
 INTERRUPTING = """
-from benchmark import Callback, hookimpl
+from benchmark import Tracker, TrackerEntry, hookimpl
 
-class Interrupt(Callback):
+class Interrupt(Tracker):
     def on_epoch_end(self, epoch):
         raise KeyboardInterrupt
 
 @hookimpl
-def benchmark_callbacks(trial):
-    yield Interrupt()
+def benchmark_trackers():
+    yield TrackerEntry("interrupt", lambda options: Interrupt())
 """
 
 
@@ -204,7 +204,7 @@ def test_an_interrupted_run_is_one_whatever_becomes_of_its_table(
 ) -> None:
     Path("interrupting.py").write_text(INTERRUPTING)
     monkeypatch.setattr(sys, "stdout", opened("full"))
-    result = benchmark(*CALLS["run"], "-p", "interrupting.py")
+    result = benchmark(*CALLS["run"], "-p", "interrupting.py", "--tracker", "interrupt")
     assert result.code == 130
     assert result.err.splitlines()[-1] == FULL
 

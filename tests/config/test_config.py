@@ -68,10 +68,7 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["run", "--seeds", "0"], "--seeds: should be a number of seeds (1 or more) or a list"),
         (["run", "--seeds", "1,1"], "got [1, 1], which has one twice"),
         (["run", "--seeds", "1,x"], "got [1, 'x']"),
-        (
-            ["run", "-m", "baseline_cnn", "-m", "baseline_cnn"],
-            "-m baseline_cnn: 'baseline_cnn' is chosen twice",
-        ),
+        (["run", "-m", "baseline_cnn", "-m", "baseline_cnn"], "'baseline_cnn' is chosen twice"),
         (
             ["run", "-d", "synthetic", "--precision", "fp8"],
             "should be 'auto', 'fp32', 'bf16' or 'tf32'",

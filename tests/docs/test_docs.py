@@ -17,7 +17,7 @@ import yaml
 
 import benchmark as face
 from benchmark import api, hookspecs
-from benchmark.catalog import discovery
+from benchmark.catalog import selection
 from benchmark.catalog.shelves import load_catalog
 from benchmark.cli.main import root
 from benchmark.cli.session import Session
@@ -45,6 +45,12 @@ def read(page: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """What stands between the fences of that language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def included(text: str) -> list[str]:
+    """The files that a page of a folder within ``docs/`` shows."""
+    files = re.findall(r"^```\{literalinclude\} \.\./\.\./(.+)$", text, re.MULTILINE)
+    return [read(file) for file in files]
 
 
 def sections(text: str) -> dict[str, str]:
@@ -115,6 +121,7 @@ def described(name: str) -> list[str]:
         "TrainingPlan",
         "Optimization",
         "Augmentation",
+        "TrackerEntry",
         "Column",
         "ExecutorEntry",
     ],
@@ -124,16 +131,17 @@ def test_the_hooks_pages_have_each_field_of_an_entry(name: str) -> None:
     assert described(name) == fields
 
 
-def test_the_hooks_pages_have_what_a_callback_is_told() -> None:
-    assert described("Callback") == [name for name in vars(face.Callback) if name.startswith("on_")]
+def test_the_hooks_pages_have_what_a_tracker_is_told() -> None:
+    assert described("Tracker") == [name for name in vars(face.Tracker) if name.startswith("on_")]
     assert described("TrialSpec") == list(TrialSpec.model_fields)
 
 
 def examples() -> dict[str, str]:
     """The first plugin, and each hook's: what follows its signature."""
-    found = {"first": ABOUT_PLUGINS} | {hook: page_of(hook) for hook in HOOKS}
+    (first,) = included(read(ABOUT_PLUGINS))
+    found = {hook: page_of(hook) for hook in HOOKS}
     signatures = [signature(hook) for hook in HOOKS.values()]
-    return {
+    return {"first": first} | {
         name: block
         for name, page in found.items()
         for block in blocks(read(page), "python")
@@ -165,6 +173,7 @@ def test_the_examples_train_together(benchmark: CommandLine) -> None:
         "models: [linear, shallow]\n"
         "recipe: {name: sgd, momentum: 0.5}\n"
         "executor: {name: rested, pause_seconds: 0}\n"
+        "trackers: [{name: loss_curve, file: curve.csv}]\n"
         "epochs: 2\nbatch_size: 20\nprecision: fp32\ndevice: cpu\n"
     )
     result = benchmark(*arguments, "--format", "json")
@@ -172,7 +181,7 @@ def test_the_examples_train_together(benchmark: CommandLine) -> None:
     linear, shallow = json.loads(result.out)
     assert linear["total_seconds"] > 0
     assert shallow["params"] == 16 * (3 * 16 + 1) + 4 * 16 + 17 * 2
-    curves = list(Path("runs").rglob("losses.csv"))
+    curves = list(Path("runs").rglob("curve.csv"))
     assert [len(curve.read_text().splitlines()) for curve in curves] == [2, 2]
     assert "(min)" in benchmark(*arguments).out
 
@@ -189,7 +198,6 @@ def test_a_failure_looks_as_the_page_about_plugins_says(benchmark: CommandLine) 
 def test_the_package_is_that_of_the_first_example() -> None:
     (text,) = blocks(read(ABOUT_PLUGINS), "toml")
     assert '[project.entry-points."benchmark.plugins"]\nlinear = "benchmark_linear"' in text
-    assert (ROOT / "tests" / "packaging" / "sample_plugin" / "pyproject.toml").is_file()
 
 
 # The configuration page
@@ -204,7 +212,7 @@ def test_the_configuration_page_has_the_defaults() -> None:
     stated = {row[0].strip("`"): row[2].strip("`") for row in cells}
     defaults = yaml.safe_load(read("configs/defaults.yaml"))
     assert {key: stated.pop(key) for key in defaults} == {
-        key: str(value).lower() for key, value in defaults.items()
+        key: str(value).lower().replace("'", "") for key, value in defaults.items()
     }
     assert {key for key, default in stated.items() if default == "must be given"} == {
         "dataset",
@@ -308,6 +316,18 @@ def test_the_models_page_has_the_layer_table() -> None:
     assert done.stdout in blocks(sections(read("docs/models.md"))["`separable_cnn`"], "text")
 
 
+def test_the_python_pages_examples_run_one_after_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(read("docs/python.md"), "python"):
+        exec(compile(block, "python.md", "exec"), names)
+        for value, comment in re.findall(r"^(len\(.+\)) +# (\d+)", block, re.MULTILINE):
+            assert eval(value, names) == int(comment)
+    (said,) = re.findall(r"print\(error\) +# (.+)", read("docs/python.md"))
+    assert said in capsys.readouterr().out.splitlines()
+
+
 # Commands, wherever they stand
 
 
@@ -334,7 +354,7 @@ def test_the_quickstarts_folder_is_that_of_its_table(benchmark: CommandLine) -> 
     assert "quickstart: synthetic (435b97fd)" in table
     assert "bf16." in table
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "carry_out", lambda run, report: Outcome({}, False))
+        patch.setattr(api, "carry_out", lambda *_: Outcome({}, False))
         result = benchmark("run", "-d", "synthetic", "--precision", "bf16")
     (folder,) = re.findall(r"records are in runs/(.+)\n", result.err)
     named = {
@@ -401,4 +421,4 @@ def test_the_plugin_of_the_readme_works(benchmark: CommandLine) -> None:
 
 def test_the_command_line_page_has_every_variable() -> None:
     stated = keys(sections(read("docs/command_line.md"))["Environment variables"])
-    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, discovery.ENVIRONMENT_VARIABLE} <= set(stated)
+    assert {ENVIRONMENT_VARIABLE, CACHE_VARIABLE, selection.ENVIRONMENT_VARIABLE} <= set(stated)

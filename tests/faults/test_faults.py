@@ -127,7 +127,7 @@ def starve(error: str, out: str, draws: random.Random) -> bool:
 
 
 def train(out: str, **environment: str) -> subprocess.Popen[str]:
-    plugins = ("-p", misbehaving.__file__, "-p", failing_disk.__file__)
+    plugins = (*misbehaving.CHOSEN, "-p", failing_disk.__file__)
     run = ("run", "faulty.yaml", "--retry-failed", *plugins, "--out", out)
     return start(*run, environment=environment)
 

@@ -119,7 +119,7 @@ def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float
 def train(
     recipe: str, out: str, order: str = "", *, from_nothing: bool = False
 ) -> subprocess.Popen[str]:
-    run = ("run", "killed.yaml", "-r", recipe, "-p", killing.__file__, "--out", out)
+    run = ("run", "killed.yaml", "-r", recipe, *killing.CHOSEN, "--out", out)
     return start(*run, from_nothing=from_nothing, environment={killing.KILL: order})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.command_process import run as run_command
 
-SOURCE = Path(__file__).parent / "sample_plugin"
+SOURCE = Path(__file__).parents[2] / "examples" / "package"
 PIP = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check")
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 # Small enough for a second; "synthetic" needs no network.
@@ -56,7 +57,20 @@ def command(folder: Path) -> Command:
 def run(command: Command) -> subprocess.CompletedProcess[str]:
     """The plugin's model and a built-in one, trained beside each other."""
     models = ("-m", "sample_linear", "-m", "separable_cnn")
-    return command("run", "quickstart", *models, *TINY, "--format", "github")
+    chosen = (*models, "--tracker", "sample_events")
+    return command("run", "quickstart", *chosen, *TINY, "--format", "github")
+
+
+def test_its_own_tests_pass(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder / "source",
+        env={**os.environ, "PYTHONPATH": str(folder / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def names_listed(listing: str) -> set[str]:
@@ -74,8 +88,8 @@ def test_plugins_shows_distribution_version_hooks_and_entries(command: Command) 
     result = command("plugins")
     assert (result.returncode, result.stderr) == (0, "")
     row = next(line for line in result.stdout.splitlines() if line.startswith("sample "))
-    hooks = ["callbacks", "columns", "models"]
-    assert row.split() == ["sample", "benchmark-sample-plugin", "1.2.3", *hooks, "2", "loaded"]
+    hooks = ["columns", "models", "trackers"]
+    assert row.split() == ["sample", "benchmark-sample-plugin", "1.2.3", *hooks, "3", "loaded"]
 
 
 def test_its_model_is_trained_beside_a_built_in_one(
@@ -107,7 +121,7 @@ def test_its_column_is_in_every_table(
 
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("model", ["sample_linear", "separable_cnn"])
-def test_its_callback_is_told_of_every_trial(folder: Path, model: str) -> None:
+def test_its_tracker_is_told_of_every_trial(folder: Path, model: str) -> None:
     (events,) = folder.glob(f"runs/*/trials/{model}/*/seed-0/sample_events.txt")
     assert events.read_text().splitlines() == ["start", "epoch 1", "epoch 2", "completed"]
 

@@ -237,10 +237,10 @@ def test_an_interruption_keeps_finished_trials_and_prints_their_table(tmp_path: 
 def test_after_an_interruption_the_same_command_finishes(
     benchmark: CommandLine, tiny: list[str]
 ) -> None:
-    from benchmark_plugins.trial_log import TrialLog
+    from benchmark_plugins.trackers.log import TrialLog
 
     def interrupt(log: TrialLog, epoch: Any) -> None:
-        if log._trial.model == "twin":
+        if log.trial and log.trial.model == "twin":
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark.store.directory import RunDirectory
 from benchmark.training.checkpoint import NEWEST, PREVIOUS
-from benchmark_plugins.trial_log import TrialLog
+from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support.made_records import IDENTITY, make_record
 from tests.support.sampling import examples

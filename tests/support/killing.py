@@ -17,8 +17,11 @@ from typing import Any
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from benchmark import Callback, hookimpl
+from benchmark import Options, Tracker, TrackerEntry, hookimpl
 from benchmark.records import TrialKey, TrialSpec
+
+# What has a run load it and look on with it.
+CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "killer")
 
 KILL = "KILL"
 DIGEST = "digest.txt"
@@ -53,16 +56,12 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Killer(Callback):
+class Killer(Tracker):
     """Kills when ``moment`` comes for the ``number``-th time."""
 
-    def __init__(self, folder: Path, moment: str, number: int) -> None:
-        self.folder = folder
-        self.moment = moment
-        self.left = number
-        self.model = nn.Module()
-        if moment:
-            kill_while_writing(self)
+    def __init__(self, options: Options) -> None:
+        self.wanted, self.moment, number = (os.environ.get(KILL) or "//0").split("/")
+        self.left = int(number)
 
     def comes(self, moment: str) -> bool:
         self.left -= moment == self.moment
@@ -72,8 +71,12 @@ class Killer(Callback):
         if self.comes(moment):
             kill()
 
-    def on_trial_start(self, model: nn.Module) -> None:
-        self.model = model
+    def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
+        self.folder = trial.directory
+        if trial.model != self.wanted:
+            self.moment = ""
+        if self.moment:
+            kill_while_writing(self)
         self.pass_by("trial start")
         if self.moment in ("forward", "evaluation"):
             model.register_forward_hook(
@@ -87,8 +90,8 @@ class Killer(Callback):
     def on_epoch_end(self, epoch: Any) -> None:
         self.pass_by("epoch end")
 
-    def on_trial_end(self, record: Any) -> None:
-        (self.folder / DIGEST).write_text(digest(self.model))
+    def on_trial_end(self, record: Any, model: nn.Module) -> None:
+        (self.folder / DIGEST).write_text(digest(model))
         self.pass_by("trial end")
 
 
@@ -136,6 +139,5 @@ def kill_while_writing(killer: Killer) -> None:
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    model, moment, number = (os.environ.get(KILL) or "//0").split("/")
-    yield Killer(trial.directory, moment if model == trial.model else "", int(number))
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("killer", Killer)

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import Callback, ModelEntry, hookimpl
-from benchmark.records import EpochRecord, TrialSpec
+from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
+from benchmark.records import EpochRecord
 
 # Steps of an epoch, in every run that this plugin is for.
 STEPS = 4
@@ -31,6 +31,8 @@ PROCESSES = Path("processes.txt")
 # Written by a test that lets the model ``waits`` continue.
 CONTINUE = Path("continue")
 KILLED_IN_EPOCH = "KILLED_IN_EPOCH"
+# What has a run load it and look on with it.
+CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "where")
 
 
 class Linear(nn.Module):
@@ -217,30 +219,29 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    yield ProcessNotes(trial)
-    yield Kill()
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("where", Where)
 
 
-class Kill(Callback):
-    """Kills the process at the end of the epoch that the environment names."""
+class Where(Tracker):
+    """Writes down in which process a trial ends, its path for modules and its environment.
+
+    Kills the process at the end of the epoch that the environment names.
+    """
+
+    def __init__(self, options: Options) -> None:
+        pass
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         if os.environ.get(KILLED_IN_EPOCH) == str(epoch.number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-
-class ProcessNotes(Callback):
-    """Writes down in which process a trial ends, its path for modules and its environment."""
-
-    def __init__(self, trial: TrialSpec) -> None:
-        self.trial = trial
-
-    def on_trial_end(self, record: Any) -> None:
+    def on_trial_end(self, record: Any, model: nn.Module) -> None:
         notes = {
             "process": os.getpid(),
             "parent": os.getppid(),
             "path": sys.path,
             "environment": dict(os.environ),
         }
+        assert self.trial is not None
         (self.trial.directory / NOTES).write_text(json.dumps(notes))

@@ -18,8 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import Callback, ModelEntry, hookimpl
+from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
 from benchmark.records import EpochRecord, TrialSpec
+
+# What has a run load it and look on with it.
+CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "notes")
 
 NOTES = "notes.jsonl"
 # Written by a test that lets the model ``waits`` continue.
@@ -63,15 +66,17 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    yield Notes(trial)
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("notes", Notes)
 
 
-class Notes(Callback):
+class Notes(Tracker):
     """Notes a trial's start, its epochs and its end; ``waits`` waits after its second epoch."""
 
-    def __init__(self, trial: TrialSpec) -> None:
-        self.trial = trial
+    trial: TrialSpec
+
+    def __init__(self, options: Options) -> None:
+        pass
 
     def note(self, event: str, **more: Any) -> None:
         line = {
@@ -91,7 +96,7 @@ class Notes(Callback):
         with (self.trial.data_directory / NOTES).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def on_trial_start(self, model: torch.nn.Module) -> None:
+    def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
         self.note("start")
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
@@ -100,7 +105,7 @@ class Notes(Callback):
             while not (self.trial.data_directory / CONTINUE).exists():
                 time.sleep(0.02)
 
-    def on_trial_end(self, record: Any) -> None:
+    def on_trial_end(self, record: Any, model: nn.Module) -> None:
         self.note("end")
         (self.trial.directory / "mine").mkdir()
         (self.trial.directory / "mine" / "note.txt").write_text("from far away")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark import Callback, ModelEntry, hookimpl
+from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
 from benchmark.records import EpochRecord, TrialSpec
 
 INPUTS = 3 * 8 * 8
@@ -305,14 +305,16 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-class Interrupt(Callback):
+class Interrupt(Tracker):
     """Interrupts the training once, and notes where it resumes."""
 
-    def __init__(self, trial: TrialSpec) -> None:
-        self.folder = trial.directory
+    def __init__(self, options: Options) -> None:
+        pass
 
-    def on_resume(self, epochs_done: int) -> None:
-        (self.folder / "resumed_after.txt").write_text(str(epochs_done))
+    def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
+        self.folder = trial.directory
+        if epochs_done:
+            (self.folder / "resumed_after.txt").write_text(str(epochs_done))
 
     def on_epoch_end(self, epoch: EpochRecord) -> None:
         interrupted = self.folder / "interrupted.txt"
@@ -334,5 +336,5 @@ def builder(
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    yield Interrupt(trial)
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("interrupt", Interrupt)

@@ -32,7 +32,7 @@ from benchmark.errors import StoreError
 from benchmark.store.directory import RunDirectory
 from benchmark.training import checkpoint
 from benchmark.training.checkpoint import NEWEST, PREVIOUS, Checkpoints, NotPlainError
-from benchmark_plugins.trial_log import TrialLog
+from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine, Result
 from tests.support import killing
 from tests.support.sampling import examples
@@ -159,7 +159,7 @@ def train(benchmark: CommandLine, tmp_path: Path) -> Train:
     """Train one model of this file with one seed, for five epochs of four steps."""
     config = tmp_path / "tiny.yaml"
     config.write_text(CONFIG.replace("seeds: 2", "seeds: 1").replace("epochs: 2", "epochs: 5"))
-    plugins = ("-p", __file__, "-p", killing.__file__)
+    plugins = ("-p", __file__, *killing.CHOSEN)
 
     def call(model: str, *arguments: str) -> Result:
         return benchmark("run", str(config), *plugins, "-m", model, *arguments)
@@ -172,7 +172,7 @@ def interrupted_after(epoch: int, model: str = "") -> Iterator[None]:
     """Interrupt a trial (of ``model``, where given) when that epoch has ended."""
 
     def interrupt(log: TrialLog, ended: Any) -> None:
-        if ended.number == epoch and model in ("", log._trial.model):
+        if ended.number == epoch and log.trial and model in ("", log.trial.model):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -369,13 +369,14 @@ def test_a_training_that_cannot_go_on_as_it_began_is_refused_and_nothing_is_lost
         assert epochs_told(fresh) == 4
 
 
-def test_an_edit_of_another_module_of_a_plugins_package_begins_anew(
+def test_an_edit_of_what_a_plugin_imports_from_its_package_begins_anew(
     benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [*write_tiny_run(tmp_path), "--seeds", "1"]
     package = tmp_path / "packaged"
     package.mkdir()
-    (package / "plugin.py").write_text(Path("tiny.py").read_text())
+    code = Path("tiny.py").read_text()
+    (package / "plugin.py").write_text(f"from packaged import layers\n{code}")
     (package / "layers.py").write_text("WIDTH = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     arguments = [

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from torch import nn
 
-from benchmark import Callback, ModelEntry, hookimpl
+from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
 from benchmark.records import TrialSpec
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.graph import CapturedStep
@@ -117,10 +117,13 @@ class Watched(nn.Module):
         return logits
 
 
-class Watch(Callback):
+class Watch(Tracker):
     """Notes of each epoch whether dropout worked; ends the run after the fourth, once."""
 
-    def on_trial_start(self, model: nn.Module) -> None:
+    def __init__(self, options: Options) -> None:
+        self.model: Any = None
+
+    def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
         self.model = model
 
     def on_epoch_end(self, epoch: Any) -> None:
@@ -138,15 +141,16 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    yield Watch()
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("watch", Watch)
 
 
 def test_the_strong_recipe_ends_without_dropout_and_so_does_a_training_that_went_on(
     benchmark: CommandLine,
 ) -> None:
     Path("tiny.yaml").write_text(CONFIG)
-    arguments = ("run", "tiny.yaml", "-p", __file__, "-m", "watched", "-r", "sgd_onecycle")
+    chosen = ("-m", "watched", "-r", "sgd_onecycle", "--tracker", "watch")
+    arguments = ("run", "tiny.yaml", "-p", __file__, *chosen)
     options = ("--seeds", "1", "--epochs", str(EPOCHS), "--set", "recipe.dropout_until=0.6")
     assert benchmark(*arguments, *options).code == 130
     assert benchmark(*arguments, *options).code == 0

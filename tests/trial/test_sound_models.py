@@ -217,14 +217,15 @@ def test_what_fails_in_training_mode_only_is_found_before_it_and_says_so(
 def test_a_resumed_training_has_the_history_of_an_uninterrupted_one(
     benchmark: CommandLine, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("run", "sound.yaml", "-p", PLUGIN, "-m", model, "-r", "sgd_onecycle")
+    chosen = ("-m", model, "-r", "sgd_onecycle", "--tracker", "interrupt")
+    arguments = ("run", "sound.yaml", "-p", PLUGIN, *chosen)
     assert benchmark(*arguments, "--out", "whole").code == 0
     monkeypatch.setenv(sound_models.INTERRUPTED_AFTER, "2")
     assert benchmark(*arguments).code == 130
     resumed = benchmark(*arguments)
     assert resumed.code == 0, resumed.err
     (told,) = Path("runs").rglob("resumed_after.txt")
-    # The callback is told of an epoch after its checkpoint is written.
+    # The tracker is told of an epoch after its checkpoint is written.
     assert told.read_text() == "2"
     histories = [
         [(epoch["train_loss"], epoch["test_loss"]) for epoch in record_of(model, out)["epochs"]]

@@ -27,7 +27,7 @@ PLUGIN = """
 import os, time
 from pathlib import Path
 from torch import nn
-from benchmark import Callback, ModelEntry, hookimpl
+from benchmark import ModelEntry, Tracker, TrackerEntry, hookimpl
 
 EPOCHS = [1]
 
@@ -41,7 +41,7 @@ class Waits(nn.Sequential):
                 time.sleep(0.01)
         return super().forward(pixels)
 
-class Notes(Callback):
+class Notes(Tracker):
     def on_epoch_end(self, epoch):
         EPOCHS.append(epoch.number + 1)
 
@@ -50,8 +50,8 @@ def benchmark_models():
     yield ModelEntry("waits", lambda shape, classes: Waits(nn.Flatten(), nn.LazyLinear(classes)))
 
 @hookimpl
-def benchmark_callbacks(trial):
-    yield Notes()
+def benchmark_trackers():
+    yield TrackerEntry("notes", lambda options: Notes())
 """
 CONFIG = f"""
 name: suspended
@@ -61,6 +61,7 @@ epochs: {EPOCHS}
 batch_size: 16
 precision: fp32
 device: cpu
+trackers: [notes]
 executor: {{name: local, silence_seconds: {SILENCE_SECONDS}}}
 """
 

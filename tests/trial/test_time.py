@@ -17,13 +17,23 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.nn import functional
 
-from benchmark import Callback, ModelEntry, hookimpl
+from benchmark import (
+    ModelEntry,
+    Optimization,
+    Options,
+    RecipeEntry,
+    Tracker,
+    TrackerEntry,
+    TrainingPlan,
+    hookimpl,
+)
 from benchmark.training import clock
 from benchmark.training.checkpoint import Checkpoints
 from benchmark.training.clock import Clock, TimeAccount
-from benchmark_plugins.trial_log import TrialLog
+from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine
 from tests.support.tiny import CONFIG
 
@@ -56,10 +66,13 @@ class Sleeper(nn.Module):
         return self.dense(pixels.flatten(1))
 
 
-class Dawdler(Callback):
+class Dawdler(Tracker):
     """Sleeps whenever it is told something."""
 
-    def on_trial_start(self, model: nn.Module) -> None:
+    def __init__(self, options: Options) -> None:
+        pause("CREATE")
+
+    def on_trial_start(self, trial: Any, model: nn.Module, epochs_done: int) -> None:
         pause("START")
 
     def on_epoch_end(self, epoch: Any) -> None:
@@ -72,8 +85,22 @@ def benchmark_models() -> Iterator[ModelEntry]:
 
 
 @hookimpl
-def benchmark_callbacks(trial: Any) -> Iterator[Callback]:
-    yield Dawdler()
+def benchmark_recipes() -> Iterator[RecipeEntry]:
+    yield RecipeEntry("changes", configure)
+
+
+def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
+    return Optimization(
+        optim.SGD(model.parameters(), lr=0.01),
+        [1.0] * plan.total_steps,
+        functional.cross_entropy,
+        on_epoch_start=lambda model, epoch: pause("CHANGE"),
+    )
+
+
+@hookimpl
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("dawdler", Dawdler)
 
 
 # What the tests call.
@@ -90,7 +117,9 @@ def train(benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def call(code: int = 0, **sleeps: float) -> dict[str, Any]:
         for name, seconds in sleeps.items():
             monkeypatch.setenv(f"SLEEP_{name.upper()}", str(seconds))
-        result = benchmark("run", str(config), "-p", __file__, "-m", "sleeper")
+        trackers = ("--tracker", "log", "--tracker", "dawdler")
+        chosen = ("-m", "sleeper", "-r", "changes", *trackers)
+        result = benchmark("run", str(config), "-p", __file__, *chosen)
         assert result.code == code, result.err
         (record,) = records()
         return record
@@ -158,10 +187,17 @@ def test_an_evaluations_time_is_in_evaluation_seconds_and_no_other(train: Train)
 
 
 @pytest.mark.usefixtures("sleeping_clock")
-def test_a_callbacks_time_is_reporting_time_and_no_other(train: Train) -> None:
-    record = train(report=2, start=7)
-    assert parts(record) == about(reporting=7 + EPOCHS * 2)
+def test_a_trackers_time_is_reporting_time_and_no_other(train: Train) -> None:
+    record = train(create=3, report=2, start=7)
+    assert parts(record) == about(reporting=3 + 7 + EPOCHS * 2)
     assert {e["train_seconds"] + e["evaluation_seconds"] for e in record["epochs"]} == {0}
+
+
+@pytest.mark.usefixtures("sleeping_clock")
+def test_what_the_recipe_changes_before_an_epoch_is_training_time(train: Train) -> None:
+    record = train(change=2)
+    assert parts(record) == about(training=EPOCHS * 2)
+    assert [e["train_seconds"] for e in record["epochs"]] == [2] * EPOCHS
 
 
 @pytest.mark.usefixtures("sleeping_clock")

@@ -1,4 +1,4 @@
-"""Models, recipes and callbacks that fail in a run: a row with its reason, and the run goes on.
+"""Models, recipes and trackers that fail in a run: a row with its reason, and the run goes on.
 
 The faulty ones stand in this file, which is the plugin that every run here loads (-p FILE).
 """
@@ -20,7 +20,16 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from benchmark import Callback, ModelEntry, Optimization, RecipeEntry, TrainingPlan, hookimpl
+from benchmark import (
+    ModelEntry,
+    Optimization,
+    Options,
+    RecipeEntry,
+    Tracker,
+    TrackerEntry,
+    TrainingPlan,
+    hookimpl,
+)
 from tests.conftest import CommandLine, Result
 from tests.support.tiny import CONFIG
 
@@ -292,32 +301,33 @@ def benchmark_recipes() -> Iterator[RecipeEntry]:
         yield RecipeEntry(name, faulty_for_marked(configure))
 
 
-class Witness(Callback):
+class Witness(Tracker):
     """Writes down what it is told."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, options: Options) -> None:
+        pass
 
-    def on_trial_start(self, model: nn.Module) -> None:
+    def on_trial_start(self, trial: Any, model: nn.Module, epochs_done: int) -> None:
         self.note("start")
 
     def on_epoch_end(self, epoch: Any) -> None:
         self.note(f"epoch {epoch.number}")
 
-    def on_trial_end(self, record: Any) -> None:
+    def on_trial_end(self, record: Any, model: nn.Module) -> None:
         self.note(f"end {record.status}")
 
     def on_trial_error(self, error: BaseException) -> None:
         self.note(f"error {type(error).__name__}")
 
     def note(self, event: str) -> None:
-        with self.file.open("a") as lines:
+        assert self.trial is not None
+        with (self.trial.directory / "witness.txt").open("a") as lines:
             lines.write(f"{event}\n")
 
 
 @hookimpl
-def benchmark_callbacks(trial: Any) -> Iterator[Callback]:
-    yield Witness(trial.directory / "witness.txt")
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    yield TrackerEntry("witness", Witness)
 
 
 # What the tests call and read.
@@ -333,7 +343,8 @@ def train(benchmark: CommandLine, tmp_path: Path) -> Train:
 
     def call(*models: str, arguments: tuple[str, ...] = ()) -> Result:
         chosen = [part for model in models for part in ("-m", model)]
-        return benchmark("run", str(config), "-p", __file__, *chosen, *arguments)
+        trackers = ("--tracker", "log", "--tracker", "witness")
+        return benchmark("run", str(config), "-p", __file__, *chosen, *trackers, *arguments)
 
     return call
 
@@ -378,7 +389,7 @@ def test_a_faulty_model_is_a_row_with_its_reason_and_the_next_is_trained(
 
 
 @pytest.mark.parametrize("model", FAULTS)
-def test_all_callbacks_are_told_of_the_fault(train: Train, model: str) -> None:
+def test_all_trackers_are_told_of_the_fault(train: Train, model: str) -> None:
     fault = FAULTS[model]
     train(model, "steady")
     log = trial_file(model, "log.txt").read_text()
@@ -427,37 +438,41 @@ def test_an_unusual_model_trains(train: Train, model: str) -> None:
     assert record["macs"] == 10 * 3 * 8 * 8
 
 
-# Callbacks that fail, each in a plugin of its own beside this one.
+# Trackers that fail, each in a plugin of its own beside this one.
 
 OBSERVER = """
-from benchmark import Callback, hookimpl
+from benchmark import Tracker, TrackerEntry, hookimpl
 
-class Observer(Callback):
-    def __init__(self, trial, is_faulty=True):
+class Observer(Tracker):
+    def __init__(self, is_faulty=True):
         self.is_faulty = is_faulty
-        self.file = trial.directory / ("faulty.txt" if is_faulty else "sound.txt")
 
     def note(self, event):
-        with self.file.open("a") as lines:
+        file = self.trial.directory / ("faulty.txt" if self.is_faulty else "sound.txt")
+        with file.open("a") as lines:
             lines.write(event + "\\n")
         if self.is_faulty and event == {event!r}:
             {fault}
 
-    def on_trial_start(self, model):
+    def on_trial_start(self, trial, model, epochs_done):
         self.note("on_trial_start")
 
     def on_epoch_end(self, epoch):
         self.note("on_epoch_end")
 
-    def on_trial_end(self, record):
+    def on_trial_end(self, record, model):
         self.note("on_trial_end")
 
     def on_trial_error(self, error):
         self.note("on_trial_error")
 
+def create(options):
+    {create}
+
 @hookimpl
-def benchmark_callbacks(trial):
-    {hook}
+def benchmark_trackers():
+    yield TrackerEntry("observer", create)
+    yield TrackerEntry("sound", lambda options: Observer(is_faulty=False))
 """
 
 EVENTS = ["on_trial_start", *["on_epoch_end"] * EPOCHS, "on_trial_end"]
@@ -465,16 +480,17 @@ EVENTS = ["on_trial_start", *["on_epoch_end"] * EPOCHS, "on_trial_end"]
 
 @pytest.fixture
 def observe(train: Train) -> Train:
-    """Train with a plugin beside this one, whose callback or hook is at fault."""
+    """Train with two more trackers, of which one is at fault."""
 
     def call(
         *models: str,
         event: str = "",
         fault: str = "raise RuntimeError('no')",
-        hook: str = "yield Observer(trial)",
+        create: str = "return Observer()",
     ) -> Result:
-        Path("observer.py").write_text(OBSERVER.format(event=event, fault=fault, hook=hook))
-        return train(*models, arguments=("-p", "observer.py"))
+        Path("observer.py").write_text(OBSERVER.format(event=event, fault=fault, create=create))
+        trackers = ("--tracker", "observer", "--tracker", "sound")
+        return train(*models, arguments=("-p", "observer.py", *trackers))
 
     return call
 
@@ -484,25 +500,26 @@ def warnings_of(model: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("hook", "cause"),
+    ("create", "cause"),
     [
         ("raise RuntimeError('no')", "RuntimeError: no"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("yield Observer(trial); raise RuntimeError('no')", "RuntimeError: no"),
-        ("yield 'a callback'", "TypeError: gave a str where a Callback is wanted"),
-        ("return None", "TypeError: returned None where an iterable of entries is wanted"),
+        ("return 'a tracker'", "TypeError: gave a str where a Tracker is wanted"),
+        ("return None", "TypeError: gave a NoneType where a Tracker is wanted"),
     ],
 )
-def test_a_plugin_whose_callbacks_cannot_be_made_is_left_out_with_a_warning(
-    observe: Train, hook: str, cause: str
+def test_a_tracker_that_cannot_be_created_is_dropped_with_a_warning(
+    observe: Train, create: str, cause: str
 ) -> None:
-    result = observe("steady", hook=hook)
+    result = observe("steady", create=create)
     assert result.code == 0
-    warning = f"plugin observer (no distribution): benchmark_callbacks: {cause}"
+    warning = f"tracker observer is dropped: create: {cause}"
     assert warnings_of("steady") == [warning]
     assert f"benchmark: steady, seed 0: {warning}\n" in result.err
+    # In the run's own process, where it is created as well.
+    assert f"benchmark: {warning}\n" in result.err
     assert told("steady") == ALL_WELL
-    assert not list(Path("runs").rglob("faulty.txt"))
+    assert told("steady", "sound.txt") == EVENTS
 
 
 @pytest.mark.parametrize(
@@ -510,33 +527,26 @@ def test_a_plugin_whose_callbacks_cannot_be_made_is_left_out_with_a_warning(
     [("raise RuntimeError('no')", "RuntimeError: no"), ("raise SystemExit(3)", "SystemExit: 3")],
 )
 @pytest.mark.parametrize("event", ["on_trial_start", "on_epoch_end", "on_trial_end"])
-def test_a_callback_that_raises_is_dropped_and_the_trial_completes(
+def test_a_tracker_that_raises_is_dropped_and_the_trial_completes(
     observe: Train, event: str, fault: str, cause: str
 ) -> None:
     result = observe("steady", event=event, fault=fault)
     assert result.code == 0
     assert status_of("steady", result.out) == "completed"
-    warning = f"callback Observer is dropped: {event}: {cause}"
+    warning = f"tracker observer is dropped: {event}: {cause}"
     assert warnings_of("steady") == [warning]
     assert f"benchmark: steady, seed 0: {warning}\n" in result.err
     # What came before, and nothing after.
     assert told("steady", "faulty.txt") == EVENTS[: EVENTS.index(event) + 1]
     assert told("steady") == ALL_WELL
+    assert told("steady", "sound.txt") == EVENTS
 
 
-def test_a_callback_that_raises_when_told_of_an_error_hides_no_reason(observe: Train) -> None:
+def test_a_tracker_that_raises_when_told_of_an_error_hides_no_reason(observe: Train) -> None:
     result = observe("build_raises", "steady", event="on_trial_error")
     assert result.code == 1
     record = record_of("build_raises")
     assert (record["status"], record["reason"]) == ("failed", FAULTS["build_raises"].reason)
-    assert record["warnings"] == ["callback Observer is dropped: on_trial_error: RuntimeError: no"]
+    assert record["warnings"] == ["tracker observer is dropped: on_trial_error: RuntimeError: no"]
     assert told("build_raises") == ["error ModelError"]
     assert record_of("steady")["warnings"] == []
-
-
-def test_of_two_callbacks_of_a_kind_only_the_one_that_raises_is_dropped(observe: Train) -> None:
-    hook = "return [Observer(trial, is_faulty=False), Observer(trial)]"
-    result = observe("steady", event="on_trial_start", hook=hook)
-    assert result.code == 0
-    assert told("steady", "faulty.txt") == ["on_trial_start"]
-    assert told("steady", "sound.txt") == EVENTS

@@ -53,7 +53,7 @@ Train = Callable[..., Result]
 def arguments(models: Sequence[str], *more: str) -> list[str]:
     Path("local.yaml").write_text(CONFIG)
     chosen = [part for model in models for part in ("-m", model)]
-    return ["run", "local.yaml", "-p", misbehaving.__file__, *chosen, *more]
+    return ["run", "local.yaml", *misbehaving.CHOSEN, *chosen, *more]
 
 
 @pytest.fixture

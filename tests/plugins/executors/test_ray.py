@@ -115,7 +115,7 @@ class Driver:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         Path("far.yaml").write_text(CONFIG)
-        run = ("run", "far.yaml", "-p", observed.__file__)
+        run = ("run", "far.yaml", *observed.CHOSEN)
         address = ("--set", f"executor.address={self.address}") if self.address else ()
         self.runs.append(start(*run, "--executor", "ray", *address, *arguments))
         return self.runs[-1]
@@ -176,7 +176,7 @@ def assert_equal_here(benchmark: CommandLine, seeds: int) -> None:
     torch.set_num_threads(1)
     try:
         trials = ("-m", "steady", "--seeds", str(seeds), "--executor", "inline", "--out", "inline")
-        assert benchmark("run", "far.yaml", "-p", observed.__file__, *trials).code == 0
+        assert benchmark("run", "far.yaml", *observed.CHOSEN, *trials).code == 0
     finally:
         torch.set_num_threads(threads)
     for seed in range(seeds):
@@ -477,7 +477,7 @@ def test_an_option_that_cannot_be_met_is_one_line(
 ) -> None:
     Path("far.yaml").write_text(CONFIG)
     chosen = ("--executor", "ray", "--set", f"executor.{setting}")
-    refused = benchmark("run", "far.yaml", "-p", observed.__file__, *chosen)
+    refused = benchmark("run", "far.yaml", *observed.CHOSEN, *chosen)
     assert re.search(complaint, only_error(refused))
     assert not Path("runs").exists()
 
@@ -529,7 +529,7 @@ def test_ray_s_own_variable_is_held_to_the_same(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", variable)
     Path("far.yaml").write_text(CONFIG)
-    refused = benchmark("run", "far.yaml", "-p", observed.__file__, "--executor", "ray")
+    refused = benchmark("run", "far.yaml", *observed.CHOSEN, "--executor", "ray")
     assert variable in only_error(refused)
 
 
@@ -546,7 +546,7 @@ def test_a_device_that_no_trial_can_have_is_refused(
 ) -> None:
     Path("far.yaml").write_text(CONFIG)
     chosen = ("--executor", "ray", "--device", device, "--set", f"executor.num_gpus={gpus}")
-    assert complaint in only_error(benchmark("run", "far.yaml", "-p", observed.__file__, *chosen))
+    assert complaint in only_error(benchmark("run", "far.yaml", *observed.CHOSEN, *chosen))
 
 
 def test_a_node_sends_no_more_progress_than_a_driver_can_take() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmark import Callback, hookimpl
+from benchmark import Options, Tracker, TrackerEntry, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from benchmark import EpochRecord, TrialRecord, TrialSpec
 
 
-class TrialLog(Callback):
+class TrialLog(Tracker):
     """Writes what happens in a trial, a failure's traceback included."""
 
-    def __init__(self, trial: TrialSpec) -> None:
-        self._trial = trial
-        self._file = trial.log_file
-
-    def on_trial_start(self, model: nn.Module) -> None:
+    def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
         """Note what is trained and how."""
-        trial, protocol = self._trial, self._trial.protocol
+        protocol = trial.protocol
         self._write(
             f"{trial.model}, seed {trial.seed}: {protocol.epochs} epochs of "
             f"{protocol.steps_per_epoch} steps on {protocol.dataset.name}, recipe "
@@ -36,7 +32,7 @@ class TrialLog(Callback):
         """Note an epoch's figures."""
         self._write(epoch.model_dump_json())
 
-    def on_trial_end(self, record: TrialRecord) -> None:
+    def on_trial_end(self, record: TrialRecord, model: nn.Module) -> None:
         """Note that it completed."""
         self._write(f"{record.status} after {record.timing.total_seconds:.1f} s")
 
@@ -45,12 +41,21 @@ class TrialLog(Callback):
         self._write("".join(traceback.format_exception(error)))
 
     def _write(self, text: str) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text.rstrip()}\n")
+        # Set before a trial's first call, also of one that fails before it starts.
+        assert self.trial is not None
+        file = self.trial.log_file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text.rstrip()}\n")
+
+
+def create(options: Options) -> TrialLog:
+    """Make the log; it has no options."""
+    del options
+    return TrialLog()
 
 
 @hookimpl
-def benchmark_callbacks(trial: TrialSpec) -> Iterator[Callback]:
-    """Log every trial."""
-    yield TrialLog(trial)
+def benchmark_trackers() -> Iterator[TrackerEntry]:
+    """Offer the log."""
+    yield TrackerEntry("log", create, "log.txt in each trial's folder")

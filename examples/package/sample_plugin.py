@@ -1,11 +1,11 @@
-"""A whole plugin: a model to train, a column of the table, and a callback for every trial."""
+"""A whole plugin: a model to train, a column of the table, and a tracker of trials."""
 
 import math
 import statistics
 
 from torch import nn
 
-from benchmark import Callback, Column, ModelEntry, hookimpl
+from benchmark import Column, ModelEntry, Options, Tracker, TrackerEntry, hookimpl
 
 
 def build_linear(input_shape, num_classes):
@@ -27,21 +27,25 @@ def benchmark_columns():
     yield Column("total_seconds", "total\n(s)", median_total_seconds, better="lower")
 
 
-class EventLog(Callback):
-    def __init__(self, trial):
-        self.file = trial.directory / "sample_events.txt"
+class EventLogOptions(Options):
+    file: str = "sample_events.txt"
+
+
+class EventLog(Tracker):
+    def __init__(self, options):
+        self.options = options
 
     def note(self, event):
-        with self.file.open("a") as lines:
+        with (self.trial.directory / self.options.file).open("a") as lines:
             lines.write(f"{event}\n")
 
-    def on_trial_start(self, model):
+    def on_trial_start(self, trial, model, epochs_done):
         self.note("start")
 
     def on_epoch_end(self, epoch):
         self.note(f"epoch {epoch.number}")
 
-    def on_trial_end(self, record):
+    def on_trial_end(self, record, model):
         self.note(record.status)
 
     def on_trial_error(self, error):
@@ -49,5 +53,5 @@ class EventLog(Callback):
 
 
 @hookimpl
-def benchmark_callbacks(trial):
-    yield EventLog(trial)
+def benchmark_trackers():
+    yield TrackerEntry("sample_events", EventLog, "what happens in a trial", EventLogOptions)

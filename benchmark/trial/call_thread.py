@@ -1,0 +1,77 @@
+"""A thread in which somebody else's object is called, and which is left if a call does not end."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+LONGEST_CALL_SECONDS = 30.0
+TICK_SECONDS = 0.25
+
+
+class EndlessCallError(Exception):
+    """A call that did not return in time; the text says so."""
+
+
+@dataclass
+class _Call:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    ended: threading.Event = field(default_factory=threading.Event)
+    value: Any = None
+    error: BaseException | None = None
+
+    def make(self) -> None:
+        try:
+            self.value = self.function(*self.arguments)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+class CallThread:
+    """Makes calls one after another in a thread of its own, always the same.
+
+    Some libraries bind what they open to the thread that opened it. The thread keeps no process
+    from ending, whatever it is doing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._last: _Call | None = None
+        self._ticks_left = 0
+        # With the context of whoever made it: the display, for one, that shows what is announced.
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the function returns, and raise what it raises.
+
+        Raises EndlessCallError if it has not ended after LONGEST_CALL_SECONDS in which this process
+        was running; time that an earlier call still takes, whose wait was interrupted, counts too.
+        """
+        if self._last is None or self._last.ended.is_set():
+            self._ticks_left = round(LONGEST_CALL_SECONDS / TICK_SECONDS) or 1
+        self._last = call = _Call(function, arguments)
+        self._calls.put(call)
+        # Each wait counts as a tick, however long the process was suspended in it.
+        while not call.ended.wait(TICK_SECONDS):
+            self._ticks_left -= 1
+            if self._ticks_left <= 0:
+                raise EndlessCallError(f"it did not return within {LONGEST_CALL_SECONDS:g} s")
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    def end(self) -> None:
+        """Let the thread end when it has made its calls; does not wait for that."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.make()
