@@ -99,7 +99,7 @@ PACKAGE = {
     "net/models/wide.py": "",
     "net/models/deep.py": "Deep = 1\n",
     "net/models/unused.py": "",
-    "net/data.py": "import net_tools\n",
+    "net/data.py": "import net_tools\nload = 1\n",
     "net_tools.py": "",
 }
 
@@ -130,7 +130,7 @@ def test_a_module_in_a_package_counts_with_what_it_imports_from_there(
 def test_where_imports_are_made_at_run_time_the_whole_package_counts(
     package: Callable[[], str | None], tmp_path: Path
 ) -> None:
-    loader = "import importlib\nwide = importlib.import_module('net.models.' + 'unused')\n"
+    loader = "import importlib\nload = importlib.import_module('net.models.' + 'unused')\n"
     (tmp_path / "net/data.py").write_text(loader)
     before = package()
     (tmp_path / "net/models/unused.py").write_text("changed = 1\n")
