@@ -228,7 +228,7 @@ def test_the_configuration_page_has_every_option_of_the_built_in_entries() -> No
         name = re.sub(r".*`(.+)`", r"\1", entry) or stated[-1][0]
         stated.append((name, option.strip("`"), default.replace(",", "")))
     catalog = load_catalog()
-    offers = [*catalog.datasets, *catalog.recipes, *catalog.executors]
+    offers = [*catalog.models, *catalog.datasets, *catalog.recipes, *catalog.executors]
     actual = [
         (offer.entry.name, option, "must be given" if field.is_required() else str(field.default))
         for offer in offers
