@@ -1,6 +1,9 @@
 from .formats import FORMATS as FORMATS
 from .frame import epochs_frame as epochs_frame
-from .options import option_texts as option_texts
+from .options import (
+    OptionText as OptionText,
+    option_texts as option_texts,
+)
 from .run_table import (
     RunTable as RunTable,
     TableView as TableView,
