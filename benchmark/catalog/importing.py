@@ -56,6 +56,8 @@ def import_file(file: Path, warn: Warn) -> ModuleType:
 def import_module(folder: Path, name: str, warn: Warn) -> ModuleType:
     """Import a plugin from a folder by its module's name, in the same way."""
     with _neighbourhood(folder.resolve(), name, warn) as neighbourhood:
+        # Whatever is installed under its name, the modules of a package mean their own.
+        neighbourhood.own_package = name.partition(".")[0]
         return importlib.import_module(f"{neighbourhood.package}.{name}")
 
 
@@ -71,6 +73,7 @@ class _Neighbourhood:
     folder: Path
     package: str
     warn: Warn
+    own_package: str | None = None
     _neighbours: dict[str, Neighbour | None] = field(default_factory=dict)
 
     def import_(
@@ -109,12 +112,14 @@ class _Neighbourhood:
 
     def _is_beside(self, name: str) -> bool:
         neighbour = self._look_up(name)
-        return neighbour is not None and neighbour.is_imported and not neighbour.is_shared
+        is_beside = neighbour is not None and neighbour.is_imported and not neighbour.is_shared
+        return is_beside or name == self.own_package
 
     def _look_up(self, name: str) -> Neighbour | None:
         # Once: what is put on the search path later, by another plugin, say, does not change it.
         if name not in self._neighbours:
-            self._neighbours[name] = look_up(self.folder, name)
+            is_own = name == self.own_package
+            self._neighbours[name] = None if is_own else look_up(self.folder, name)
         return self._neighbours[name]
 
 

@@ -14,6 +14,7 @@ from click.shell_completion import ShellComplete
 from benchmark.cli import entry_names
 from benchmark.cli.main import root
 from benchmark.cli.session import Session
+from tests.support.sample_plugins import plugin, write
 from tests.support.tiny import PLUGIN
 
 Complete = Callable[..., list[str]]
@@ -114,6 +115,23 @@ def test_plugins_are_loaded_once_until_one_changes(complete: Complete, loads: li
     kept.write_text("{")
     complete("run", "-p", "theirs.py", "-m", "")
     assert len(loads) == 3
+
+
+def test_names_follow_an_edit_of_what_a_plugin_imports(
+    complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({"here/model.py": plugin("from parts import *", name="m")})
+    write({"pack/__init__.py": "", "pack/more.py": "from .names import *"})
+    for folder in ("here/parts.py", "pack/names.py"):
+        write({folder: "def"})
+    words = ("run", "-p", "here/model.py", "-p", "pack.more", "-m", "of_")
+    assert complete(*words) == []
+    offers = "from benchmark import *\n@hookimpl\ndef benchmark_recipes(): return []\n"
+    mended = offers.replace("recipes", "models").replace("[]", "[ModelEntry('of_pack', len)]")
+    write({"pack/names.py": mended, "here/parts.py": offers})
+    assert complete(*words) == ["of_pack"]
+    monkeypatch.setattr(entry_names, "_ask", None)
+    assert complete(*words) == ["of_pack"]
 
 
 def test_where_nothing_can_be_kept_names_are_completed_all_the_same(

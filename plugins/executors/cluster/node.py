@@ -86,12 +86,22 @@ def _unpacked(spec: TrialSpec, input_files: InputFiles, folder: Path) -> TrialSp
     directory.mkdir()
     apply(input_files.trial_folder, directory)
     plugins = [*spec.plugins]
-    for number, (path, content) in enumerate(input_files.plugins.items()):
-        file = folder / str(number) / Path(path).name
-        file.parent.mkdir()
-        file.write_bytes(content)
-        plugins[plugins.index(path)] = str(file)
+    for path, content in input_files.plugins.items():
+        if not _is_here(path, content):
+            # Below the same folders as on the driver: a plugin may be named by them.
+            file = folder / "plugins" / Path(path).relative_to(Path(path).anchor)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            plugins[plugins.index(path)] = str(file)
     return spec.model_copy(update={"directory": directory, "plugins": tuple(plugins)})
+
+
+def _is_here(path: str, content: bytes) -> bool:
+    """Whether the file is on this node as well; there it has what lies beside it."""
+    try:
+        return Path(path).read_bytes() == content
+    except OSError:
+        return False
 
 
 def _empty(directory: Path) -> None:

@@ -549,6 +549,28 @@ def test_a_device_that_no_trial_can_have_is_refused(
     assert complaint in only_error(benchmark("run", "far.yaml", *observed.CHOSEN, *chosen))
 
 
+def test_a_plugin_s_file_is_used_where_it_is_or_sent_along(tmp_path: Path) -> None:
+    """What is there has its neighbours beside it; what is sent keeps the names of its folders."""
+    from benchmark_plugins.executors.cluster.node import NO_CHANGES, InputFiles, _unpacked
+
+    same, other = tmp_path / "ra" / "model.py", tmp_path / "rb" / "model.py"
+    for file in (same, other):
+        file.parent.mkdir()
+        file.write_bytes(b"here")
+    selected = ("no:adam", str(same), str(other), "/of/the/driver/model.py", "installed.module")
+    sent = {str(same): b"here", str(other): b"edited", "/of/the/driver/model.py": b"far"}
+    folder = tmp_path / "node"
+    folder.mkdir()
+    spec = make_spec().model_copy(update={"plugins": selected})
+    here = _unpacked(spec, InputFiles(NO_CHANGES, sent), folder).plugins
+    assert here[:2] == selected[:2]
+    assert here[-1] == selected[-1]
+    assert [Path(path).read_bytes() for path in here[2:4]] == [b"edited", b"far"]
+    for path, there in zip(here[2:4], selected[2:4], strict=True):
+        assert path.startswith(str(folder))
+        assert path.endswith(there)
+
+
 def test_a_node_sends_no_more_progress_than_a_driver_can_take() -> None:
     """It sends all other events, in their order."""
     from benchmark_plugins.executors.cluster.node import Outbox
