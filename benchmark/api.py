@@ -247,15 +247,19 @@ def train(
                 ready = opened.enter_context(prepared)
             description = ready.description
             trials = {key for variant in description.variants for key in variant.keys}
-            carried_out = Run(ready.directory, description, catalog, trials)
+
+            def look() -> Run:
+                # A run keeps what it has once read: whoever looks at it later needs another.
+                return Run(ready.directory, description, catalog, trials)
+
             shown = TrainingDisplay(display, ready.continuation.pending, verbose)
 
             def report(event: TrialEvent) -> None:
                 shown.report(event)
                 listen(event)
 
-            outcome = carry_out(ready, report, carried_out)
-    return carried_out, outcome
+            outcome = carry_out(ready, report, look)
+    return look(), outcome
 
 
 def say_where_it_is(run: Run, outcome: Outcome) -> None:
