@@ -70,7 +70,7 @@ def _selected_candidate(item: str, origin: str) -> Candidate:
     if not is_in_folder(item):
         return _module_candidate(item, origin)
     path = usable_path(item, origin).absolute()
-    file = find_neighbour(path.parent, f".{path.name}")
+    file = find_neighbour(path.parent.resolve(), f".{path.name}")
     if path.suffix != ".py" and file is not None:
         return _folder_candidate(path, file)
     if path.is_dir():
@@ -82,16 +82,17 @@ def _selected_candidate(item: str, origin: str) -> Candidate:
     return _file_candidate(path)
 
 
-def _file_candidate(file: Path) -> Candidate:
-    plugin = Plugin(file.stem, file=file, neighbourhood=file.parent)
-    return Candidate(plugin, lambda: import_file(file, plugin.notes.append), file.with_suffix(""))
+def _file_candidate(path: Path) -> Candidate:
+    # What lies beside it lies beside the file itself, wherever links to it may be.
+    file = path.resolve()
+    plugin = Plugin(path.stem, file=file, neighbourhood=file.parent)
+    return Candidate(plugin, lambda: import_file(file, plugin.notes.append), path.with_suffix(""))
 
 
 def _folder_candidate(place: Path, file: Path) -> Candidate:
-    plugin = Plugin(place.name, file=file, neighbourhood=place.parent)
-    return Candidate(
-        plugin, lambda: import_module(place.parent, place.name, plugin.notes.append), place
-    )
+    name, folder = place.name, place.parent.resolve()
+    plugin = Plugin(name, file=file, neighbourhood=folder)
+    return Candidate(plugin, lambda: import_module(folder, name, plugin.notes.append), place)
 
 
 def _module_candidate(name: str, origin: str) -> Candidate:
