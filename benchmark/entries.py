@@ -42,9 +42,14 @@ def check_name(name: object) -> str:
 
 
 class Options(BaseModel):
-    """Base of an entry's options: typed fields with defaults; an unknown key is an error."""
+    """Base of an entry's options: typed fields with defaults; an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    A text below a field says what it means: ``benchmark show`` and ``benchmark list -v`` print it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Self:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmark.cli import completion
+from benchmark.cli.entry_options import has_options, options_text
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.hookspecs import DISTRIBUTION
 
 if TYPE_CHECKING:
     from benchmark.catalog import Plugin
-    from benchmark.entries import Entry
 
 KINDS = ("models", "datasets", "recipes", "trackers", "columns", "executors")
-OPTION_HEADERS = ("option", "type", "default", "meaning")
-NO_DEFAULT = "required"
 
 
 @click.command(
@@ -50,24 +48,9 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         for name, offer in found
     ]
     click.echo(lay_out(rows, ("kind", "name", "from", "summary")))
-    if session.verbose:
-        options = [
-            (name, offer.entry.name, *row)
-            for name, offer in found
-            for row in option_rows(offer.entry)
-        ]
-        click.echo("\n" + lay_out(options, ("kind", "name", *OPTION_HEADERS)))
-
-
-def option_rows(entry: Entry) -> list[tuple[str, str, str, str]]:
-    """An entry's options as rows of a table with the headers ``OPTION_HEADERS``."""
-    from benchmark.entries import Options
-    from benchmark.report import option_texts
-
-    return [
-        (option.name, option.type, option.default or NO_DEFAULT, option.description)
-        for option in option_texts(getattr(entry, "options", Options))
-    ]
+    for _, offer in found if session.verbose else ():
+        if has_options(offer.entry):
+            click.echo(f"\n{offer.entry.name}\n{options_text(offer.entry)}")
 
 
 def _origin(plugin: Plugin) -> str:

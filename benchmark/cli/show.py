@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import completion
-from benchmark.cli.list import OPTION_HEADERS, option_rows
+from benchmark.cli.entry_options import has_options, options_data, options_text
 from benchmark.cli.session import Session, everywhere_options, warn
-from benchmark.errors import ModelError
+from benchmark.errors import ModelError, UnknownNameError
+from benchmark.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,40 +85,39 @@ def command(
 
     Of an entry of another kind, its options are printed.
     """
-    catalog = session.catalog()
-    others = [
-        (kind, shelf.offers[name].entry)
-        for kind, shelf in catalog.shelves.items()
-        if name in shelf.offers
-    ]
-    if others and others[0][0] != "models":
-        _show_options(name, dict(others), as_json)
-        return
-    _show_model(_chosen(name, catalog), catalog, input_shape, classes, as_json)
-
-
-def _chosen(name: str, catalog: Catalog) -> ChosenModel:
-    """The one model of that name, which may have options; raises ConfigError."""
     from benchmark.config import resolve_model
 
-    return resolve_model(name, catalog)
+    catalog = session.catalog()
+    found = {
+        kind: shelf.offers[name].entry
+        for kind, shelf in catalog.shelves.items()
+        if name in shelf.offers
+    }
+    if found and "models" not in found:
+        _show_options(name, found, as_json)
+        return
+    if not found:
+        _refuse_near_miss(name, catalog)
+    _show_model(resolve_model(name, catalog), catalog, input_shape, classes, as_json)
+
+
+def _refuse_near_miss(name: str, catalog: Catalog) -> None:
+    """Raise UnknownNameError if the name is nearly that of an entry of another kind."""
+    names = [offer.entry.name for shelf in catalog.shelves.values() for offer in shelf]
+    hint = did_you_mean(name.partition("[")[0], names)
+    if hint and not any(repr(offer.entry.name) in hint for offer in catalog.models):
+        raise UnknownNameError(f"unknown name {name!r}{hint}")
 
 
 def _show_options(name: str, entries: Mapping[str, Entry], as_json: bool) -> None:
-    from benchmark.report import lay_out
-
-    found = {kind: option_rows(entry) for kind, entry in entries.items()}
     if as_json:
-        content = {
-            kind: [dict(zip(OPTION_HEADERS, row, strict=True)) for row in rows]
-            for kind, rows in found.items()
-        }
+        content = {kind: options_data(entry) for kind, entry in entries.items()}
         click.echo(json.dumps({"name": name, "options": content}, indent=1))
         return
-    for kind, rows in found.items():
-        summary = " ".join(str(getattr(entries[kind], "summary", "")).split())
+    for kind, entry in entries.items():
+        summary = " ".join(str(getattr(entry, "summary", "")).split())
         click.echo(f"{name} ({kind}): {summary}".removesuffix(": "))
-        click.echo(f"\n{lay_out(rows, OPTION_HEADERS)}" if rows else "It has no options.")
+        click.echo(f"\n{options_text(entry)}" if has_options(entry) else "It has no options.")
 
 
 def _show_model(
@@ -131,7 +131,6 @@ def _show_model(
     import torch
 
     from benchmark.complexity import count_parameters, images_to_check
-    from benchmark.report import lay_out
     from benchmark.trial import build_model, fit_for_training, try_to_count_macs, try_to_list_layers
 
     offer = catalog.models[model.name]
@@ -173,7 +172,7 @@ def _show_model(
     click.echo(f"{model.label}: images of {_shape(input_shape)}, {classes} classes\n")
     click.echo(_as_text(layers, params, count))
     if offer.entry.has_options:
-        click.echo(f"\n{lay_out(option_rows(offer.entry), OPTION_HEADERS)}")
+        click.echo(f"\n{options_text(offer.entry)}")
 
 
 def _as_data(

@@ -59,7 +59,7 @@ def resolve_model(text: str, catalog: Catalog) -> ChosenModel:
     given = _options(text, with_options["options"]) if with_options else {}
     # For its message, which names no key of a config.
     _ = catalog.models[name]
-    checker = Checker(Document("", {}, {(key,): f"{text}: {key}" for key in given}))
+    checker = Checker(Document("", {}, dict.fromkeys(((key,) for key in given), text)))
     found = [*variants_of(checker, (), {**given, "name": name}, catalog.models)]
     if checker.faults:
         raise ConfigError(checker.faults)

@@ -9,4 +9,7 @@ from .run_table import (
     TableView as TableView,
 )
 from .table import DEFAULT_WIDTH as DEFAULT_WIDTH
-from .text_table import lay_out as lay_out
+from .text_table import (
+    lay_out as lay_out,
+    lay_out_prose as lay_out_prose,
+)

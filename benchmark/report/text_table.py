@@ -14,6 +14,7 @@ tabulate.MIN_PADDING = 0
 
 # A name is folded after these.
 SEPARATORS = "_-./ "
+NARROWEST_PROSE = 20
 
 
 def lay_out(
@@ -45,6 +46,14 @@ def lay_out(
         disable_numparse=True,
         colalign=alignment,
     )
+
+
+def lay_out_prose(rows: Sequence[Sequence[str]], headers: Sequence[str], width: int) -> str:
+    """Lay cells out of which the last of each row is prose, folded to keep within ``width``."""
+    last = len(headers) - 1
+    longest = [max(len(row[column]) for row in [*rows, headers]) for column in range(last)]
+    room = width - sum(longest) - len("  ") * last
+    return lay_out(rows, headers, folded={last: max(room, NARROWEST_PROSE)})
 
 
 def _as_line(cell: Any) -> Any:

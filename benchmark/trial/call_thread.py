@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST_CALL_SECONDS = 30.0
+# How much longer, once somebody has pressed Ctrl-C and waits.
+LONGEST_INTERRUPTED_SECONDS = 3.0
 TICK_SECONDS = 0.25
 
 
@@ -44,7 +46,6 @@ class CallThread:
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._last: _Call | None = None
-        self._ticks_left = 0
         # With the context of whoever made it: the display, for one, that shows what is announced.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
@@ -53,17 +54,21 @@ class CallThread:
         """Return what the function returns, and raise what it raises.
 
         Raises EndlessCallError if it has not ended after LONGEST_CALL_SECONDS in which this process
-        was running; time that an earlier call still takes, whose wait was interrupted, counts too.
+        was running. The call before may be at work still, if waiting for it was interrupted: it
+        soon has to end.
         """
-        if self._last is None or self._last.ended.is_set():
-            self._ticks_left = round(LONGEST_CALL_SECONDS / TICK_SECONDS) or 1
-        self._last = call = _Call(function, arguments)
+        before, call = self._last, _Call(function, arguments)
+        is_late = before is not None and not before.ended.is_set()
+        seconds = LONGEST_INTERRUPTED_SECONDS if is_late else LONGEST_CALL_SECONDS
+        self._last = call
         self._calls.put(call)
         # Each wait counts as a tick, however long the process was suspended in it.
-        while not call.ended.wait(TICK_SECONDS):
-            self._ticks_left -= 1
-            if self._ticks_left <= 0:
-                raise EndlessCallError(f"it did not return within {LONGEST_CALL_SECONDS:g} s")
+        for _ in range(max(1, round(seconds / TICK_SECONDS))):
+            if call.ended.wait(TICK_SECONDS):
+                break
+        else:
+            which = "the call before" if is_late else "it"
+            raise EndlessCallError(f"{which} did not return within {seconds:g} s")
         if call.error is not None:
             raise call.error
         return call.value

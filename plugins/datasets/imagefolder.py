@@ -30,10 +30,13 @@ VERSION = 2
 
 
 class ImageFolderOptions(Options):
-    """``root`` holds train/ and test/ (or val/); ``size`` makes every image size x size pixels."""
+    """Options of the data set ``imagefolder``."""
 
     root: Path
+    """The folder that holds train/ and test/ (or val/)."""
+
     size: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+    """The side that every image is brought to, in pixels; null leaves images as they are."""
 
     @field_validator("root", mode="before")
     @classmethod

@@ -32,12 +32,19 @@ Mask = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
 
 
 class SyntheticOptions(Options):
-    """How many images of ``size`` x ``size`` pixels to draw, from which ``seed``."""
+    """Options of the data set ``synthetic``."""
 
     train_images: int = Field(default=10_000, ge=10)
+    """How many images to draw for training."""
+
     test_images: int = Field(default=2_000, ge=10)
+    """How many images to draw for testing."""
+
     size: int = Field(default=32, ge=8, le=256)
+    """The side of an image, in pixels."""
+
     seed: int = Field(default=0, ge=0)
+    """What the images are drawn from."""
 
 
 # Each figure says, for coordinates u and v that run from -1 to 1 across it, what belongs to it.

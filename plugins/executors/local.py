@@ -16,15 +16,16 @@ from .processes.worker_pool import Slot, WorkerPool
 
 
 class LocalOptions(LimitOptions):
-    """Options of the executor ``local``, beside the limits of a trial.
-
-    Trials run on ``devices``, by default all GPUs of the run's kind, one at a time on each, or
-    ``jobs`` at a time on all of them. Two can be on one device only with ``share_device``.
-    """
+    """Options of the executor ``local``, beside the limits of a trial."""
 
     jobs: int | None = Field(default=None, ge=1)
+    """How many trials run at a time; null is one on each device."""
+
     devices: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """The devices that trials run on; null is all of the run's kind."""
+
     share_device: bool = False
+    """Whether two trials may be on one device; their epoch times are no timings then."""
 
 
 class LocalExecutor:

@@ -20,12 +20,11 @@ DROPOUT_RATES = (0.25, 0.5)
 class BaselineOptions(Options):
     """Options of the model ``baseline_cnn``."""
 
-    width: float = Field(
-        default=1, gt=0, le=64, description="multiplies the channels of the convolutions"
-    )
-    dropout: float = Field(
-        default=1, ge=0, lt=2, description="multiplies the dropout rates, 0.25 and 0.5"
-    )
+    width: float = Field(default=1, gt=0, le=64)
+    """Multiplies the channels of the convolutions."""
+
+    dropout: float = Field(default=1, ge=0, lt=2)
+    """Multiplies the dropout rates, 0.25 and 0.5."""
 
 
 class BaselineCNN(nn.Module):

@@ -25,12 +25,11 @@ CHANNELS = (32, 64, 128)
 class SeparableOptions(Options):
     """Options of the model ``separable_cnn``."""
 
-    width: float = Field(
-        default=1, gt=0, le=64, description="multiplies the channels of the convolutions"
-    )
-    dropout: float = Field(
-        default=1, ge=0, lt=2, description="multiplies the dropout rates, 0.1 to 0.5"
-    )
+    width: float = Field(default=1, gt=0, le=64)
+    """Multiplies the channels of the convolutions."""
+
+    dropout: float = Field(default=1, ge=0, lt=2)
+    """Multiplies the dropout rates, 0.1 to 0.5."""
 
 
 class SeparableConv2d(nn.Module):

@@ -18,6 +18,7 @@ class AdamOptions(Options):
     """Options of the recipe ``adam``."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
+    """The learning rate of every step."""
 
 
 def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:

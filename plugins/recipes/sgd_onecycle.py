@@ -17,29 +17,43 @@ LAST_FACTOR = 0.001
 
 
 class SgdOneCycleOptions(Options):
-    """Options of the recipe ``sgd_onecycle``.
-
-    ``learning_rate`` is the cycle's peak, reached after ``warmup`` of all steps. All gradients
-    together have a norm of at most ``max_gradient_norm``; with 0 they are left as they are. Weights
-    decay by ``weight_decay``; biases, and the scales of normalisation layers, do not. Images are
-    mirrored if ``flip``, and shifted by up to ``crop_padding`` pixels. The moving average of the
-    weights looks back ``averaged_epochs`` epochs; with 0 the last weights count. BatchNorm's
-    statistics are measured on ``calibration_images`` for every evaluation; with 0 its moving ones
-    count. Dropout layers work in the first ``dropout_until`` of the epochs, a share of them.
-    """
+    """Options of the recipe ``sgd_onecycle``."""
 
     learning_rate: float = Field(default=0.1, gt=0)
+    """The cycle's peak."""
+
     momentum: float = Field(default=0.9, gt=0, lt=1)
+    """Nesterov's momentum."""
+
     max_gradient_norm: float = Field(default=1.0, ge=0)
+    """The most that the norm of all gradients together may be; 0 leaves them as they are."""
+
     weight_decay: float = Field(default=5e-4, ge=0)
+    """Of all weights but biases and the scales of normalisation layers."""
+
     warmup: float = Field(default=0.2, ge=0, le=1)
+    """The share of all steps after which the peak is reached."""
+
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """The share of a label that is spread over all classes."""
+
     flip: bool = True
+    """Whether images are mirrored, one time in two."""
+
     crop_padding: int = Field(default=2, ge=0)
+    """The most pixels that an image is shifted by."""
+
     cutout: int = Field(default=0, ge=0)
+    """The side of the square that is blackened in each image, in pixels."""
+
     averaged_epochs: float = Field(default=1.0, ge=0)
+    """How many epochs the average of the weights looks back; with 0 the last weights count."""
+
     calibration_images: int = Field(default=2_500, ge=0)
+    """Images on which BatchNorm's statistics are measured; with 0 its moving ones count."""
+
     dropout_until: float = Field(default=0.8, ge=0, le=1)
+    """The share of the epochs, from the first, in which dropout layers work."""
 
 
 def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:

@@ -228,7 +228,7 @@ def test_the_configuration_page_has_every_option_of_the_built_in_entries() -> No
         name = re.sub(r".*`(.+)`", r"\1", entry) or stated[-1][0]
         stated.append((name, option.strip("`"), default.replace(",", "")))
     catalog = load_catalog()
-    offers = [*catalog.datasets, *catalog.recipes, *catalog.executors]
+    offers = [*catalog.models, *catalog.datasets, *catalog.recipes, *catalog.executors]
     actual = [
         (offer.entry.name, option, "must be given" if field.is_required() else str(field.default))
         for offer in offers
@@ -301,9 +301,9 @@ def test_the_examples_of_the_records_page_run(benchmark: CommandLine) -> None:
 
 def test_a_damaged_record_is_told_as_the_records_page_says(benchmark: CommandLine) -> None:
     assert benchmark(*write_tiny_run(Path())).code == 0
-    file = next(Path("runs").glob("*/trials/twin/seed-0/trial.json"))
+    file = next(Path("runs").glob("*/trials/twin/*/seed-0/trial.json"))
     file.write_text(file.read_text().replace('"seed":0', '"seed":1'))
-    result = benchmark("table", str(file.parents[3]))
+    result = benchmark("table", str(file.parents[4]))
     (line,) = blocks(sections(read("docs/records.md"))["Damaged files"], "text")
     written = re.sub(r"runs/.*/trial\.json", str(file), line)
     assert result.err == written

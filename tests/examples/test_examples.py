@@ -23,6 +23,14 @@ TINY = (
 # What the table's rows are, for each folder whose plugin need not be installed.
 ROWS = {
     "single_file": ["linear", "separable_cnn"],
+    "neighbours": ["small_residual"],
+    "options": [
+        "perceptron-hidden-16",
+        "perceptron-hidden-32",
+        "perceptron",
+        "perceptron-hidden-128",
+        "regularised",
+    ],
 }
 
 

@@ -142,7 +142,7 @@ def complete(out: str) -> int:
 def trial_folders(out: str) -> Iterator[Path]:
     for model in MODELS:
         for seed in SEEDS:
-            yield from Path(out).glob(f"faulty-*/trials/{model}/seed-{seed}")
+            yield from Path(out).glob(f"faulty-*/trials/{model}/*/seed-{seed}")
 
 
 def is_complete(out: str) -> bool:

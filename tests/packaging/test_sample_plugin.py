@@ -122,7 +122,7 @@ def test_its_column_is_in_every_table(
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("model", ["sample_linear", "separable_cnn"])
 def test_its_tracker_is_told_of_every_trial(folder: Path, model: str) -> None:
-    (events,) = folder.glob(f"runs/*/trials/{model}/seed-0/sample_events.txt")
+    (events,) = folder.glob(f"runs/*/trials/{model}/*/seed-0/sample_events.txt")
     assert events.read_text().splitlines() == ["start", "epoch 1", "epoch 2", "completed"]
 
 

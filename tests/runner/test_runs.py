@@ -22,6 +22,7 @@ from benchmark.store import directory as store
 from tests.conftest import CommandLine, Result
 from tests.support.command_process import start
 from tests.support.tiny import write_tiny_run
+from tests.support.trial_files import folder_in
 
 EPOCH_LINE = re.compile(
     r"(?P<model>\w+) seed (?P<seed>\d)  epoch (?P<epoch>\d)/2  \d+\.\d s \d+ ms/step  "
@@ -43,8 +44,8 @@ def only_run() -> Path:
 def records(folder: Path | None = None) -> dict[str, Any]:
     folder = folder or only_run()
     return {
-        f"{file.parts[-3]}/{file.parts[-2]}": json.loads(file.read_text())
-        for file in sorted(folder.glob("trials/*/*/trial.json"))
+        f"{file.parts[-4]}/{file.parts[-2]}": json.loads(file.read_text())
+        for file in sorted(folder.glob("trials/*/*/*/trial.json"))
     }
 
 
@@ -145,7 +146,7 @@ def test_fresh_trains_everything_again(benchmark: CommandLine, tiny: list[str]) 
     benchmark(*tiny)
     result = benchmark(*tiny, "--fresh")
     assert len(EPOCH_LINE.findall(result.err)) == 8
-    history = only_run() / "trials/tiny/seed-0/history.jsonl"
+    history = folder_in(only_run(), "tiny") / "history.jsonl"
     assert len(history.read_text().splitlines()) == 2
 
 
@@ -160,7 +161,7 @@ def test_a_damaged_record_is_named_and_trained_again(
     benchmark: CommandLine, tiny: list[str]
 ) -> None:
     benchmark(*tiny)
-    (only_run() / "trials/tiny/seed-0/trial.json").write_text("{")
+    (folder_in(only_run(), "tiny") / "trial.json").write_text("{")
     result = benchmark(*tiny)
     assert "the record of tiny, seed 0 is trained again: it is cut short" in result.err
     assert len(EPOCH_LINE.findall(result.err)) == 2
@@ -178,7 +179,7 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
     write = store.write_atomically
 
     def full_for_the_second_model(path: Path, content: bytes) -> None:
-        if path.parts[-3:] == ("twin", "seed-0", "trial.json"):
+        if "twin" in path.parts and path.parts[-2:] == ("seed-0", "trial.json"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, content)
 
@@ -187,7 +188,9 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
         result = benchmark(*tiny)
     assert result.code == 2
     assert re.search(
-        r"^benchmark: error: \S+/twin/seed-0/trial.json: cannot be .*No space", result.err, re.M
+        r"^benchmark: error: \S+/twin/\w{12}/seed-0/trial.json: cannot be .*No space",
+        result.err,
+        re.M,
     )
     assert list(records()) == ["tiny/seed-0"]
     assert "1 of 4 trials completed earlier, 3 to train" in go_on(benchmark, tiny).err
@@ -302,7 +305,7 @@ def test_a_narrower_command_forgets_no_trial(benchmark: CommandLine, tiny: list[
     benchmark(*tiny)
     narrow = benchmark(*tiny, "-m", "twin", "--seeds", "1")
     assert "tiny " not in narrow.out.partition("status")[2]
-    (only_run() / "trials/tiny/seed-1/trial.json").unlink()
+    (folder_in(only_run(), "tiny", 1) / "trial.json").unlink()
     again = benchmark("table", str(only_run()), "-p", "tiny.py")
     assert re.search(r"^tiny .* 1/2 ok$", again.out, re.M)
     assert re.search(r"^twin .* 2/2 ok$", again.out, re.M)

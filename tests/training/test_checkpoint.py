@@ -191,7 +191,7 @@ def killed_before_the_record() -> Iterator[None]:
 
 
 def trial_folder(out: str = "runs") -> Path:
-    (folder,) = Path(out).glob("*/trials/*/seed-0")
+    (folder,) = Path(out).glob("*/trials/*/*/seed-0")
     return folder
 
 
@@ -288,14 +288,6 @@ def test_a_recipe_may_compute_its_learning_rates_with_numpy(train: Train) -> Non
 
 
 @contextmanager
-def an_edited_plugin() -> Iterator[None]:
-    with Path("tiny.py").open("a") as plugin:
-        plugin.write("# edited\n")
-    load_catalog.cache_clear()
-    yield
-
-
-@contextmanager
 def another_number_of_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
@@ -308,7 +300,7 @@ def another_number_of_threads() -> Iterator[None]:
 RECIPE = """
 from torch import optim
 from torch.nn import functional
-from benchmark import Optimization, RecipeEntry
+from benchmark import Optimization, RecipeEntry, hookimpl
 
 def configure(model, plan):
     optimizer = optim.SGD(model.parameters(), lr=0.1)
@@ -320,29 +312,55 @@ def benchmark_recipes():
 """
 
 
+def edit(file: str, before: str, after: str) -> None:
+    text = Path(file).read_text()
+    assert before in text
+    Path(file).write_text(text.replace(before, after))
+    load_catalog.cache_clear()
+
+
 @pytest.mark.parametrize(
-    ("change", "difference"),
+    ("file", "before", "after"),
     [
-        (an_edited_plugin, r"model was twin of tiny .*, source \w+, is twin of tiny .*; "),
-        (an_edited_plugin, r"recipe was mine of tiny .*, source \w+, is mine of tiny .*; "),
-        (another_number_of_threads, r"go on as it began: threads was \d+, is \d+; "),
+        ("tiny.py", "nn.Flatten(), ", "nn.Flatten(), nn.Identity(), "),
+        ("mine.py", "lr=0.1", "lr=0.2"),
     ],
 )
-def test_a_training_that_cannot_go_on_as_it_began_is_refused_and_nothing_is_lost(
-    benchmark: CommandLine, tmp_path: Path, change: Any, difference: str
+def test_edited_code_begins_anew_and_when_the_edit_is_undone_what_was_begun_goes_on(
+    benchmark: CommandLine, tmp_path: Path, file: str, before: str, after: str
 ) -> None:
-    arguments = [*write_tiny_run(tmp_path), "--seeds", "1", "-r", "mine"]
-    with Path("tiny.py").open("a") as plugin:
-        plugin.write(RECIPE)
+    arguments = [*write_tiny_run(tmp_path), "--seeds", "1", "-p", "mine.py", "-r", "mine"]
+    Path("mine.py").write_text(RECIPE)
+    with interrupted_after(1, "twin"):
+        assert benchmark(*arguments).code == 130
+    begun = contents(Path("runs"))
+    edit(file, before, after)
+    result = benchmark(*arguments)
+    assert (result.code, epochs_told(result)) == (0, 4)
+    assert "goes on after epoch" not in result.err
+    kept = contents(Path("runs"))
+    assert {path for path in begun if kept[path] != begun[path]} <= {
+        *Path().glob("runs/*/run.json")
+    }
+    edit(file, after, before)
+    again = benchmark(*arguments)
+    assert (again.code, epochs_told(again)) == (0, 1)
+    assert "twin, seed 0: goes on after epoch 1 of 2" in again.err
+
+
+def test_a_training_that_cannot_go_on_as_it_began_is_refused_and_nothing_is_lost(
+    benchmark: CommandLine, tmp_path: Path
+) -> None:
+    arguments = [*write_tiny_run(tmp_path), "--seeds", "1"]
     with interrupted_after(1, "twin"):
         assert benchmark(*arguments).code == 130
     before = contents(Path("runs"))
-    with change():
+    with another_number_of_threads():
         result = benchmark(*arguments)
         assert (result.code, result.out) == (2, "")
         (refusal,) = result.err.splitlines()
-        pattern = rf"benchmark: error: \S+/twin/seed-0/{NEWEST}: .*{difference}"
-        assert re.match(pattern, refusal)
+        begun = rf"\S+/twin/\w{{12}}/seed-0/{NEWEST}: the training cannot go on as it began"
+        assert re.match(rf"benchmark: error: {begun}: threads was \d+, is \d+; ", refusal)
         assert refusal.endswith("put it back as it was, or start over with --fresh")
         assert contents(Path("runs")) == before
 
@@ -351,25 +369,24 @@ def test_a_training_that_cannot_go_on_as_it_began_is_refused_and_nothing_is_lost
         assert epochs_told(fresh) == 4
 
 
-def test_an_edit_of_what_a_plugin_imports_from_its_package_is_found(
+def test_an_edit_of_what_a_plugin_imports_from_its_package_begins_anew(
     benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = write_tiny_run(tmp_path)
+    arguments = [*write_tiny_run(tmp_path), "--seeds", "1"]
     package = tmp_path / "packaged"
     package.mkdir()
-    (package / "plugin.py").write_text(Path("tiny.py").read_text())
+    code = Path("tiny.py").read_text()
+    (package / "plugin.py").write_text(f"from packaged import layers\n{code}")
     (package / "layers.py").write_text("WIDTH = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     arguments = [
         "packaged.plugin" if argument.endswith("tiny.py") else argument for argument in arguments
     ]
     with interrupted_after(1, "twin"):
-        assert benchmark(*arguments, "--seeds", "1").code == 130
-    (package / "layers.py").write_text("WIDTH = 2\n")
-    load_catalog.cache_clear()
-    result = benchmark(*arguments, "--seeds", "1")
-    assert result.code == 2
-    assert re.search(r"model was twin of .*, source \w+, is twin of ", result.err)
+        assert benchmark(*arguments).code == 130
+    edit("packaged/layers.py", "1", "2")
+    result = benchmark(*arguments)
+    assert (result.code, epochs_told(result)) == (0, 4)
 
 
 def test_a_model_with_other_tensors_is_refused_and_nothing_is_lost(train: Train) -> None:
@@ -381,7 +398,9 @@ def test_a_model_with_other_tensors_is_refused_and_nothing_is_lost(train: Train)
     result = train("changeable")
     assert (result.code, result.out) == (2, "")
     refusal = result.err.splitlines()[-1]
-    assert re.match(r"benchmark: error: \S+/changeable/seed-0: the model or the recipe ", refusal)
+    assert re.match(
+        r"benchmark: error: \S+/changeable/\w{12}/seed-0: the model or the recipe ", refusal
+    )
     assert re.search(r"checkpoint: hidden.weight was \(4, \d+\), is \(5, \d+\); ", refusal)
     assert refusal.endswith("put it back as it was, or start over with --fresh")
     assert {name: (trial_folder() / name).read_bytes() for name in before} == before

@@ -41,7 +41,7 @@ def train(benchmark: CommandLine, *models: str, arguments: tuple[str, ...] = ())
 
 
 def record_of(model: str, out: str = "runs") -> dict[str, Any]:
-    (file,) = Path(out).glob(f"*/trials/{model}/seed-0/trial.json")
+    (file,) = Path(out).glob(f"*/trials/{model}/*/seed-0/trial.json")
     return json.loads(file.read_text())
 
 

@@ -350,7 +350,7 @@ def train(benchmark: CommandLine, tmp_path: Path) -> Train:
 
 
 def trial_file(model: str, name: str) -> Path:
-    (file,) = Path("runs").glob(f"*/trials/{model}/seed-0/{name}")
+    (file,) = Path("runs").glob(f"*/trials/{model}/*/seed-0/{name}")
     return file
 
 

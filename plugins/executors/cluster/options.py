@@ -8,20 +8,25 @@ from ..processes.limits import LimitOptions
 
 
 class RayOptions(LimitOptions):
-    """Options of the executor ``ray``, beside the limits of a trial.
-
-    ``address`` is the cluster's: ``auto`` for the one that this machine is part of, or host and
-    port; without one Ray looks for ``RAY_ADDRESS``, and else starts on this machine for this run,
-    with its ``dashboard`` if asked. A trial takes ``num_cpus`` cores, as many threads,
-    ``num_gpus`` GPUs (None: one if it is trained on ``cuda``), and ``memory_gib`` of memory. One
-    whose node or task is lost is submitted again, up to ``max_retries`` times.
-    """
+    """Options of the executor ``ray``, beside the limits of a trial."""
 
     address: str | None = None
+    """The cluster's: "auto" for the one that this machine is part of, or host and port.
+
+    Without one Ray looks for RAY_ADDRESS, and else starts on this machine for this run.
+    """
+
     dashboard: bool = False
+    """Whether a Ray that is started for this run has its dashboard."""
+
     num_cpus: int = Field(default=1, ge=1)
+    """The cores that a trial takes, and its threads."""
+
     num_gpus: float | None = Field(default=None, ge=0, le=1)
+    """The GPUs that a trial takes; null is one for a trial on CUDA."""
+
     max_retries: int = Field(default=3, ge=0)
+    """How often a trial whose node or task is lost is submitted again."""
 
     def gpus_for(self, device: str) -> float:
         """How many GPUs a trial on that device takes."""

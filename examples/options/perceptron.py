@@ -1,0 +1,30 @@
+"""A model with options: one entry, and as many variants as a config asks for."""
+
+import math
+
+from pydantic import Field
+from torch import nn
+
+from benchmark import ModelEntry, Options, hookimpl
+
+
+class PerceptronOptions(Options):
+    """Options of the model ``perceptron``."""
+
+    hidden: int = Field(default=64, ge=1, description="units of the hidden layer")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="the rate behind that layer")
+
+
+def build(input_shape, num_classes, options):
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(input_shape), options.hidden),
+        nn.ReLU(),
+        nn.Dropout(options.dropout),
+        nn.Linear(options.hidden, num_classes),
+    )
+
+
+@hookimpl
+def benchmark_models():
+    yield ModelEntry("perceptron", build, "one hidden layer", options=PerceptronOptions)
