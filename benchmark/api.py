@@ -16,11 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.catalog import Catalog, load_catalog, selected_plugins, variant_identity
-from benchmark.config import Document, find_document, load_config, with_keywords
+from benchmark.config import (
+    Document,
+    config_document,
+    config_plugins,
+    find_document,
+    load_config,
+    plugins_of_run,
+    preset_names,
+    with_keywords,
+)
 from benchmark.datasets import default_data_directory
 from benchmark.display import TrainingDisplay, open_display, warnings_of
-from benchmark.errors import BenchmarkError
-from benchmark.files import UnreadableError, usable_folder
+from benchmark.errors import BenchmarkError, StoreError
+from benchmark.files import UnreadableError, is_there, usable_folder, usable_path
 from benchmark.progress import shown_by
 from benchmark.records import (
     UNFINISHED,
@@ -44,6 +53,10 @@ from benchmark.store import (
 
 if TYPE_CHECKING:
     import pandas
+
+
+# Where runs are kept unless somebody says otherwise.
+RUNS = "runs"
 
 
 class Run:
@@ -145,7 +158,7 @@ class Run:
 def run(
     config: str | os.PathLike[str] | Mapping[str, Any] = "quickstart",
     *,
-    out: str | os.PathLike[str] = "runs",
+    out: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
@@ -155,11 +168,13 @@ def run(
 ) -> Run:
     """Train what a config names, as ``benchmark run`` does, and return the run.
 
-    ``config`` is a file's path, a preset's name or a mapping; every other keyword is a key of the
-    config and takes the place of what stands there: ``epochs=2``, ``models=["baseline_cnn"]``,
+    ``config`` is a file's path, a preset's name, a mapping, or the directory of a run whose last
+    config is meant; every other keyword is a key of the config and takes the place of what stands
+    there: ``epochs=2``, ``models=["baseline_cnn"]``,
     ``dataset={"name": "synthetic", "train_images": 512}``. ``out`` is the folder in which runs are
-    kept, ``data_dir`` the one in which data sets lie and are cached; ``plugins`` are modules and
-    files that are plugins, beside the installed ones.
+    kept, by default ``runs``, or that of the run that ``config`` names; ``data_dir`` is the one in
+    which data sets lie and are cached; ``plugins`` are modules and files that are plugins, beside
+    the installed ones and those of the config.
 
     The same call again finishes what is unfinished and trains nothing twice: ``fresh`` trains all
     again, ``retry_failed`` what did not complete, and ``take_over`` goes on with a run that a dead
@@ -169,10 +184,12 @@ def run(
     ``benchmark.errors``, each a BenchmarkError, for a mistake of the caller's or a bad file; and
     KeyboardInterrupt where it is interrupted: finished trials are kept.
     """
-    selection = selected_plugins(_plugin_names(plugins))
-    folder = _folder("out", out)
+    names = _plugin_names(plugins)
+    found, beside = find_config(_config(config))
+    folder = beside if out is None else _folder("out", out)
     data_directory = None if data_dir is None else _folder("data_dir", data_dir)
-    document = with_keywords(find_document(_config(config)), config_keys)
+    document = with_keywords(found, config_keys)
+    selection = selected_plugins([*config_plugins(document, selected_plugins(names)), *names])
     finished, outcome = train(
         document,
         _catalog(selection),
@@ -194,20 +211,45 @@ def open_run(
 ) -> Run:
     """Open the run in a directory, to look at its records and its table.
 
-    ``plugins`` are needed for the columns that they offer. Raises StoreError where there is no run.
+    Its plugins are loaded, and ``plugins`` beside them, for the columns that they offer. Raises
+    StoreError where there is no run.
     """
-    return opened_run(_folder("path", path), _catalog(selected_plugins(_plugin_names(plugins))))
+    names = _plugin_names(plugins)
+    return opened_run(
+        _folder("path", path), lambda its_own: _catalog(selected_plugins([*its_own, *names]))
+    )
 
 
-def opened_run(path: Path, catalog: Catalog) -> Run:
-    """The run in a directory; a description that cannot be read is left out with a line."""
+def opened_run(path: Path, load: Callable[[list[str]], Catalog]) -> Run:
+    """The run in a directory; a description that cannot be read is left out with a line.
+
+    ``load`` makes the catalog, of the run's plugins among others.
+    """
     directory = RunDirectory(path)
     try:
         description = directory.read_description()
     except UnreadableError as error:
         warn(f"{path / RUN_FILE} is left out: {error}")
         description = None
-    return Run(directory, description, catalog)
+    its_own = plugins_of_run(description.config, path, warn) if description else []
+    return Run(directory, description, load(its_own))
+
+
+def find_config(config: str | Mapping[str, Any]) -> tuple[Document, Path]:
+    """The document that a config names, and the folder for its run where nobody names one.
+
+    The directory of a run stands for the run's config; raises StoreError where that is damaged.
+    """
+    if not isinstance(config, str) or config in preset_names():
+        return find_document(config), Path(RUNS)
+    path = usable_path(config, config or "CONFIG")
+    if not is_there(path / RUN_FILE):
+        return find_document(config), Path(RUNS)
+    try:
+        description = RunDirectory(path).read_description()
+    except UnreadableError as error:
+        raise StoreError(f"{path / RUN_FILE}: {error}") from error
+    return config_document(description.config, str(path / RUN_FILE)), path.absolute().parent
 
 
 def train(
@@ -229,7 +271,7 @@ def train(
     log of a trial that did not complete is shown. ``listen`` gets every event after the display.
     Raises BenchmarkError; an interruption is told by the outcome.
     """
-    config = load_config(document, catalog)
+    config = load_config(document, catalog).model_copy(update={"plugins": plugins})
     with open_display() as display:
         prepared = prepare(
             config,

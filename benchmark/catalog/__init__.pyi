@@ -1,3 +1,4 @@
+from .discovery import unselectable as unselectable
 from .identity import (
     code_identity as code_identity,
     core_identity as core_identity,
@@ -6,7 +7,11 @@ from .identity import (
 )
 from .importing import files_read as files_read
 from .plugin import Plugin as Plugin
-from .selection import selected_plugins as selected_plugins
+from .selection import (
+    is_in_folder as is_in_folder,
+    selected_plugins as selected_plugins,
+    settled as settled,
+)
 from .shelves import (
     Catalog as Catalog,
     Offer as Offer,

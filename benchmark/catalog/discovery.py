@@ -16,8 +16,14 @@ from types import ModuleType
 from benchmark.catalog.importing import import_file, import_module
 from benchmark.catalog.neighbours import find_neighbour, look_up
 from benchmark.catalog.plugin import Failure, Plugin
-from benchmark.catalog.selection import BLOCK, is_in_folder, origin_of
-from benchmark.errors import PLUGIN_FAULTS, PluginError
+from benchmark.catalog.selection import (
+    BLOCK,
+    SelectionError,
+    is_in_folder,
+    is_module_name,
+    origin_of,
+)
+from benchmark.errors import PLUGIN_FAULTS
 from benchmark.files import usable_path
 from benchmark.hookspecs import ENTRY_POINT_GROUP
 from benchmark.spelling import did_you_mean
@@ -39,18 +45,39 @@ def find_candidates(selection: Sequence[str]) -> list[Candidate]:
     """Find every plugin, as ``selection`` asks, which is what ``selected_plugins`` returns.
 
     The blocked are among them, marked so, and those that share a name, marked as failed. Raises
-    PluginError for a selected file or module that does not exist, and for a block of a plugin
+    SelectionError for a selected file or module that does not exist, and for a block of a plugin
     that does not exist; PathError for a file that can be none.
     """
-    wanted = [item for item in selection if not item.startswith(BLOCK)]
-    blocks = [item for item in selection if item.startswith(BLOCK)]
-    installed = [*_installed_candidates()]
-    selected = _each_file_once(_selected_candidate(item, origin_of(item)) for item in wanted)
+    candidates, reasons = _found(selection)
+    if reasons:
+        raise SelectionError(reasons)
+    return candidates
+
+
+def unselectable(selection: Sequence[str]) -> dict[str, str]:
+    """Which of these select nothing, and why."""
+    return _found(selection)[1]
+
+
+def _found(selection: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:
+    """The candidates, and why a selection gave none."""
+    installed, selected, reasons = [*_installed_candidates()], [], {}
+    for item in selection:
+        if not item.startswith(BLOCK):
+            try:
+                selected.append(_selected_candidate(item))
+            except _NotFoundError as error:
+                reasons[item] = str(error)
+    selected = _each_file_once(selected)
     _name_apart(selected, [candidate.plugin.name for candidate in installed])
     candidates = [*installed, *selected]
-    _block(candidates, blocks)
+    reasons |= _block(candidates, [item for item in selection if item.startswith(BLOCK)])
     _refuse_shared_names(candidates)
-    return candidates
+    return candidates, reasons
+
+
+class _NotFoundError(Exception):
+    """Why a selection selects nothing."""
 
 
 def _installed_candidates() -> Iterable[Candidate]:
@@ -66,42 +93,43 @@ def _installed_candidates() -> Iterable[Candidate]:
     return (found[key] for key in sorted(found, key=str))
 
 
-def _selected_candidate(item: str, origin: str) -> Candidate:
+def _selected_candidate(item: str) -> Candidate:
     if not is_in_folder(item):
-        return _module_candidate(item, origin)
-    path = usable_path(item, origin).absolute()
-    file = find_neighbour(path.parent, f".{path.name}")
+        return _module_candidate(item)
+    path = usable_path(item, origin_of(item)).absolute()
+    file = find_neighbour(path.parent.resolve(), f".{path.name}")
     if path.suffix != ".py" and file is not None:
         return _folder_candidate(path, file)
     if path.is_dir():
-        raise PluginError(f"{origin}: a folder; give a module's name, or a file that ends in .py")
+        raise _NotFoundError("a folder; give a module's name, or a file that ends in .py")
     if not path.is_file():
-        raise PluginError(f"{origin}: no such file")
+        raise _NotFoundError("no such file")
     if path.suffix != ".py":
-        raise PluginError(f"{origin}: a plugin's file should end in .py")
+        raise _NotFoundError("a plugin's file should end in .py")
     return _file_candidate(path)
 
 
-def _file_candidate(file: Path) -> Candidate:
-    plugin = Plugin(file.stem, file=file, neighbourhood=file.parent)
-    return Candidate(plugin, lambda: import_file(file, plugin.notes.append), file.with_suffix(""))
+def _file_candidate(path: Path) -> Candidate:
+    # What lies beside it lies beside the file itself, wherever links to it may be.
+    file = path.resolve()
+    plugin = Plugin(path.stem, file=file, neighbourhood=file.parent)
+    return Candidate(plugin, lambda: import_file(file, plugin.notes.append), path.with_suffix(""))
 
 
 def _folder_candidate(place: Path, file: Path) -> Candidate:
-    plugin = Plugin(place.name, file=file, neighbourhood=place.parent)
-    return Candidate(
-        plugin, lambda: import_module(place.parent, place.name, plugin.notes.append), place
-    )
+    name, folder = place.name, place.parent.resolve()
+    plugin = Plugin(name, file=file, neighbourhood=folder)
+    return Candidate(plugin, lambda: import_module(folder, name, plugin.notes.append), place)
 
 
-def _module_candidate(name: str, origin: str) -> Candidate:
-    here = look_up(Path.cwd(), name.partition(".")[0])
+def _module_candidate(name: str) -> Candidate:
+    here = look_up(Path.cwd(), name.partition(".")[0]) if is_module_name(name) else None
     hidden = here if here is not None and here.is_hidden else None
     if not _is_module(name):
-        remedy = f"write a file with its ending (-p {name}.py), or -p {BLOCK}NAME to block a plugin"
+        remedy = f"write a file with its ending ({name}.py), or {BLOCK}NAME to block a plugin"
         if hidden is not None:
-            remedy = f"for {hidden.place}, which {hidden.installed_place} hides: -p ./{name}"
-        raise PluginError(f"{origin}: no module of that name can be imported; {remedy}")
+            remedy = f"for {hidden.place}, which {hidden.installed_place} hides, write ./{name}"
+        raise _NotFoundError(f"no module of that name can be imported; {remedy}")
     plugin = Plugin(name)
     if hidden is not None:
         plugin.notes.append(
@@ -112,7 +140,7 @@ def _module_candidate(name: str, origin: str) -> Candidate:
 
 
 def _is_module(name: str) -> bool:
-    if not all(name.split(".")):
+    if not is_module_name(name):
         return False
     try:
         return importlib.util.find_spec(name) is not None
@@ -159,15 +187,17 @@ def _end(place: Path, length: int) -> str:
     return os.path.join(*place.parts[-length:])
 
 
-def _block(candidates: Sequence[Candidate], blocks: Sequence[str]) -> None:
-    plugins = [candidate.plugin for candidate in candidates]
+def _block(candidates: Sequence[Candidate], blocks: Sequence[str]) -> dict[str, str]:
+    """Mark the blocked; returns why a block blocks nothing."""
+    plugins, reasons = [candidate.plugin for candidate in candidates], {}
     for item in blocks:
         name = item.removeprefix(BLOCK)
         matches = [plugin for plugin in plugins if name in (plugin.name, plugin.distribution)]
         if not matches:
-            raise PluginError(f"{origin_of(item)}: no such plugin{_hint(name, plugins)}")
+            reasons[item] = f"no such plugin{_hint(name, plugins)}"
         for plugin in matches:
             plugin.blocked = True
+    return reasons
 
 
 def _hint(name: str, plugins: Sequence[Plugin]) -> str:

@@ -40,7 +40,6 @@ def import_file(file: Path, warn: Warn) -> ModuleType:
     ``warn`` gets a line for each neighbour in whose place an installed module is imported. Of a
     plugin that fails nothing is left behind.
     """
-    file = file.resolve()
     with _neighbourhood(file.parent, file.stem, warn) as neighbourhood:
         name = f"{neighbourhood.package}.{_free_identifier(file)}"
         loader = _Loader(name, str(file), neighbourhood)
@@ -55,7 +54,7 @@ def import_file(file: Path, warn: Warn) -> ModuleType:
 
 def import_module(folder: Path, name: str, warn: Warn) -> ModuleType:
     """Import a plugin from a folder by its module's name, in the same way."""
-    with _neighbourhood(folder.resolve(), name, warn) as neighbourhood:
+    with _neighbourhood(folder, name, warn) as neighbourhood:
         # Whatever is installed under its name, the modules of a package mean their own.
         neighbourhood.own_package = name.partition(".")[0]
         return importlib.import_module(f"{neighbourhood.package}.{name}")

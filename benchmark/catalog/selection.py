@@ -8,14 +8,23 @@ which blocks the plugin or the whole distribution of that name.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.catalog.neighbours import find_neighbour, look_up
+from benchmark.errors import PluginError
 from benchmark.files import usable_path
 
 ENVIRONMENT_VARIABLE = "BENCHMARK_PLUGINS"
 BLOCK = "no:"
+
+
+class SelectionError(PluginError):
+    """Selections that select nothing; ``reasons`` has why, by the selection."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(*(f"{origin_of(item)}: {reason}" for item, reason in reasons.items()))
+        self.reasons = dict(reasons)
 
 
 def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -24,8 +33,9 @@ def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
     So it means the same in another process, in another folder, and in another environment: a
     module in the current folder, too. Raises PathError for a file that can be none.
     """
-    named = [_settled(item, f"{ENVIRONMENT_VARIABLE}: {item}") for item in _in_environment()]
-    given = [_settled(item, f"-p {item}") for item in arguments]
+    here = Path.cwd()
+    named = [settled(item, here, f"{ENVIRONMENT_VARIABLE}: {item}") for item in _in_environment()]
+    given = [settled(item, here, f"-p {item}") for item in arguments]
     return tuple(dict.fromkeys([*named, *given]))
 
 
@@ -33,7 +43,7 @@ def origin_of(item: str) -> str:
     """How messages say where an item was selected, and as what."""
     for written in _in_environment():
         origin = f"{ENVIRONMENT_VARIABLE}: {written}"
-        if _settled(written, origin) == item:
+        if settled(written, Path.cwd(), origin) == item:
             return origin
     return f"-p {item}"
 
@@ -43,24 +53,31 @@ def is_in_folder(item: str) -> bool:
     return not item.startswith(BLOCK) and (item.endswith(".py") or os.sep in item)
 
 
+def is_module_name(text: str) -> bool:
+    """Whether text can be a module's name with its packages."""
+    return all(text.split(".")) and text.isprintable()
+
+
 def _in_environment() -> list[str]:
     items = os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")
     return [item.strip() for item in items if item.strip()]
 
 
-def _settled(item: str, origin: str) -> str:
-    """The same selection, as it is written in any folder."""
+def settled(item: str, folder: Path, origin: str) -> str:
+    """The same selection, made in a folder, as it is written in any; raises PathError."""
     if item.startswith(BLOCK):
         return item
-    if item.endswith(".py"):
-        return str(usable_path(item, origin).absolute())
     if is_in_folder(item):
-        path = usable_path(item, origin).absolute()
-        return _module_in(path.parent, path.name) or item
-    here = look_up(Path.cwd(), item.partition(".")[0])
+        path = folder / usable_path(item, origin)
+        if ".." in path.parts:
+            path = path.parent.resolve() / path.name
+        return str(path) if item.endswith(".py") else _module_in(path.parent, path.name) or item
+    if not is_module_name(item):
+        return item
+    here = look_up(folder, item.partition(".")[0])
     if here is None or here.is_installed or not here.is_imported:
         return item
-    return _module_in(Path.cwd(), item) or item
+    return _module_in(folder, item) or item
 
 
 def _module_in(folder: Path, name: str) -> str | None:

@@ -51,12 +51,13 @@ def folder_source(folder: Path, file: Path) -> Source:
 
     ``file`` is in the folder itself, whatever its name, or in a package there.
     """
-    walk = _Walk(_Beside(folder.resolve()))
     if file.parent == folder and file.stem != "__init__":
+        walk = _Walk(_Beside(folder))
         walk.add("", file)
-    else:
-        name = ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
-        walk.follow(name, is_own=True)
+        return walk.source()
+    parts = file.relative_to(folder).with_suffix("").parts
+    walk = _Walk(_Beside(folder, own_package=parts[0]))
+    walk.follow(".".join(parts).removesuffix(".__init__"))
     return walk.source()
 
 
@@ -125,11 +126,14 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Beside:
-    """Modules beside a file, which are named as seen from its folder."""
+    """Modules beside a file, or in a package's folder, which are named as seen from there."""
 
     folder: Path
+    own_package: str | None = None
 
     def has(self, top_level: str) -> bool:
+        if top_level == self.own_package:
+            return True
         neighbour = look_up(self.folder, top_level)
         return neighbour is not None and neighbour.is_imported
 

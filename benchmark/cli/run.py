@@ -111,11 +111,9 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 )
 @click.option(
     "--out",
-    default="runs",
-    show_default=True,
     callback=named_folder,
     metavar="DIR",
-    help="Where runs are kept, each in a folder of its own.",
+    help="Where runs are kept, each in a folder of its own  [default: runs, or that of CONFIG]",
 )
 @click.option("--fresh", is_flag=True, help="Train everything again, whatever is there already.")
 @click.option("--retry-failed", is_flag=True, help="Train those again that did not complete.")
@@ -133,7 +131,7 @@ def command(
     session: Session,
     /,
     config: str,
-    out: Path,
+    out: Path | None,
     fresh: bool,
     retry_failed: bool,
     take_over: bool,
@@ -144,14 +142,16 @@ def command(
 ) -> int:
     """Train the models of CONFIG and print their table.
 
-    CONFIG is a YAML file or a preset's name: quickstart (the default) or cifar10. The same
-    command again finishes what is unfinished and trains nothing twice.
+    CONFIG is a YAML file, a preset's name, quickstart (the default) or cifar10, or the folder of a
+    run. The same command again finishes what is unfinished and trains nothing twice.
     """
     # Imported here: torch takes seconds, and --help must not wait for it.
-    from benchmark.api import say_where_it_is, train
-    from benchmark.config import choose_models, find_document
+    from benchmark.api import find_config, say_where_it_is, train
+    from benchmark.config import choose_models, config_plugins
 
-    document = _overridden(find_document(config), overrides)
+    found, beside = find_config(config)
+    document = _overridden(found, overrides)
+    session.selection += config_plugins(document, session.plugins)
     catalog = session.catalog(strict)
     if overrides["models"]:
         document = choose_models(document, overrides["models"], catalog)
@@ -160,7 +160,7 @@ def command(
         document,
         catalog,
         plugins=session.plugins,
-        out=out,
+        out=out or beside,
         data_directory=data_directory,
         fresh=fresh,
         retry_failed=retry_failed,

@@ -33,6 +33,11 @@ class Session:
 
         return selected_plugins(self.selection)
 
+    def catalog_with(self, more: Sequence[str]) -> Catalog:
+        """The same as ``catalog``, with more plugins selected."""
+        self.selection += more
+        return self.catalog()
+
     def catalog(self, strict: bool = False) -> Catalog:
         """Load the plugins, with a line on stderr for each that failed.
 

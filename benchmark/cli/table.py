@@ -117,7 +117,7 @@ def command(
     # Imported here: --help must not wait for it.
     from benchmark.api import opened_run, say_of_changed_code, say_of_versions
 
-    opened = opened_run(run, session.catalog())
+    opened = opened_run(run, session.catalog_with)
     table.print(opened, models=models or None, versions=versions, verbose=session.verbose)
     if not versions and not models:
         say_of_versions(opened)

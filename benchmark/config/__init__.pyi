@@ -1,6 +1,11 @@
+from .again import config_document as config_document
 from .model_choice import (
     choose_models as choose_models,
     resolve_model as resolve_model,
+)
+from .plugins import (
+    config_plugins as config_plugins,
+    plugins_of_run as plugins_of_run,
 )
 from .python_values import with_keywords as with_keywords
 from .run_config import (

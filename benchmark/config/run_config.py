@@ -40,7 +40,8 @@ class RunConfig(BaseModel):
     different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
     table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
-    epochs a training's state is written to disk. ``trackers`` look on.
+    epochs a training's state is written to disk. ``trackers`` look on. ``plugins`` are all that
+    were selected, also by ``-p``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -62,11 +63,18 @@ class RunConfig(BaseModel):
     checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
     executor: Selection
     trackers: tuple[Selection, ...]
+    plugins: tuple[str, ...] = ()
 
     @field_validator("name")
     @classmethod
     def _name_is_a_folder(cls, name: str) -> str:
         return check_name(name)
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _plugins_are_listed(cls, plugins: Any) -> Any:
+        # What can be no list has been refused before any plugin was loaded.
+        return tuple(plugins or ())
 
     @field_validator("seeds", mode="before")
     @classmethod

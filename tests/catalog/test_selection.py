@@ -268,8 +268,8 @@ def test_the_current_folder_is_told_apart_from_what_is_installed(
         assert (there.err, bool(summary_of(there, model))) == ("", True)
     line = only_error(benchmark("list", "-p", "pack.models"))
     assert "no module of that name can be imported; for " in line
-    (_, remedy) = remedies(line)
-    assert summary_of(benchmark("list", *remedy), "of_models") == "found it"
+    assert line.endswith("hides, write ./pack.models")
+    assert summary_of(benchmark("list", "-p", "./pack.models"), "of_models") == "found it"
 
 
 @pytest.mark.parametrize(
@@ -295,9 +295,42 @@ def test_the_remedies_for_what_is_no_module(benchmark: CommandLine, item: str, r
     write({"linear.txt": "", "models/linear.py": plugin()})
     line = only_error(benchmark("list", "-p", item))
     if item == "linear":
-        assert f"-p {remedy}" in line
+        assert f"write a file with its ending ({remedy})" in line
         write({"linear.py": plugin()})
     if item == "separable_cnn":
-        assert "-p no:NAME to block a plugin" in line
+        assert "or no:NAME to block a plugin" in line
     result = benchmark("list", "-p", remedy)
     assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("item", "neighbour"),
+    [
+        ("single", "beside.py"),
+        ("elsewhere/link.py", "beside.py"),
+        ("pack.models", "beside.py"),
+        ("pack.models", "pack/__init__.py"),
+        ("loose.models", "pack/parts.py"),
+        # Beside an installed package of its name.
+        ("./pack", "pack/deep/inner.py"),
+    ],
+)
+def test_its_source_is_all_that_it_imports(
+    item: str, neighbour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(PACKAGE | {"other.py": ""})
+    Path("elsewhere").mkdir()
+    Path("elsewhere/link.py").symlink_to("../single.py")
+    if item.startswith("./"):
+        write({"site/pack/__init__.py": ""})
+        monkeypatch.syspath_prepend(tmp_path / "site")
+
+    def digest() -> str | None:
+        load_catalog.cache_clear()
+        return load_catalog(selected_plugins([item])).plugins[-1].source.digest
+
+    first = digest()
+    write({"other.py": "edited = 1"})
+    assert digest() == first
+    write({neighbour: PACKAGE[neighbour] + "\nedited = 1"})
+    assert digest() not in (first, None)
