@@ -18,6 +18,7 @@ import pytest
 
 import benchmark
 from benchmark.cli.run import command
+from benchmark.config.variants import ChosenModel
 from tests.conftest import CommandLine
 from tests.support.tiny import CONFIG, PLUGIN, write_tiny_run
 from tests.support.trial_files import figures
@@ -176,7 +177,7 @@ def test_every_flag_of_the_command_line_is_a_keyword_or_a_key() -> None:
         ({"seeds": range(1, 3)}, {"seeds": (1, 2)}),
         ({"seeds": (3, 1)}, {"seeds": (3, 1)}),
         ({"seeds": numpy.arange(2)}, {"seeds": (0, 1)}),
-        ({"models": ("twin",)}, {"models": ("twin",)}),
+        ({"models": ("twin",)}, {"models": (ChosenModel(name="twin", label="twin"),)}),
         ({"device": numpy.str_("cpu")}, {"device": "cpu"}),
         ({"note": Path("a/b")}, {"note": "a/b"}),
         ({"compile": numpy.bool_(False)}, {"compile": False}),
