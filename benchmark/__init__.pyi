@@ -1,5 +1,4 @@
 from .api import (
-    Run as Run,
     open_run as open_run,
     run as run,
 )
@@ -58,6 +57,7 @@ from .records import (
 )
 from .report import RunTable as RunTable
 from .running_clock import RunningClock as RunningClock
+from .runs import Run as Run
 from .summaries import (
     NO_FIGURE as NO_FIGURE,
     MeanInterval as MeanInterval,

@@ -22,6 +22,11 @@ def say(line: str) -> None:
     stream.flush()
 
 
+def warn(line: str) -> None:
+    """Say a line that shows whose it is."""
+    say(f"benchmark: {line}")
+
+
 def say_indented(text: str) -> None:
     """Say a text of several lines, such as a traceback, so that none passes for a line of ours."""
     for line in text.splitlines():

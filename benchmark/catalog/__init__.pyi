@@ -1,3 +1,7 @@
+from .current import (
+    load_current_catalog as load_current_catalog,
+    require_unchanged as require_unchanged,
+)
 from .discovery import unselectable as unselectable
 from .identity import (
     code_identity as code_identity,
@@ -7,6 +11,12 @@ from .identity import (
 )
 from .importing import files_read as files_read
 from .plugin import Plugin as Plugin
+from .python_models import (
+    PythonModel as PythonModel,
+    offer_python_model as offer_python_model,
+    take_python_models as take_python_models,
+    without_python_models as without_python_models,
+)
 from .selection import (
     is_in_folder as is_in_folder,
     selected_plugins as selected_plugins,

@@ -16,6 +16,7 @@ from types import ModuleType
 from benchmark.catalog.importing import import_file, import_module
 from benchmark.catalog.neighbours import find_neighbour, look_up
 from benchmark.catalog.plugin import Failure, Plugin
+from benchmark.catalog.python_models import PYTHON, python_plugin
 from benchmark.catalog.selection import (
     BLOCK,
     SelectionError,
@@ -94,6 +95,8 @@ def _installed_candidates() -> Iterable[Candidate]:
 
 
 def _selected_candidate(item: str) -> Candidate:
+    if item.startswith(PYTHON):
+        return _python_candidate(item)
     if not is_in_folder(item):
         return _module_candidate(item)
     path = usable_path(item, origin_of(item)).absolute()
@@ -137,6 +140,13 @@ def _module_candidate(name: str) -> Candidate:
             f"wins; for that one: -p ./{name}"
         )
     return Candidate(plugin, lambda: importlib.import_module(name), _place_of_module(name))
+
+
+def _python_candidate(item: str) -> Candidate:
+    plugin = python_plugin(item)
+    module = plugin.module
+    assert module is not None
+    return Candidate(plugin, lambda: module)
 
 
 def _is_module(name: str) -> bool:

@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli import completion
 from benchmark.files import usable_folder
-from benchmark.standard_error import say, say_indented
+from benchmark.standard_error import say_indented, warn
 
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
@@ -56,11 +56,6 @@ class Session:
         for line in [*catalog.refusals, *catalog.warnings]:
             warn(line)
         return catalog
-
-
-def warn(line: str) -> None:
-    """Say something on stderr."""
-    say(f"benchmark: {line}")
 
 
 def _remember_plugins(

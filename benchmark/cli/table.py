@@ -17,8 +17,8 @@ from benchmark.cli.session import Session, everywhere_options, named_folder
 from benchmark.report import FORMATS
 
 if TYPE_CHECKING:
-    from benchmark.api import Run
     from benchmark.catalog import Catalog
+    from benchmark.runs import Run
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def command(
     are named on stderr; the others are shown.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.api import opened_run, say_of_changed_code, say_of_versions
+    from benchmark.api import opened_run
+    from benchmark.runs import say_of_changed_code, say_of_versions
 
     opened = opened_run(run, session.catalog_with)
     table.print(opened, models=models or None, versions=versions, verbose=session.verbose)

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas
 import pytest
 
 import benchmark
+from benchmark import TrialRecord
 from benchmark.cli.run import command
 from benchmark.config.variants import ChosenModel
 from tests.conftest import CommandLine
@@ -32,6 +34,13 @@ TINY = {
     "precision": "fp32",
     "device": "cpu",
 }
+
+
+TWIN = ChosenModel(name="twin", options={}, label="twin")
+
+
+def keys(records: Iterable[TrialRecord]) -> list[tuple[str, int]]:
+    return [(record.model, record.seed) for record in records]
 
 
 def run_tiny(**changed: Any) -> benchmark.Run:
@@ -106,15 +115,13 @@ def test_a_table_that_there_is_not_is_refused(arguments: dict[str, Any], message
 
 def test_records_are_a_sequence_that_holds_none_of_them() -> None:
     records = run_tiny(seeds=3, epochs=1).records
-    keys = [record.key for record in records]
-    assert [(key.model, key.seed) for key in keys] == [
-        (model, seed) for model in ("tiny", "twin") for seed in range(3)
-    ]
+    found = keys(records)
+    assert found == [(model, seed) for model in ("tiny", "twin") for seed in range(3)]
     assert len(records) == 6
-    assert (records[0].key, records[-1].key) == (keys[0], keys[-1])
-    assert [record.key for record in records[1:5:2]] == keys[1:5:2]
+    assert keys([records[0], records[-1]]) == [found[0], found[-1]]
+    assert keys(records[1:5:2]) == found[1:5:2]
     assert len(records[::-1]) == 6
-    assert records[::-1][0].key == keys[-1]
+    assert keys(records[::-1]) == found[::-1]
     with pytest.raises(IndexError):
         records[6]
     held = [weakref.ref(record) for record in records]
@@ -125,7 +132,7 @@ def test_records_are_a_sequence_that_holds_none_of_them() -> None:
 def test_a_run_has_the_trials_that_it_was_called_for_and_an_opened_one_has_all() -> None:
     run_tiny(seeds=2)
     narrow = run_tiny(models=["twin"], seeds=1)
-    assert [str(record.key) for record in narrow.records] == ["twin, seed 0"]
+    assert keys(narrow.records) == [("twin", 0)]
     assert len(narrow.table()) == 1
     whole = benchmark.open_run(narrow.path)
     assert len(whole.records) == 4
@@ -138,7 +145,7 @@ def test_a_damaged_record_is_said_and_left_out(capsys: pytest.CaptureFixture[str
     file.write_text("{")
     capsys.readouterr()
     opened = benchmark.open_run(run.path)
-    assert [str(record.key) for record in opened.records[:]] == ["twin, seed 0"]
+    assert keys(opened.records[:]) == [("twin", 0)]
     assert f"{file} is left out: " in capsys.readouterr().err
 
 
@@ -177,7 +184,7 @@ def test_every_flag_of_the_command_line_is_a_keyword_or_a_key() -> None:
         ({"seeds": range(1, 3)}, {"seeds": (1, 2)}),
         ({"seeds": (3, 1)}, {"seeds": (3, 1)}),
         ({"seeds": numpy.arange(2)}, {"seeds": (0, 1)}),
-        ({"models": ("twin",)}, {"models": (ChosenModel(name="twin", label="twin"),)}),
+        ({"models": ("twin",)}, {"models": (TWIN,)}),
         ({"device": numpy.str_("cpu")}, {"device": "cpu"}),
         ({"note": Path("a/b")}, {"note": "a/b"}),
         ({"compile": numpy.bool_(False)}, {"compile": False}),
@@ -260,6 +267,7 @@ def test_a_trial_that_fails_raises_nothing(capsys: pytest.CaptureFixture[str]) -
 
 
 INTERRUPTED = """
+from collections.abc import Iterable
 from pathlib import Path
 
 def interrupted(input_shape, num_classes):
@@ -298,12 +306,20 @@ def test_a_frame_has_a_row_for_each_epoch_of_each_trial() -> None:
     assert len(frame) == 2 * 2 * 2
     assert frame.groupby(["model", "seed", "epoch"]).size().eq(1).all()
     last = frame[(frame.model == "twin") & (frame.seed == 1)].iloc[-1]
-    record = next(record for record in run.records if str(record.key) == "twin, seed 1")
+    record = next(record for record in run.records if keys([record]) == [("twin", 1)])
     assert last["epoch"] == 2
     assert last["test_accuracy"] == record.test_accuracy
     assert last["params"] == 1930
     assert frame["timed"].dtype == bool
     assert isinstance(frame, pandas.DataFrame)
+
+
+def test_a_frame_has_the_options_of_a_grid() -> None:
+    grid = [{"name": "separable_cnn", "each": {"width": [0.25, 0.5]}}, "tiny"]
+    frame = run_tiny(models=grid, epochs=1).to_pandas()
+    assert [*frame["option.width"].fillna(0)] == [0.25, 0.5, 0]
+    assert [*frame["entry"]] == ["separable_cnn", "separable_cnn", "tiny"]
+    assert frame["identity"].nunique() == 3
 
 
 def test_without_pandas_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

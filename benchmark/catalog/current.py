@@ -1,0 +1,58 @@
+"""The plugins as their files are now, in a process that may have loaded them before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from benchmark.catalog.identity import core_identity
+from benchmark.catalog.plugin import Plugin
+from benchmark.catalog.shelves import Catalog, load_catalog
+from benchmark.catalog.source import Source
+from benchmark.errors import PluginError
+
+# Of each installed plugin by its module's name, as it was when this process loaded it first.
+_first_sources: dict[str, Source] = {}
+
+
+def load_current_catalog(selection: tuple[str, ...]) -> Catalog:
+    """Find the plugins and load their files anew; raises PluginError as ``load_catalog`` does.
+
+    What is installed stays as it was when it was first imported: see ``require_unchanged``.
+    """
+    core_identity()
+    load_catalog.cache_clear()
+    catalog = load_catalog(selection)
+    for plugin in catalog.plugins:
+        if _is_installed(plugin) and _module_name(plugin) not in _first_sources:
+            _first_sources[_module_name(plugin)] = plugin.source
+    return catalog
+
+
+def require_unchanged(plugins: Iterable[Plugin]) -> None:
+    """Raise PluginError for the core or an installed plugin that was edited since it was imported.
+
+    Python would train what it imported, and the record would name what is on the disk.
+    """
+    changed = [plugin.label for plugin in plugins if _has_changed(plugin)]
+    if core_identity() != core_identity.__wrapped__():
+        changed.insert(0, "benchmark")
+    if changed:
+        names = ", ".join(dict.fromkeys(changed))
+        raise PluginError(
+            f"changed on the disk since this process imported it: {names}; restart Python"
+        )
+
+
+def _has_changed(plugin: Plugin) -> bool:
+    first = _first_sources.get(_module_name(plugin)) if _is_installed(plugin) else None
+    return first is not None and first != plugin.source
+
+
+def _is_installed(plugin: Plugin) -> bool:
+    is_loaded = plugin.status == "loaded" and getattr(plugin.module, "__file__", None) is not None
+    return is_loaded and plugin.file is None
+
+
+def _module_name(plugin: Plugin) -> str:
+    assert plugin.module is not None
+    return plugin.module.__name__

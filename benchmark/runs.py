@@ -1,0 +1,157 @@
+"""A run in its directory, as Python sees it."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from benchmark.catalog import Catalog, variant_identity
+from benchmark.display import warnings_of
+from benchmark.records import PlannedVariant, TrialKey, TrialRecord
+from benchmark.report import RunTable, TableView, epochs_frame
+from benchmark.standard_error import warn
+from benchmark.store import Records, RunDescription, RunDirectory, Version, Versions, version_of
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Run:
+    """A run in its directory: what was asked for, its trials' records, and their table.
+
+    ``path`` is the directory; ``description`` is what its ``run.json`` says, None where that is
+    damaged. Records are read from the disk whenever they are looked at.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        description: RunDescription | None,
+        catalog: Catalog,
+        trials: Set[TrialKey] | None = None,
+    ) -> None:
+        self.path = directory.path
+        self.description = description
+        self._directory = directory
+        self.catalog = catalog
+        self._trials = trials
+
+    @property
+    def variants(self) -> tuple[PlannedVariant, ...]:
+        """What was trained: label, entry, options, identity and seeds, in the table's order.
+
+        Of a variant whose code has changed, the present version. Empty where ``description`` is
+        None.
+        """
+        return self.description.present if self.description else ()
+
+    @cached_property
+    def records(self) -> Sequence[TrialRecord]:
+        """A record for each trial that has ended, as a sequence: variant by variant, seed by seed.
+
+        Of a run that ``benchmark.run`` gave, those of the trials that it was called for; of one
+        that was opened, those of all present versions. What became of a trial is its record's
+        ``status`` and ``reason``.
+        """
+        return self._records(self._present(), self._trials)
+
+    def table(
+        self,
+        format: str = "simple",
+        columns: Sequence[str] | None = None,
+        sort: str | None = None,
+        *,
+        models: Sequence[str] | None = None,
+        versions: bool = False,
+        verbose: bool = False,
+    ) -> RunTable:
+        """Make the table, as ``benchmark table`` prints it.
+
+        ``columns`` are shown in that order, by default those that the format is for; ``sort`` names
+        the column by which rows are ordered, the best first. ``models`` are the labels of the rows,
+        ``label@identity`` for an earlier version of one; with ``versions`` every version has a row.
+        If ``verbose``, what there is to say of each trial is said on standard error.
+
+        Raises UnknownNameError for a column, BenchmarkError for a format that there is not, and
+        StoreError for a model or a version that the run does not have.
+        """
+        view = TableView.choose(self.catalog, format, columns, sort)
+        shown = self._shown(models, versions)
+        # Of what is named, or of all versions, all seeds.
+        trials = None if versions or models is not None else self._trials
+        records: Iterable[TrialRecord] = self._records(shown, trials)
+        if verbose:
+            records = map(_with_warnings, records)
+        return view.table(records, self.description, shown, warn)
+
+    def _present(self) -> list[Version]:
+        if self._trials is not None:
+            return [version_of(variant) for variant in self.variants]
+        return Versions(self._directory, self.description).present()
+
+    def _shown(self, models: Sequence[str] | None, versions: bool) -> list[Version]:
+        found = Versions(self._directory, self.description)
+        if versions:
+            return [
+                version
+                for version in found.every()
+                if models is None or version.label in {named.label for named in found.named(models)}
+            ]
+        return self._present() if models is None else found.named(models)
+
+    def _records(self, versions: Sequence[Version], trials: Set[TrialKey] | None) -> Records:
+        return Records(self._directory, self.description, versions, warn, trials)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Make a frame with a row for each epoch of each trial.
+
+        A trial that ended before its first epoch did has no row; ``records`` has it. Raises
+        BenchmarkError where pandas is not installed.
+        """
+        return epochs_frame(self.records)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
+
+
+def say_of_versions(run: Run) -> None:
+    """Say which of the run's models were also trained by earlier code, and how to see that."""
+    labels = {variant.model for variant in run.variants}
+    earlier = Counter(
+        version.label
+        for version in Versions(RunDirectory(run.path), run.description).earlier()
+        if version.label in labels
+    )
+    if earlier:
+        counts = ", ".join(f"{label} ({count})" for label, count in earlier.items())
+        warn(
+            f"there are records of earlier versions of {counts}: "
+            f"'benchmark table {shlex.quote(str(run.path))} --versions' shows them"
+        )
+
+
+def say_of_changed_code(run: Run) -> None:
+    """Say which of the run's models have other code now than that of the figures.
+
+    Of a model that cannot be found here nothing is known.
+    """
+    for variant in run.variants:
+        if variant.entry not in run.catalog.models.offers:
+            continue
+        offer = run.catalog.models[variant.entry]
+        identity = variant_identity(offer.entry, offer.plugin, variant.options)
+        if identity != variant.identity:
+            warn(
+                f"the code of {variant.model} has changed since it was trained "
+                f"({variant.identity}, now {identity}): 'benchmark run' trains it"
+            )
+
+
+def _with_warnings(record: TrialRecord) -> TrialRecord:
+    """The same; what there is to say of its trial is said."""
+    for warning in warnings_of(record):
+        warn(f"{record.key}: {warning}")
+    return record
