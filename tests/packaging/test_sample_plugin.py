@@ -56,9 +56,7 @@ def command(folder: Path) -> Command:
 @pytest.fixture(scope="module")
 def run(command: Command) -> subprocess.CompletedProcess[str]:
     """The plugin's model and a built-in one, trained beside each other."""
-    models = ("-m", "sample_linear", "-m", "separable_cnn")
-    chosen = (*models, "--tracker", "sample_events")
-    return command("run", "quickstart", *chosen, *TINY, "--format", "github")
+    return command("run", "source/sample.yaml", *TINY, "--format", "github")
 
 
 def test_its_own_tests_pass(folder: Path) -> None:
