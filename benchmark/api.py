@@ -249,7 +249,8 @@ def find_config(config: str | Mapping[str, Any]) -> tuple[Document, Path]:
         description = RunDirectory(path).read_description()
     except UnreadableError as error:
         raise StoreError(f"{path / RUN_FILE}: {error}") from error
-    return config_document(description.config, str(path / RUN_FILE)), path.absolute().parent
+    beside = path if path.name not in ("", "..") else path.resolve()
+    return config_document(description.config, str(path / RUN_FILE)), beside.parent
 
 
 def train(
@@ -289,15 +290,19 @@ def train(
                 ready = opened.enter_context(prepared)
             description = ready.description
             trials = {key for variant in description.variants for key in variant.keys}
-            carried_out = Run(ready.directory, description, catalog, trials)
+
+            def look() -> Run:
+                # A run keeps what it has once read: whoever looks at it later needs another.
+                return Run(ready.directory, description, catalog, trials)
+
             shown = TrainingDisplay(display, ready.continuation.pending, verbose)
 
             def report(event: TrialEvent) -> None:
                 shown.report(event)
                 listen(event)
 
-            outcome = carry_out(ready, report, carried_out)
-    return carried_out, outcome
+            outcome = carry_out(ready, report, look)
+    return look(), outcome
 
 
 def say_where_it_is(run: Run, outcome: Outcome) -> None:

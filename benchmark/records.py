@@ -16,7 +16,7 @@ SCHEMA: Literal[1] = 1
 
 # An identity has so many hexadecimal digits.
 IDENTITY_LENGTH = 12
-Identity = Annotated[str, Field(pattern=f"^[0-9a-f]{{{IDENTITY_LENGTH}}}$")]
+_Identity = Annotated[str, Field(pattern=f"^[0-9a-f]{{{IDENTITY_LENGTH}}}$")]
 
 # A trial that was refused was not begun, because its code was not that of the run.
 Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted", "refused"]
@@ -51,7 +51,7 @@ class TrialKey(NamedTuple):
 class RecipeRecord(Selection):
     """A recipe with its options; ``identity`` tells its code from its next version."""
 
-    identity: Identity
+    identity: _Identity
 
 
 class DatasetRecord(_Record):
@@ -61,7 +61,7 @@ class DatasetRecord(_Record):
     """
 
     name: str
-    identity: Identity
+    identity: _Identity
     fingerprint: str
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
@@ -115,7 +115,7 @@ class Variant(_Record):
     model: str
     entry: str
     options: dict[str, Any]
-    identity: Identity
+    identity: _Identity
     origin: Origin
 
 

@@ -140,11 +140,13 @@ def prepare(
         yield PreparedRun(description, directory, lock, executor, continuation, catalog, warn)
 
 
-def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None], shown: object) -> Outcome:
+def carry_out(
+    run: PreparedRun, report: Callable[[TrialEvent], None], look: Callable[[], object]
+) -> Outcome:
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
-    ``shown`` is what trackers are given as the run. An interruption ends the run; finished trials
-    are kept. Raises StoreError.
+    ``look`` gives what trackers are given as the run, as it is at the time. An interruption ends
+    the run; finished trials are kept. Raises StoreError.
     """
     directory, pending = run.directory, run.continuation.pending
 
@@ -162,7 +164,7 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None], shown: obj
     statuses = dict(run.continuation.kept)
     interrupted = False
     try:
-        with _tracked(run, shown), closing(_until_closed(trials)) as ended:
+        with _tracked(run, look), closing(_until_closed(trials)) as ended:
             for record in ended:
                 directory.write_record(record)
                 _remove_needless_checkpoints(directory, record.key, record.status)
@@ -175,15 +177,15 @@ def carry_out(run: PreparedRun, report: Callable[[TrialEvent], None], shown: obj
 
 
 @contextmanager
-def _tracked(run: PreparedRun, shown: object) -> Iterator[None]:
+def _tracked(run: PreparedRun, look: Callable[[], object]) -> Iterator[None]:
     """Have the trackers look on at the run: at its start, and at its end, however it ends."""
     with Trackers(run.warn) as trackers:
         trackers.create(run.catalog, run.description.config.trackers)
         try:
-            trackers.call("on_run_start", shown)
+            trackers.call("on_run_start", look())
             yield
         finally:
-            trackers.call("on_run_end", shown)
+            trackers.call("on_run_end", look())
 
 
 def _lay_out(run: PreparedRun) -> None:

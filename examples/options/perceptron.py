@@ -11,8 +11,11 @@ from benchmark import ModelEntry, Options, hookimpl
 class PerceptronOptions(Options):
     """Options of the model ``perceptron``."""
 
-    hidden: int = Field(default=64, ge=1, description="units of the hidden layer")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="the rate behind that layer")
+    hidden: int = Field(default=64, ge=1)
+    """How many units the hidden layer has."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """The dropout rate behind the hidden layer."""
 
 
 def build(input_shape, num_classes, options):

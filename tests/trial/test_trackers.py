@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
+from benchmark import ModelEntry, Options, Run, Tracker, TrackerEntry, hookimpl
 from benchmark.store.directory import RunDirectory
 from benchmark.trial import call_thread
 from tests.conftest import CommandLine, Result, only_error
@@ -74,7 +74,9 @@ class Notes(Tracker):
 
     def on_run_start(self, run: Any) -> None:
         assert self.trial is None
-        self.note(f"run start {(run.path / 'run.json').exists()}")
+        assert (run.path / "run.json").exists()
+        assert isinstance(run, Run)
+        self.note(f"run start {len(run.records)}")
 
     def on_trial_start(self, trial: Any, model: nn.Module, epochs_done: int) -> None:
         assert trial == self.trial
@@ -96,7 +98,7 @@ class Notes(Tracker):
         self.connection.close()
 
     def on_run_end(self, run: Any) -> None:
-        self.note(f"run end {len([*run.path.rglob('trial.json')])}")
+        self.note(f"run end {len(run.records)}")
         self.connection.close()
 
 
@@ -346,7 +348,7 @@ def test_without_the_log_a_worker_is_captured_all_the_same(train: Train) -> None
 def test_a_tracker_sees_a_run_and_its_trials_from_one_thread(train: Train) -> None:
     assert train("--tracker", "notes", models=("model", "broken")).code == 1
     create, first, *others, last = events()
-    assert (create, first, last) == ("create given", "run start True", "run end 2")
+    assert (create, first, last) == ("create given", "run start 0", "run end 2")
     assert others == ["create given", *WHOLE, "create given", "error broken ModelError"]
 
 
@@ -469,4 +471,4 @@ def test_a_run_that_only_looks_up_earlier_trials_is_told_too(train: Train) -> No
     train("--tracker", "notes")
     events()
     assert train("--tracker", "notes").code == 0
-    assert events() == ["create given", "run start True", "run end 1"]
+    assert events() == ["create given", "run start 1", "run end 1"]
