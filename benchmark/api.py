@@ -70,6 +70,10 @@ def run(
     which data sets lie and are cached; ``plugins`` are modules and files that are plugins, beside
     the installed ones and those of the config.
 
+    ``models`` takes names, mappings with options, classes and functions, in a list or in a mapping
+    of labels to them. A class or a function gets ``(input_shape, num_classes)`` and returns the
+    model; where there is one, all models are trained in this process.
+
     The same call again finishes what is unfinished and trains nothing twice: ``fresh`` trains all
     again, ``retry_failed`` what did not complete, and ``take_over`` goes on with a run that a dead
     process on another machine has locked.
