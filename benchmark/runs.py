@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.catalog import Catalog, variant_identity
 from benchmark.display import warnings_of
+from benchmark.errors import PluginError
 from benchmark.records import PlannedVariant, TrialKey, TrialRecord
 from benchmark.report import RunTable, TableView, epochs_frame
 from benchmark.standard_error import warn
@@ -17,6 +18,12 @@ from benchmark.store import Records, RunDescription, RunDirectory, Version, Vers
 
 if TYPE_CHECKING:
     import pandas
+
+# Said with a table of all versions.
+ORDER = (
+    "The identity of its code and options is behind each model's name; of a model's versions the "
+    "last is the present one."
+)
 
 
 class Run:
@@ -85,7 +92,7 @@ class Run:
         records: Iterable[TrialRecord] = self._records(shown, trials)
         if verbose:
             records = map(_with_warnings, records)
-        return view.table(records, self.description, shown, warn)
+        return view.table(records, self.description, shown, warn, ORDER if versions else "")
 
     def _present(self) -> list[Version]:
         if self._trials is not None:
@@ -134,20 +141,26 @@ def say_of_versions(run: Run) -> None:
 
 
 def say_of_changed_code(run: Run) -> None:
-    """Say which of the run's models have other code now than that of the figures.
+    """Say which of the run's models have other code now than that of the figures."""
+    changed = [variant.model for variant in run.variants if _has_changed(variant, run.catalog)]
+    if changed:
+        warn(
+            f"the code of {', '.join(changed)} has changed since; "
+            f"'benchmark run {shlex.quote(str(run.path))}' trains what it is now"
+        )
 
-    Of a model that cannot be found here nothing is known.
-    """
-    for variant in run.variants:
-        if variant.entry not in run.catalog.models.offers:
-            continue
-        offer = run.catalog.models[variant.entry]
-        identity = variant_identity(offer.entry, offer.plugin, variant.options)
-        if identity != variant.identity:
-            warn(
-                f"the code of {variant.model} has changed since it was trained "
-                f"({variant.identity}, now {identity}): 'benchmark run' trains it"
-            )
+
+def _has_changed(variant: PlannedVariant, catalog: Catalog) -> bool:
+    """Whether a variant's code is here, and is another than when it was trained."""
+    if variant.entry not in catalog.models.offers:
+        return False
+    offer = catalog.models[variant.entry]
+    try:
+        return variant_identity(offer.entry, offer.plugin, variant.options) != variant.identity
+    except PluginError as error:
+        # Of a data file that is missing, say: the figures are there all the same.
+        warn(str(error))
+        return False
 
 
 def _with_warnings(record: TrialRecord) -> TrialRecord:

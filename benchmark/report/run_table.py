@@ -80,6 +80,7 @@ class TableView:
         description: RunDescription | None,
         versions: Sequence[Version],
         warn: Callable[[str], None],
+        note: str = "",
     ) -> RunTable:
         """Make the table of records, with a caption if it is known what was run.
 
@@ -98,6 +99,7 @@ class TableView:
         if self.sort is not None and self.sort in table.columns:
             table = table.sorted_by(self.sort)
         caption = write_caption(description, coverage) if description else ""
+        caption = "\n".join(filter(None, [caption, note]))
         return RunTable(table.with_columns(self.columns), self.format, caption)
 
 

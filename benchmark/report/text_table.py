@@ -13,7 +13,7 @@ from benchmark.printable import printable_line
 tabulate.MIN_PADDING = 0
 
 # A name is folded after these.
-SEPARATORS = "_-./ "
+SEPARATORS = "_-./@ "
 NARROWEST_PROSE = 20
 
 
