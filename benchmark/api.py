@@ -149,7 +149,8 @@ def find_config(config: str | Mapping[str, Any]) -> tuple[Document, Path]:
         description = RunDirectory(path).read_description()
     except UnreadableError as error:
         raise StoreError(f"{path / RUN_FILE}: {error}") from error
-    return config_document(description.config, str(path / RUN_FILE)), path.absolute().parent
+    beside = path if path.name not in ("", "..") else path.resolve()
+    return config_document(description.config, str(path / RUN_FILE)), beside.parent
 
 
 def train(

@@ -34,6 +34,11 @@ class Network:
         has_same_macs = None in (self.macs, other.macs) or self.macs == other.macs
         return has_same_params and has_same_macs and self.version == other.version
 
+    def completed_by(self, other: Network) -> Network:
+        """All that is known of either, which can be one network."""
+        macs = other.macs if self.macs is None else self.macs
+        return Network(self.params or other.params, macs, self.version)
+
     def __str__(self) -> str:
         """What is known, as a line names it."""
         return ", ".join(self._facts())
@@ -53,15 +58,21 @@ def by_network(records: Sequence[TrialRecord]) -> list[tuple[Network, tuple[Tria
 
     A record that does not say all, of a trial that ended early, joins the first that it can be of.
     """
-    groups: dict[Network, list[int]] = {}
+    groups: list[tuple[Network, list[int]]] = []
     places = sorted(range(len(records)), key=lambda place: _unknowns(records[place]))
     for place in places:
         network = Network.of(records[place])
-        alike = next((known for known in groups if known.can_be(network)), network)
-        groups.setdefault(alike, []).append(place)
+        alike = (number for number, (known, _) in enumerate(groups) if known.can_be(network))
+        number = next(alike, None)
+        if number is None:
+            groups.append((network, [place]))
+            continue
+        known, found = groups[number]
+        found.append(place)
+        groups[number] = (known.completed_by(network), found)
     return [
         (network, tuple(records[place] for place in sorted(found)))
-        for network, found in sorted(groups.items(), key=lambda group: min(group[1]))
+        for network, found in sorted(groups, key=lambda group: min(group[1]))
     ]
 
 

@@ -22,6 +22,10 @@ class UnreadableSourceError(Exception):
     """What something consists of cannot be found out; the text says of what, and why."""
 
 
+class ChangedSourceError(UnreadableSourceError):
+    """A file is not what was imported from it."""
+
+
 def global_paths(code: types.CodeType, namespace: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The globals that code names; of a module, each of its attributes that is named."""
     instructions = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
@@ -43,17 +47,11 @@ def global_paths(code: types.CodeType, namespace: Mapping[str, Any]) -> Iterator
 
 
 def source_text(code: types.CodeType, name: str) -> str:
-    """The source of a function; raises UnreadableSourceError if it is not that of ``code``."""
-    linecache.checkcache(code.co_filename)
-    text = "".join(linecache.getlines(code.co_filename))
-    if not text:
-        raise UnreadableSourceError(f"the source of {name} is not there")
-    try:
-        compiled = _compiled(text, code.co_flags & _FUTURE_FLAGS)
-    except (SyntaxError, ValueError) as error:
-        raise UnreadableSourceError(f"the source of {name} has changed since") from error
-    if not any(found == code for found in _codes(compiled)):
-        raise UnreadableSourceError(f"the source of {name} has changed since")
+    """The source of a function, which compiles to ``code``.
+
+    Raises UnreadableSourceError where there is none, ChangedSourceError where there is another.
+    """
+    text = _file_text(code, name)
     node = _node_of(code, ast.parse(text))
     if node is None:
         raise UnreadableSourceError(f"the source of {name} is not found in its file")
@@ -63,12 +61,37 @@ def source_text(code: types.CodeType, name: str) -> str:
     return textwrap.dedent("\n".join(lines))
 
 
+def _file_text(code: types.CodeType, name: str) -> str:
+    # As it was read before, if it was: a script may be edited while it runs.
+    for is_read_anew in (False, True):
+        if is_read_anew:
+            linecache.checkcache(code.co_filename)
+        text = "".join(linecache.getlines(code.co_filename))
+        if text and _compiles_to(code, text):
+            return text
+    if not text:
+        raise UnreadableSourceError(f"the source of {name} is not there")
+    raise ChangedSourceError(f"the source of {name} has changed since it was imported")
+
+
+def _compiles_to(code: types.CodeType, text: str) -> bool:
+    try:
+        units = _compiled(text, code.co_flags & _FUTURE_FLAGS)
+    except (SyntaxError, ValueError):
+        return False
+    return any(found == code for unit in units for found in _codes(unit))
+
+
 @functools.lru_cache(maxsize=64)
-def _compiled(text: str, flags: int) -> types.CodeType:
-    # As a notebook has its cells compiled.
+def _compiled(text: str, flags: int) -> list[types.CodeType]:
+    """A source compiled as a whole, as of a file; and by statements, as IPython does with a cell.
+
+    The compiler treats a name in another way where it sees the import of it.
+    """
     flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code: types.CodeType = compile(text, "<source>", "exec", flags, dont_inherit=True)
-    return code
+    tree = ast.parse(text)
+    units = [tree, *(ast.Module([statement], []) for statement in tree.body)]
+    return [compile(unit, "<source>", "exec", flags, dont_inherit=True) for unit in units]
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from benchmark.catalog.function_source import ChangedSourceError, UnreadableSourceError
 from benchmark.catalog.plugin import Plugin
 from benchmark.catalog.source import Source
 from benchmark.entries import ModelEntry, is_name
@@ -88,13 +89,17 @@ def offer_python_model(model: PythonModel, warn: Callable[[str], None]) -> str:
     """Offer a model; returns the selection of its plugin.
 
     Where what it consists of cannot be found out, it is another model at each call, and ``warn``
-    gets a line that says why.
+    gets a line that says why. Raises PluginError where its file was edited since it was imported.
     """
     # Imported here: it imports torch.
-    from benchmark.catalog.python_source import UnreadableSourceError, python_source
+    from benchmark.catalog.python_source import python_source
 
     try:
         source = python_source(model.build)
+    except ChangedSourceError as error:
+        raise PluginError(
+            f"{model.label}: {error}; restart Python, or import it anew (importlib.reload)"
+        ) from error
     except UnreadableSourceError as error:
         source = Source(secrets.token_hex(32))
         warn(

@@ -13,14 +13,12 @@ import dataclasses
 import enum
 import functools
 import hashlib
-import importlib.metadata
 import inspect
 import re
 import sys
-import sysconfig
 import types
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy
@@ -28,6 +26,7 @@ import torch
 
 from benchmark.catalog.code_digest import code_digest
 from benchmark.catalog.function_source import UnreadableSourceError, global_paths, source_text
+from benchmark.catalog.installation import is_in_installation, is_installed
 from benchmark.catalog.source import Source
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.hookspecs import PROJECT
@@ -158,7 +157,7 @@ class _Walk:
 
     def _function(self, function: types.FunctionType, name: str) -> Any:
         code = function.__code__
-        if _is_in_installation(code.co_filename):
+        if is_in_installation(code.co_filename):
             # A library's wrapper around an own function.
             digest, paths = code.co_name, set()
         else:
@@ -204,7 +203,7 @@ class _Walk:
 
     def _is_library(self, module: str | None) -> bool:
         top_level = (module or "").partition(".")[0]
-        return top_level not in ("", "__main__", self._own) and _is_installed(top_level)
+        return top_level not in ("", "__main__", self._own) and is_installed(top_level)
 
 
 def _reduced(value: Any, name: str) -> Any:
@@ -254,23 +253,6 @@ def _module_name(value: Any) -> str | None:
     return module if isinstance(module, str) else None
 
 
-@functools.cache
-def _is_installed(top_level: str) -> bool:
-    """Whether a module is the standard library's, or of a distribution."""
-    file = getattr(sys.modules.get(top_level), "__file__", None)
-    is_known = top_level in sys.stdlib_module_names or top_level == PROJECT
-    if is_known or (file and _is_in_installation(file)):
-        return True
-    return top_level in importlib.metadata.packages_distributions()
-
-
-@functools.cache
-def _is_in_installation(file: str) -> bool:
-    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
-    folders = [Path(sysconfig.get_path(kind)).resolve() for kind in kinds]
-    return any(Path(file).resolve().is_relative_to(folder) for folder in folders)
-
-
 def _numbers(value: Any, name: str) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.device.type == "meta":
@@ -299,4 +281,5 @@ def _is_generated(owner: type, member: Any) -> bool:
     """Whether a method was made from the fields of its class, which count themselves."""
     code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
     has_fields = not {"__dataclass_fields__", "_fields"}.isdisjoint(vars(owner))
-    return has_fields and code is not None and code.co_filename.startswith("<")
+    file = code.co_filename if code is not None else ""
+    return has_fields and (file.startswith("<") or (bool(file) and is_in_installation(file)))

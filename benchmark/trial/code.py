@@ -19,7 +19,7 @@ from benchmark.records import TrialSpec
 def require_same_code(spec: TrialSpec, catalog: Catalog) -> None:
     """Raise OtherCodeError if the trial's code is not here what it was when the run began."""
     differences = [
-        f"{name} is {here}, not {wanted}"
+        f"{name} is {here}, not {wanted}" if here else f"{name} is missing"
         for name, here, wanted in _identities(spec, catalog)
         if here != wanted
     ]
@@ -42,16 +42,16 @@ def with_origins_here(spec: TrialSpec, catalog: Catalog) -> TrialSpec:
     )
 
 
-def _identities(spec: TrialSpec, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
-    """What the code is of, its identity here, and the wanted one."""
+def _identities(spec: TrialSpec, catalog: Catalog) -> Iterator[tuple[str, str | None, str]]:
+    """What the code is of; its identity here, None where it is not here; and the wanted one."""
     yield "benchmark", core_identity(), spec.core
     variant, protocol = spec.variant, spec.protocol
-    model = catalog.models[variant.entry]
-    here = variant_identity(model.entry, model.plugin, variant.options)
+    model = catalog.models.offers.get(variant.entry)
+    here = variant_identity(model.entry, model.plugin, variant.options) if model else None
     yield f"model {variant.entry!r}", here, variant.identity
-    recipe = catalog.recipes[protocol.recipe.name]
-    here = code_identity(recipe.entry, recipe.plugin)
+    recipe = catalog.recipes.offers.get(protocol.recipe.name)
+    here = code_identity(recipe.entry, recipe.plugin) if recipe else None
     yield f"recipe {protocol.recipe.name!r}", here, protocol.recipe.identity
-    dataset = catalog.datasets[protocol.dataset.name]
-    here = code_identity(dataset.entry, dataset.plugin)
+    dataset = catalog.datasets.offers.get(protocol.dataset.name)
+    here = code_identity(dataset.entry, dataset.plugin) if dataset else None
     yield f"data set {protocol.dataset.name!r}", here, protocol.dataset.identity

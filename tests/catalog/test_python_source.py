@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import itertools
 import sys
@@ -12,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmark.catalog.function_source import UnreadableSourceError
+from benchmark.catalog.function_source import ChangedSourceError, UnreadableSourceError
 from benchmark.catalog.python_source import python_source
 
 MODEL = """
@@ -123,6 +124,16 @@ def changed(old: str, new: str) -> str:
 def test_the_same_code_is_the_same_whenever_it_is_run() -> None:
     assert digest(MODEL) == digest(MODEL)
     assert python_source(made(MODEL).build).libraries == ("torch",)
+
+
+def test_what_a_notebook_compiles_statement_by_statement_is_the_same_code() -> None:
+    file = Path("cell.py").absolute()
+    file.write_text(MODEL)
+    sys.modules["made_model"] = cell = ModuleType("made_model")
+    for statement in ast.parse(MODEL).body:
+        unit = ast.Module([statement], [])
+        exec(compile(unit, file, "exec", dont_inherit=True), vars(cell))
+    assert python_source(cell.build).digest == digest(MODEL)
 
 
 @pytest.mark.parametrize(
@@ -267,5 +278,18 @@ def test_a_file_that_was_edited_since_it_was_imported_is_not_believed() -> None:
     module = made(MODEL)
     assert module.__file__
     Path(module.__file__).write_text(changed("value + 1", "value + 2"))
-    with pytest.raises(UnreadableSourceError, match="the source of inner has changed since"):
+    with pytest.raises(ChangedSourceError, match="the source of inner has changed since"):
         python_source(module.build)
+
+
+def test_a_file_that_was_read_in_time_may_be_edited_while_its_code_runs() -> None:
+    module = made(MODEL)
+    before = python_source(module.build)
+    assert module.__file__
+    Path(module.__file__).write_text(changed("value + 1", "value + 2"))
+    assert python_source(module.build) == before
+    # As importlib.reload does.
+    assert module.__spec__
+    assert module.__spec__.loader
+    module.__spec__.loader.exec_module(module)
+    assert python_source(module.build) != before

@@ -187,7 +187,8 @@ def test_a_full_disk_ends_the_run_in_a_line(train: Train, monkeypatch: pytest.Mo
     assert refusal.startswith("benchmark: error: ")
     assert re.search(r"prints/\w{12}/seed-0/log.txt: cannot be written: No space left", refusal)
     assert "(the disk is full)" in refusal
-    assert refusal.endswith("prints/seed-0, and the same command resumes from the checkpoint")
+    end = r"prints/\w{12}/seed-0, and the same command resumes from the checkpoint"
+    assert re.search(f"{end}$", refusal)
 
 
 def test_a_trial_has_the_figures_that_it_has_in_this_process(
@@ -232,17 +233,17 @@ def build(input_shape, num_classes):
 def benchmark_models():
     yield ModelEntry("theirs", build)
 """
-HAS_CHANGED = (
-    r"\S+ has other plugins than the run began with: theirs \(no distribution\), {} "
-    r"instead of theirs \(no distribution\), source {}"
+OTHER_CODE = (
+    r"\S+ has other code than the run began with \({}\); "
+    r"make it the same, or give the command again"
 )
 
 
 @pytest.mark.parametrize(
     ("edited", "reason"),
     [
-        (f"{PLUGIN}# edited", HAS_CHANGED.format(r"source (\w+)", r"(?!\1)\w+")),
-        ("broken(", HAS_CHANGED.format("failed", r"\w+")),
+        (f"{PLUGIN}EDITED = 1", OTHER_CODE.format(r"model 'theirs' is (\w+), not (?!\1)\w+")),
+        ("broken(", OTHER_CODE.format("model 'theirs' is missing")),
     ],
     ids=["edited", "broken"],
 )
@@ -259,10 +260,12 @@ def test_a_plugin_that_is_edited_during_a_run_is_found(
         start_worker(pool, spec, slot)
 
     monkeypatch.setattr(WorkerPool, "start", edit_and_start)
-    assert benchmark("run", "local.yaml", "-p", "theirs.py").code == 1
+    result = benchmark("run", "local.yaml", "-p", "theirs.py")
+    assert result.code == 1
     refused = trial_record("theirs")
-    assert (refused["status"], refused["epochs"]) == ("failed", [])
+    assert (refused["status"], refused["epochs"]) == ("refused", [])
     assert re.fullmatch(reason, refused["reason"])
+    assert "1 of 1 trials are not finished yet: the same command goes on" in result.err
 
 
 # So many seconds pass in one, for a run that is in a hurry.

@@ -423,7 +423,7 @@ def test_a_model_that_crashes_is_a_row_and_no_lost_task(driver: Driver) -> None:
     assert re.search(r'^      File ".*/observed.py", line \d+ in forward$', said, re.M)
 
 
-def test_a_node_with_another_version_of_a_plugin_refuses_its_trials(
+def test_a_node_refuses_the_trials_of_which_it_has_other_code_and_those_alone(
     cluster: Cluster, driver: Driver, tmp_path: Path
 ) -> None:
     for version in ("1.2", "1.3"):
@@ -433,34 +433,44 @@ def test_a_node_with_another_version_of_a_plugin_refuses_its_trials(
     cluster.change(f"add {json.dumps(here)}")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(tmp_path / "1.3"))
-        code, out, _ = driver.run("--set", "executor.num_cpus=3", "--set", "executor.max_retries=0")
+        settings = ("--set", "executor.num_cpus=3", "--set", "executor.max_retries=0")
+        code, out, _ = driver.run("-m", "edited", "-m", "released", *settings)
     cluster.change(f"kill {len(cluster.raylets) - 1}")
     assert code == 1
-    assert re.search(r"^steady .* failed$", out, re.M)
+    assert re.search(r"^edited .* refused$", out, re.M)
     assert re.fullmatch(
-        r"\S+ has other plugins than the run began with: theirs \(theirs 1\.2\), source \w+ "
-        r"instead of theirs \(theirs 1\.3\), source \w+",
-        trial_record("steady")["reason"],
+        r"\S+ has other code than the run began with "
+        r"\(model 'edited' is (\w+), not (?!\1)\w+\); make it the same, or give the command again",
+        trial_record("edited")["reason"],
     )
+    # A release with the same code is trained, and the record says which one it was.
+    trained = trial_record("released")
+    assert (trained["status"], trained["origin"]["version"]) == ("completed", "1.2")
 
 
 PLUGIN = """
+from torch import nn
 import benchmark
+
+def build(input_shape, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
 
 @benchmark.hookimpl
 def benchmark_models():
-    return []
+    yield benchmark.ModelEntry("{}", build)
 """
 
 
 def install(site: Path, version: str) -> None:
-    """Install a distribution with a plugin into a folder."""
+    """Install a distribution into a folder: with two plugins, one of which has been edited."""
     information = site / f"theirs-{version}.dist-info"
     information.mkdir(parents=True)
     metadata = f"Metadata-Version: 2.1\nName: theirs\nVersion: {version}\n"
     (information / "METADATA").write_text(metadata)
-    (information / "entry_points.txt").write_text("[benchmark.plugins]\ntheirs = theirs\n")
-    (site / "theirs.py").write_text(f"# {version}\n{PLUGIN}")
+    points = "[benchmark.plugins]\nedited = edited\nreleased = released\n"
+    (information / "entry_points.txt").write_text(points)
+    (site / "edited.py").write_text(f"{PLUGIN.format('edited')}\nVERSION = {version}\n")
+    (site / "released.py").write_text(PLUGIN.format("released"))
 
 
 @pytest.mark.parametrize(
