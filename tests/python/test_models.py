@@ -111,6 +111,22 @@ def test_what_cannot_be_told_from_its_next_version_is_trained_each_time(
     assert said.count("locked seed 0  epoch 1/1") == 2
 
 
+def test_a_class_whose_module_was_edited_since_its_import_is_not_trained() -> None:
+    cells = notebook()
+    assert cells.__file__
+    Path(cells.__file__).write_text(NOTEBOOK.replace("nn.ReLU()", "nn.GELU()"))
+    with pytest.raises(benchmark.BenchmarkError) as refused:
+        run([cells.Net])
+    assert str(refused.value) == (
+        "Net: the source of Net.__init__ has changed since it was imported; "
+        "restart Python, or import it anew (importlib.reload)"
+    )
+    assert cells.__spec__
+    assert cells.__spec__.loader
+    cells.__spec__.loader.exec_module(cells)
+    assert run([cells.Net]).records[0].status == "completed"
+
+
 def test_a_class_gives_the_figures_that_its_plugin_gives() -> None:
     text = NOTEBOOK + "from benchmark import ModelEntry, hookimpl\n\n@hookimpl\n"
     text += "def benchmark_models():\n    yield ModelEntry('mine', build)\n"
