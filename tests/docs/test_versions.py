@@ -15,6 +15,7 @@ from tests.conftest import CommandLine, Result
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+TABLE_PAGE = (ROOT / "docs" / "table.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ benchmark (.+)$", PAGE, re.MULTILINE)
 BEFORE, AFTER = re.findall(r"`(nn\.Flatten\(\)[^`]*)`", PAGE)
 
@@ -42,6 +43,12 @@ def run_as_shown(benchmark: CommandLine) -> CommandLine:
     return call
 
 
+def line_shown(page: str, beginning: str, folder: Path) -> str:
+    """The line that the page shows, as it is for the run's folder here."""
+    (line,) = re.findall(rf"^{beginning}.*$", page, re.MULTILINE)
+    return re.sub(r"runs/[\w-]+", str(folder), line)
+
+
 def accuracies(result: Result) -> dict[str, float]:
     return {row["model"]: row["test_accuracy"] for row in json.loads(result.out)}
 
@@ -57,12 +64,12 @@ def test_an_edit_is_trained_and_its_undoing_is_not(run_as_shown: CommandLine) ->
     (earlier,) = (folder / "trials" / "linear").iterdir()
 
     edit(BEFORE, AFTER)
+    changed = line_shown(TABLE_PAGE, "benchmark: the code of", folder)
+    assert changed in run_as_shown("table runs/linear", str(folder)).err.splitlines()
     second = run_as_shown(run)
     assert epochs(first) == epochs(second) > 0
     assert accuracies(first) != accuracies(second)
-    (shown,) = re.findall(r"^benchmark: there are records .*$", PAGE, re.MULTILINE)
-    line = re.sub(r"runs/[\w-]+", str(folder), shown)
-    assert line in second.err.splitlines()
+    assert line_shown(PAGE, "benchmark: there are", folder) in second.err.splitlines()
 
     present = accuracies(second)["linear"]
     versions = accuracies(run_as_shown(every_version, str(folder)))
