@@ -25,7 +25,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from benchmark.catalog.neighbours import Neighbour, look_up
+from benchmark.catalog.neighbours import FOLDERS_OF_PLUGINS, Neighbour, look_up
 
 PREFIX = "benchmark_plugin_"
 
@@ -181,11 +181,14 @@ def _neighbourhood(folder: Path, plugin: str, warn: Warn) -> Iterator[_Neighbour
     neighbourhood = _FINDER.neighbourhoods[name] = _Neighbourhood(folder, name, warn)
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
+    search_path = [*sys.path]
     try:
         yield neighbourhood
     except BaseException:
         _forget(name, folder)
         raise
+    finally:
+        FOLDERS_OF_PLUGINS.update({*sys.path} - {*search_path})
 
 
 def _forget(package: str, folder: Path) -> None:

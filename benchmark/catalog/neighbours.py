@@ -18,6 +18,8 @@ from pathlib import Path
 
 # What is the same module for everybody in this process, whatever lies beside a plugin.
 NEVER_BESIDE = ("benchmark", "__main__")
+# Where plugins have had modules searched for; what lies there is not installed.
+FOLDERS_OF_PLUGINS: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,10 @@ def _installed(name: str) -> ModuleSpec | None:
 
 
 def _search_path() -> list[str]:
-    """Where modules are searched for, without the entry that Python makes of the current folder."""
+    """Where modules are searched for, without what plugins and the current folder have added."""
     first, *others = sys.path or [""]
-    return [entry for entry in [*([] if _is_current(first) else [first]), *others] if entry]
+    entries = others if _is_current(first) else [first, *others]
+    return [entry for entry in entries if entry and entry not in FOLDERS_OF_PLUGINS]
 
 
 def _is_current(entry: str) -> bool:

@@ -316,6 +316,24 @@ def test_a_folder_on_the_search_path_hides_nothing_of_itself(
     assert find_neighbour(tmp_path / "here", "parts") == tmp_path / "here/parts.py"
 
 
+def test_what_one_plugin_puts_on_the_search_path_is_not_installed_for_another(
+    benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As plugins do that were written for the script that they once were."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    insert = "import os, sys; sys.path.insert(0, os.path.dirname(__file__))\nimport parts"
+    selection = []
+    for folder in ("ra", "rb"):
+        source = plugin(insert, "parts.VALUE", name=f"of_{folder}")
+        write({f"{folder}/model.py": source, f"{folder}/parts.py": f"VALUE = {folder!r}"})
+        selection += ["-p", f"{folder}/model.py"]
+    result = benchmark("list", "models", *selection)
+    assert result.err == ""
+    for folder in ("ra", "rb"):
+        assert summary_of(result, f"of_{folder}") == folder
+        assert find_neighbour(tmp_path / folder, "parts") == tmp_path / folder / "parts.py"
+
+
 # Neighbours that fail, and that are edited.
 
 
