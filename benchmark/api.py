@@ -70,6 +70,10 @@ def run(
     which data sets lie and are cached; ``plugins`` are modules and files that are plugins, beside
     the installed ones and those of the config.
 
+    ``models`` takes names, mappings with options, classes and functions, in a list or in a mapping
+    of labels to them. A class or a function gets ``(input_shape, num_classes)`` and returns the
+    model; where there is one, all models are trained in this process.
+
     The same call again finishes what is unfinished and trains nothing twice: ``fresh`` trains all
     again, ``retry_failed`` what did not complete, and ``take_over`` goes on with a run that a dead
     process on another machine has locked.
@@ -88,8 +92,7 @@ def run(
         *selected_plugins([*config_plugins(document, selected_plugins(names)), *names]),
         *(offer_python_model(model, warn) for model in python_models),
     )
-    catalog = _catalog(selection)
-    _refuse_names_of_plugins(python_models, catalog)
+    catalog = _catalog(selection, python_models)
     finished, outcome = train(
         document,
         catalog,
@@ -218,21 +221,21 @@ def say_where_it_is(run: Run, outcome: Outcome) -> None:
     warn(f"records are in {run.path}")
 
 
-def _catalog(selection: tuple[str, ...]) -> Catalog:
-    """Load the plugins, with a line for each that failed or changed its process."""
+def _catalog(selection: tuple[str, ...], models: Sequence[PythonModel] = ()) -> Catalog:
+    """Load the plugins, with a line for each that failed or changed its process.
+
+    Raises BenchmarkError where one of the ``models`` has the name of a plugin's.
+    """
     catalog = load_current_catalog(selection)
-    for line in [*catalog.refusals, *catalog.warnings]:
-        warn(line)
-    return catalog
-
-
-def _refuse_names_of_plugins(models: Sequence[PythonModel], catalog: Catalog) -> None:
     for model in models:
         if model.label in catalog.models.clashes:
             raise BenchmarkError(
                 f"models: a plugin has a model {model.label!r}, too; give yours another label: "
                 "models={'LABEL': ...}"
             )
+    for line in [*catalog.refusals, *catalog.warnings]:
+        warn(line)
+    return catalog
 
 
 def _plugins_of(config: RunConfig, catalog: Catalog) -> list[Plugin]:

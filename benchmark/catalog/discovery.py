@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.catalog.importing import import_file, import_module
-from benchmark.catalog.neighbours import find_neighbour, look_up
+from benchmark.catalog.neighbours import current_folder, find_neighbour, look_up
 from benchmark.catalog.plugin import Failure, Plugin
 from benchmark.catalog.python_models import PYTHON, python_plugin
 from benchmark.catalog.selection import (
@@ -126,7 +126,7 @@ def _folder_candidate(place: Path, file: Path) -> Candidate:
 
 
 def _module_candidate(name: str) -> Candidate:
-    here = look_up(Path.cwd(), name.partition(".")[0]) if is_module_name(name) else None
+    here = look_up(current_folder(), name.partition(".")[0]) if is_module_name(name) else None
     hidden = here if here is not None and here.is_hidden else None
     if not _is_module(name):
         remedy = f"write a file with its ending ({name}.py), or {BLOCK}NAME to block a plugin"

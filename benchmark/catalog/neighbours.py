@@ -92,6 +92,14 @@ def find_neighbour(folder: Path, name: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
+def current_folder() -> Path:
+    """The current folder, or what has nothing in it where that has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.devnull)
+
+
 def look_up(folder: Path, name: str) -> Neighbour | None:
     """Find what lies beside a plugin's file under a name without dots."""
     if name in NEVER_BESIDE or os.fspath(folder) in _installations():

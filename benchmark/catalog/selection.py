@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.catalog.neighbours import find_neighbour, look_up
+from benchmark.catalog.neighbours import current_folder, find_neighbour, look_up
 from benchmark.errors import PluginError
 from benchmark.files import usable_path
 
@@ -33,7 +33,7 @@ def selected_plugins(arguments: Sequence[str]) -> tuple[str, ...]:
     So it means the same in another process, in another folder, and in another environment: a
     module in the current folder, too. Raises PathError for a file that can be none.
     """
-    here = Path.cwd()
+    here = current_folder()
     named = [settled(item, here, f"{ENVIRONMENT_VARIABLE}: {item}") for item in _in_environment()]
     given = [settled(item, here, f"-p {item}") for item in arguments]
     return tuple(dict.fromkeys([*named, *given]))
@@ -43,7 +43,7 @@ def origin_of(item: str) -> str:
     """How messages say where an item was selected, and as what."""
     for written in _in_environment():
         origin = f"{ENVIRONMENT_VARIABLE}: {written}"
-        if settled(written, Path.cwd(), origin) == item:
+        if settled(written, current_folder(), origin) == item:
             return origin
     return f"-p {item}"
 

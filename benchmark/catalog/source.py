@@ -1,20 +1,19 @@
 """The source that a plugin consists of, and the libraries that it imports from elsewhere.
 
 Of a file, these are the file and the modules beside it that it imports; of a module in a package,
-the module and those of its distribution that it imports, packages' ``__init__`` among them. Imports
-are found by reading the source, also those in functions, so nothing is imported for this. Where a
-module of a package imports others by a name made at run time, its whole package counts.
+the module and those of its distribution that it imports, packages' ``__init__`` among them. What
+has no version that tells its states apart, a module on the path or a package that is edited where
+it lies, belongs to the source as well. Where a module imports others by names made at run time,
+all of its package counts.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,23 +22,20 @@ from types import ModuleType
 from typing import Protocol
 
 from benchmark.catalog.code_digest import code_digest
+from benchmark.catalog.imports import Imported, imports_in
+from benchmark.catalog.libraries import is_released
 from benchmark.catalog.neighbours import look_up
 from benchmark.hookspecs import PROJECT
 
-# What a module uses that imports others by names made at run time.
-DYNAMIC_IMPORTS = frozenset(
-    ("__import__", "import_module", "attach", "attach_stub", "iter_modules", "walk_packages")
-)
 SUFFIXES = (".py", *importlib.machinery.EXTENSION_SUFFIXES, ".pyc")
-SITE_PACKAGES = frozenset(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 
 
 @dataclass(frozen=True)
 class Source:
     """A digest of a plugin's code, None where none can be read; and the libraries it imports.
 
-    ``libraries`` are names of top-level modules; the standard library and ``benchmark`` are not
-    among them.
+    ``libraries`` are names of top-level modules that have a version; the standard library and
+    ``benchmark`` are not among them.
     """
 
     digest: str | None
@@ -69,7 +65,8 @@ def module_source(module: ModuleType, distribution: str | None) -> Source:
     file = Path(module.__file__ or "")
     if _suffix(file) != ".py" or not file.is_file():
         return Source(None)
-    walk = _Walk(_Installed(module.__name__.partition(".")[0], _top_levels(distribution)))
+    top_level = module.__name__.partition(".")[0]
+    walk = _Walk(_Installed(_top_levels(distribution) | {top_level}))
     walk.follow(module.__name__)
     walk.add(module.__name__, file)
     return walk.source()
@@ -96,16 +93,6 @@ def _joined(modules: Mapping[str, Path]) -> str:
     return digest.hexdigest()
 
 
-class _Origin(Protocol):
-    """Where a plugin's own modules lie."""
-
-    def has(self, top_level: str) -> bool:
-        """Whether an absolute import of that name is one of the plugin's own modules."""
-
-    def place(self, top_level: str) -> _Place:
-        """Where the module of that name lies."""
-
-
 @dataclass(frozen=True)
 class _Place:
     """A module's file, and the folders of its submodules; neither where there is no such module."""
@@ -124,6 +111,16 @@ class _Place:
         return _Place(folders=tuple(space for space in spaces if space.is_dir()))
 
 
+class _Home(Protocol):
+    """Where a plugin's own modules lie."""
+
+    def place(self, top_level: str) -> _Place | None:
+        """Where the module of that name lies, None where it is not the plugin's own."""
+
+    def modules(self, name: str) -> Iterator[tuple[str, Path]]:
+        """All modules, by name, among which those are that a module imports by other means."""
+
+
 @dataclass(frozen=True)
 class _Beside:
     """Modules beside a file, or in a package's folder, which are named as seen from there."""
@@ -131,142 +128,120 @@ class _Beside:
     folder: Path
     own_package: str | None = None
 
-    def has(self, top_level: str) -> bool:
-        if top_level == self.own_package:
-            return True
+    def place(self, top_level: str) -> _Place | None:
         neighbour = look_up(self.folder, top_level)
-        return neighbour is not None and neighbour.is_imported
-
-    def place(self, top_level: str) -> _Place:
+        is_beside = neighbour is not None and neighbour.is_imported
+        if not is_beside and top_level != self.own_package:
+            return None
         return _Place(folders=(self.folder,))[top_level]
+
+    def modules(self, name: str) -> Iterator[tuple[str, Path]]:
+        for entry in sorted(self.folder.iterdir()):
+            if entry.suffix == ".py":
+                yield entry.stem, entry
+            elif (entry / "__init__.py").is_file():
+                yield from _modules_in(entry, entry.name)
 
 
 @dataclass(frozen=True)
 class _Installed:
     """Modules of the plugin's own distribution, which are named as they are imported."""
 
-    main: str
     top_levels: frozenset[str]
 
-    def has(self, top_level: str) -> bool:
-        return top_level == self.main or top_level in self.top_levels or self._is_beside(top_level)
+    def place(self, top_level: str) -> _Place | None:
+        return _installed_place(top_level) if top_level in self.top_levels else None
 
-    def place(self, top_level: str) -> _Place:
-        with suppress(ImportError, ValueError):
-            spec = importlib.util.find_spec(top_level)
-            if spec is not None:
-                file = Path(spec.origin) if spec.has_location and spec.origin else None
-                return _Place(file, tuple(map(Path, spec.submodule_search_locations or ())))
-        return _Place()
-
-    def _is_beside(self, top_level: str) -> bool:
-        """Whether it lies beside the plugin's, in a folder that is not one for distributions."""
-        mine, other = _parent(self.place(self.main)), _parent(self.place(top_level))
-        return other is not None and other == mine and other not in SITE_PACKAGES
+    def modules(self, name: str) -> Iterator[tuple[str, Path]]:
+        top_level = name.partition(".")[0]
+        for folder in _installed_place(top_level).folders:
+            yield from _modules_in(folder, top_level)
 
 
-def _parent(place: _Place) -> Path | None:
-    if place.folders:
-        return place.folders[0].parent
-    return place.file.parent if place.file else None
+def _installed_place(top_level: str) -> _Place:
+    with suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec(top_level)
+        if spec is not None:
+            file = Path(spec.origin) if spec.has_location and spec.origin else None
+            return _Place(file, tuple(map(Path, spec.submodule_search_locations or ())))
+    return _Place()
+
+
+def _modules_in(folder: Path, package: str) -> Iterator[tuple[str, Path]]:
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(folder).with_suffix("").parts
+        yield ".".join((package, *parts)).removesuffix(".__init__"), file
 
 
 @dataclass
 class _Walk:
     """A plugin's own modules by name, found from import to import; and what else they import."""
 
-    origin: _Origin
+    home: _Home
     modules: dict[str, Path] = field(default_factory=dict)
     libraries: set[str] = field(default_factory=set)
+    _waiting: list[tuple[str, Path]] = field(default_factory=list)
 
     def source(self) -> Source:
-        """What has been found."""
+        """What there is, found from what was added or followed."""
+        while self._waiting:
+            self._read(*self._waiting.pop())
         return Source(_joined(self.modules), tuple(sorted(self.libraries)))
 
     def add(self, name: str, file: Path) -> None:
-        """Add a module and, however deep, those that it imports."""
-        if name in self.modules:
-            return
-        self.modules[name] = file
+        """Add a module; what it imports is found later."""
+        if name not in self.modules:
+            self.modules[name] = file
+            self._waiting.append((name, file))
+
+    def follow(self, name: str) -> None:
+        """Add the module of that name, and the packages that it lies in, if they are own."""
+        top_level, _, rest = name.partition(".")
+        self._descend(self._place(top_level), top_level, rest)
+
+    def _descend(self, place: _Place, path: str, rest: str) -> None:
+        """Add what lies at a place, and what the rest of a name leads to from there."""
+        if place.file is not None:
+            self.add(path, place.file)
+        if rest:
+            part, _, rest = rest.partition(".")
+            self._descend(place[part], f"{path}.{part}".removeprefix("."), rest)
+
+    def _place(self, top_level: str) -> _Place:
+        """Where a module lies that belongs to the source; a library is noted, and lies nowhere."""
+        place = self.home.place(top_level)
+        if place is not None:
+            return place
+        if top_level == PROJECT or top_level in sys.stdlib_module_names:
+            return _Place()
+        if is_released(top_level):
+            self.libraries.add(top_level)
+            return _Place()
+        return _installed_place(top_level)
+
+    def _read(self, name: str, file: Path) -> None:
         if _suffix(file) != ".py":
             return
-        tree = _parsed(file)
-        package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for imported, is_relative in _imports(tree, package):
-            self.follow(imported, is_own=is_relative)
-        top_level = name.partition(".")[0]
-        if _uses_dynamic_imports(tree) and top_level:
-            self._add_all(top_level)
+        imported, makes_names = imports_in(file.read_bytes())
+        for module in imported:
+            if module.level:
+                self._follow_relative(module, name, file)
+            else:
+                self.follow(module.name)
+        for other in self.home.modules(name) if makes_names else ():
+            self.add(*other)
 
-    def follow(self, name: str, *, is_own: bool = False) -> None:
-        """Add the module of that name, and the packages that it lies in, if they are own."""
-        top_level, *rest = name.split(".")
-        if top_level == PROJECT and not is_own:
+    def _follow_relative(self, module: Imported, name: str, file: Path) -> None:
+        """Add what a module imports from its own package, or from one above that."""
+        package = name.split(".") if file.stem == "__init__" else name.split(".")[:-1]
+        above, folder = module.level - 1, file.parent
+        if above > len(package):
             return
-        if not is_own and not self.origin.has(top_level):
-            if top_level not in sys.stdlib_module_names:
-                self.libraries.add(top_level)
-            return
-        place, path = self.origin.place(top_level), top_level
-        for part in [*rest, None]:
-            if place.file is not None:
-                self.add(path, place.file)
-            if part is not None:
-                place, path = place[part], f"{path}.{part}"
-
-    def _add_all(self, top_level: str) -> None:
-        for folder in self.origin.place(top_level).folders:
-            for file in sorted(folder.rglob("*.py")):
-                parts = file.relative_to(folder).with_suffix("").parts
-                name = ".".join((top_level, *parts)).removesuffix(".__init__")
-                self.add(name, file)
-
-
-def _parsed(file: Path) -> ast.AST:
-    try:
-        return ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        # It fails when it is imported, and says why.
-        return ast.Module([], [])
-
-
-def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, bool]]:
-    """What each import statement may import, and whether it is relative to ``package``."""
-    for node in _executed(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, False) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: max(0, package.count(".") + 2 - node.level)]
-            base = ".".join(filter(None, [*(above if node.level else ()), node.module]))
-            # What is imported from a package may be a module in it.
-            names = ["", *(f".{alias.name}" for alias in node.names if alias.name != "*")]
-            modules = ((base + name).removeprefix(".") for name in names)
-            yield from ((module, node.level > 0) for module in modules if module)
-
-
-def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that are there for type checkers alone."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            waiting += node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
-    return name == "TYPE_CHECKING"
-
-
-def _uses_dynamic_imports(tree: ast.AST) -> bool:
-    return any(
-        (isinstance(node, ast.Name) and node.id in DYNAMIC_IMPORTS)
-        or (isinstance(node, ast.Attribute) and node.attr in DYNAMIC_IMPORTS)
-        for node in ast.walk(tree)
-    )
+        for _ in range(above):
+            folder = folder.parent
+        self._descend(
+            _Place(folders=(folder,)), ".".join(package[: len(package) - above]), module.name
+        )
 
 
 def _top_levels(distribution: str | None) -> frozenset[str]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmark.catalog import Catalog
-from benchmark.entries import Tracker, TrackerEntry
+from benchmark.entries import Tracker
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.process_settings import settings_put_back
 from benchmark.records import Selection, TrialSpec
@@ -58,10 +58,9 @@ class Trackers:
     ) -> None:
         """Create those chosen, for a trial or, where none is given, for the run."""
         for selection in selections:
-            entry = catalog.trackers[selection.name].entry
             chosen = _Chosen(selection.name, CallThread(selection.name))
             self._chosen.append(chosen)
-            make = partial(_create, entry, selection, trial)
+            make = partial(_create, catalog, selection, trial)
             chosen.methods.update(self._call(chosen, "create", make) or {})
 
     def want(self, event: str) -> bool:
@@ -104,9 +103,11 @@ class Trackers:
 
 
 def _create(
-    entry: TrackerEntry, selection: Selection, trial: TrialSpec | None
+    catalog: Catalog, selection: Selection, trial: TrialSpec | None
 ) -> Mapping[str, Method]:
     """Create a tracker; returns those of its methods that do something, by name."""
+    # Looked up here: another machine may lack the plugin, which is no reason to fail a trial.
+    entry = catalog.trackers[selection.name].entry
     if trial is not None and trial.device.startswith("cuda"):
         # Which GPU is the current one is a thread's own, too.
         torch.cuda.set_device(trial.device)

@@ -334,3 +334,12 @@ def test_its_source_is_all_that_it_imports(
     assert digest() == first
     write({neighbour: PACKAGE[neighbour] + "\nedited = 1"})
     assert digest() not in (first, None)
+
+
+def test_in_a_folder_that_is_gone(benchmark: CommandLine, folder: Path) -> None:
+    listed = benchmark("list")
+    folder.joinpath("tiny.yaml").unlink()
+    folder.rmdir()
+    load_catalog.cache_clear()
+    assert benchmark("list") == listed
+    assert "no module of that name" in only_error(benchmark("list", "-p", "pack"))

@@ -86,7 +86,7 @@ def test_what_is_imported_for_type_checkers_alone_does_not_count(tmp_path: Path)
 def test_libraries_are_those_that_are_neither_beside_nor_pythons_own(tmp_path: Path) -> None:
     write(tmp_path, {**BESIDE, "late.py": "import os.path, numpy.linalg\nimport benchmark\n"})
     source = folder_source(tmp_path, tmp_path / "model.py")
-    assert source.libraries == ("numpy", "timm_of_nobody", "torch")
+    assert source.libraries == ("numpy", "torch")
     versions = library_versions(source.libraries)
     assert versions.keys() == {"numpy", "torch"}
     assert versions["numpy"] == importlib.import_module("numpy").__version__
@@ -141,10 +141,52 @@ def test_a_module_without_source_has_none() -> None:
     assert module_source(importlib.import_module("math"), None).digest is None
 
 
-def test_a_library_without_a_distribution_is_told_by_its_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_editable", [False, True], ids=["on the path", "editable"])
+def test_a_library_that_no_version_tells_apart_counts_as_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_editable: bool
 ) -> None:
-    write(tmp_path, {"own_library/__init__.py": "", "own_library/layers.py": "x = 1\n"})
-    monkeypatch.syspath_prepend(tmp_path)
-    (version,) = library_versions(["own_library"]).values()
-    assert version.startswith("source ")
+    name = "edited_library" if is_editable else "own_library"
+    library, plugin = tmp_path / "library", tmp_path / "plugin"
+    write(
+        library,
+        {f"{name}/__init__.py": "", f"{name}/nets.py": "from . import layers\n"}
+        | {f"{name}/layers.py": "x = 1\n", f"{name}/unused.py": ""},
+    )
+    if is_editable:
+        metadata = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            "direct_url.json": '{"url": "file:///nowhere", "dir_info": {"editable": true}}',
+        }
+        write(library / f"{name}-1.0.dist-info", metadata)
+    write(plugin, {"model.py": f"from {name} import nets\n"})
+    monkeypatch.syspath_prepend(library)
+    before = folder_source(plugin, plugin / "model.py")
+    assert before.libraries == ()
+    (library / name / "unused.py").write_text("changed = 1\n")
+    assert folder_source(plugin, plugin / "model.py") == before
+    (library / name / "layers.py").write_text("x = 2\n")
+    assert folder_source(plugin, plugin / "model.py") != before
+
+
+@pytest.mark.parametrize(
+    ("statement", "counted"),
+    [
+        ("importlib.import_module('.late', __package__)", {"late.py"}),
+        ("importlib.import_module('late')", {"late.py"}),
+        ("find('.blocks.act', __package__)", {"blocks/__init__.py", "blocks/act.py"}),
+        ("__import__('late')", {"late.py"}),
+        ("[importlib.import_module(f'.{n}', __package__) for n in ('late',)]", {*BESIDE}),
+        ("importlib.import_module", {*BESIDE}),
+        ("importlib.reload", set()),
+    ],
+)
+def test_what_is_imported_by_a_name_counts(
+    tmp_path: Path, statement: str, counted: set[str]
+) -> None:
+    head = "import importlib\nfrom importlib import import_module as find\n"
+    write(tmp_path, {**BESIDE, "model.py": f"{head}def build():\n    {statement}\n"})
+    for file in BESIDE.keys() - {"model.py"}:
+        before, text = beside(tmp_path), (tmp_path / file).read_text()
+        (tmp_path / file).write_text(f"{text}changed = 1\n")
+        assert (beside(tmp_path) != before) == (file in counted), file
+        (tmp_path / file).write_text(text)

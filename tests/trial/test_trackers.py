@@ -17,8 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import ModelEntry, Options, Run, Tracker, TrackerEntry, hookimpl
+from benchmark.catalog import load_catalog
+from benchmark.datasets import load_dataset
+from benchmark.records import Selection
 from benchmark.store.directory import RunDirectory
-from benchmark.trial import call_thread
+from benchmark.trial import Trackers, call_thread
 from tests.conftest import CommandLine, Result, only_error
 from tests.support.tiny import CONFIG
 from tests.support.trial_files import figures, trial_folder, trial_record
@@ -121,9 +124,6 @@ class Evaluates(Tracker):
 
     def on_trial_end(self, record: Any, model: nn.Module) -> None:
         assert self.trial is not None
-        from benchmark.catalog import load_catalog
-        from benchmark.datasets import load_dataset
-
         spec = self.trial
         catalog = load_catalog(spec.plugins)
         images = load_dataset(spec.dataset, catalog.datasets, spec.data_directory).splits.test
@@ -447,6 +447,17 @@ def test_a_tracker_that_hangs_is_left_once(
     assert noted.count(method) == (2 if method == "create" else 1)
     assert [event for event in noted if "duck" in event] == [f"duck {n + 1}" for n in range(EPOCHS)]
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_tracker_that_a_machine_lacks_is_dropped() -> None:
+    said: list[str] = []
+    with Trackers(said.append) as trackers:
+        trackers.create(load_catalog(), [Selection(name="loq"), Selection(name="log")])
+        assert trackers.want("on_epoch_end")
+    assert said == [
+        "tracker loq is dropped: create: UnknownNameError: unknown tracker 'loq' - did you mean "
+        "'log'?"
+    ]
 
 
 def test_a_call_that_was_interrupted_is_not_waited_for_again(
