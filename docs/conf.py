@@ -37,13 +37,18 @@ def load_the_public_names() -> None:
             getattr(face, name)
 
 
+# A run makes these, and nobody else.
+MADE_BY_RUNS = (benchmark.Run, benchmark.RunTable)
+
+
 def tidy_signature(app, what, name, documented, options, signature, returns):
     """Say a class that is a default by its name; leave out what says nothing.
 
     A record's fields stand below it, and would stand twice; a protocol is not called.
     """
     if inspect.isclass(documented) and (
-        issubclass(documented, pydantic.BaseModel) or getattr(documented, "_is_protocol", False)
+        issubclass(documented, (pydantic.BaseModel, *MADE_BY_RUNS))
+        or getattr(documented, "_is_protocol", False)
     ):
         return "", None
     return signature and re.sub(r"<class '[\w.]*\.(\w+)'>", r"\1", signature), returns

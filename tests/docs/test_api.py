@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 import benchmark as face
-from benchmark import trial
+from benchmark import errors, trial
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -47,6 +47,12 @@ def taken_from_trial() -> set[str]:
 def test_the_page_has_every_public_name_and_no_other() -> None:
     assert sorted(documented("benchmark")) == sorted(importlib.import_module("benchmark").__all__)
     assert set(documented("benchmark.trial")) == taken_from_trial()
+    kinds = {name for name, kind in vars(errors).items() if is_error(kind)}
+    assert set(documented("benchmark.errors")) == kinds - {*documented("benchmark")}
+
+
+def is_error(thing: object) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, errors.BenchmarkError)
 
 
 def own_docstring(thing: Any) -> str:
@@ -67,7 +73,7 @@ def undescribed(thing: Any) -> Iterator[str]:
 
 
 def shown_by_autodoc() -> list[Any]:
-    modules = {"benchmark": face, "benchmark.trial": trial}
+    modules = {"benchmark": face, "benchmark.trial": trial, "benchmark.errors": errors}
     return [
         getattr(modules[module], name)
         for module in modules
