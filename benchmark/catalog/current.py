@@ -10,8 +10,10 @@ from benchmark.catalog.shelves import Catalog, load_catalog
 from benchmark.catalog.source import Source
 from benchmark.errors import PluginError
 
-# Of each installed plugin by its module's name, as it was when this process loaded it first.
+# Of each installed plugin by its module's name, as it was when this process loaded it first; and
+# the digests of what plugins' files import from elsewhere.
 _first_sources: dict[str, Source] = {}
+_first_digests: dict[str, str] = {}
 
 
 def load_current_catalog(selection: tuple[str, ...]) -> Catalog:
@@ -25,6 +27,8 @@ def load_current_catalog(selection: tuple[str, ...]) -> Catalog:
     for plugin in catalog.plugins:
         if _is_installed(plugin) and _module_name(plugin) not in _first_sources:
             _first_sources[_module_name(plugin)] = plugin.source
+        if plugin.status == "loaded":
+            _first_digests.update({**plugin.source.elsewhere, **_first_digests})
     return catalog
 
 
@@ -39,13 +43,17 @@ def require_unchanged(plugins: Iterable[Plugin]) -> None:
     if changed:
         names = ", ".join(dict.fromkeys(changed))
         raise PluginError(
-            f"changed on the disk since this process imported it: {names}; restart Python"
+            "changed on the disk since this process imported it, or what it imports: "
+            f"{names}; restart Python"
         )
 
 
 def _has_changed(plugin: Plugin) -> bool:
     first = _first_sources.get(_module_name(plugin)) if _is_installed(plugin) else None
-    return first is not None and first != plugin.source
+    if first is not None and first != plugin.source:
+        return True
+    elsewhere = plugin.source.elsewhere.items()
+    return any(_first_digests.get(name, digest) != digest for name, digest in elsewhere)
 
 
 def _is_installed(plugin: Plugin) -> bool:

@@ -35,11 +35,13 @@ class Source:
     """A digest of a plugin's code, None where none can be read; and the libraries it imports.
 
     ``libraries`` are names of top-level modules that have a version; the standard library and
-    ``benchmark`` are not among them.
+    ``benchmark`` are not among them. ``elsewhere`` are those modules of the source, each with a
+    digest, that a process imports once for all: those that do not lie beside the plugin's file.
     """
 
     digest: str | None
     libraries: tuple[str, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def folder_source(folder: Path, file: Path) -> Source:
@@ -83,14 +85,15 @@ def folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _joined(modules: Mapping[str, Path]) -> str:
-    digest = hashlib.sha256()
-    for name, file in sorted(modules.items()):
-        content = file.read_bytes()
-        is_code = _suffix(file) == ".py"
-        found = code_digest(content) if is_code else hashlib.sha256(content).hexdigest()
-        digest.update(f"{name} {found}\n".encode())
-    return digest.hexdigest()
+def _digest(file: Path) -> str:
+    content = file.read_bytes()
+    is_code = _suffix(file) == ".py"
+    return code_digest(content) if is_code else hashlib.sha256(content).hexdigest()
+
+
+def _joined(digests: Mapping[str, str]) -> str:
+    lines = (f"{name} {digest}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -180,13 +183,20 @@ class _Walk:
     home: _Home
     modules: dict[str, Path] = field(default_factory=dict)
     libraries: set[str] = field(default_factory=set)
+    top_levels_elsewhere: set[str] = field(default_factory=set)
     _waiting: list[tuple[str, Path]] = field(default_factory=list)
 
     def source(self) -> Source:
         """What there is, found from what was added or followed."""
         while self._waiting:
             self._read(*self._waiting.pop())
-        return Source(_joined(self.modules), tuple(sorted(self.libraries)))
+        digests = {name: _digest(file) for name, file in self.modules.items()}
+        elsewhere = {
+            name: digest
+            for name, digest in digests.items()
+            if name.partition(".")[0] in self.top_levels_elsewhere
+        }
+        return Source(_joined(digests), tuple(sorted(self.libraries)), elsewhere)
 
     def add(self, name: str, file: Path) -> None:
         """Add a module; what it imports is found later."""
@@ -217,6 +227,7 @@ class _Walk:
         if is_released(top_level):
             self.libraries.add(top_level)
             return _Place()
+        self.top_levels_elsewhere.add(top_level)
         return _installed_place(top_level)
 
     def _read(self, name: str, file: Path) -> None:

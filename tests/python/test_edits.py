@@ -68,28 +68,37 @@ import benchmark
 from pathlib import Path
 
 config = {config!r}
-run = benchmark.run(config, plugins=["mine"])
-file = Path("installed/mine.py")
+plugins = [{plugin!r}]
+run = benchmark.run(config, plugins=plugins)
+file = Path("installed") / {edited!r}
 file.write_text(file.read_text() + "\\n# A comment changes nothing.\\n")
-benchmark.run(config, plugins=["mine"])
-file.write_text(file.read_text().replace("nn.Flatten(),", "nn.Flatten(), nn.ReLU(),"))
-benchmark.run({{**config, "models": ["separable_cnn"]}}, plugins=["mine"])
+benchmark.run(config, plugins=plugins)
+file.write_text(file.read_text().replace("nn.Linear(", "nn.LazyLinear(num_classes) or nn.Linear("))
+benchmark.run({{**config, "models": ["separable_cnn"]}}, plugins=plugins)
 try:
-    benchmark.run(config, plugins=["mine"])
+    benchmark.run(config, plugins=plugins)
 except benchmark.BenchmarkError as error:
     print(type(error).__name__, error)
 """
 
 
-def test_an_installed_module_that_was_edited_needs_a_new_python() -> None:
+@pytest.mark.parametrize(
+    ("plugin", "edited"), [("mine", "mine.py"), ("own/mine.py", "parts.py")], ids=["plugin", "part"]
+)
+def test_an_installed_module_that_was_edited_needs_a_new_python(plugin: str, edited: str) -> None:
     Path("installed").mkdir()
+    Path("own").mkdir()
     Path("installed/mine.py").write_text(PLUGIN)
-    script = SCRIPT.format(config={**TINY, "executor": "inline"})
+    # On the path, and without a version that would tell its states apart.
+    Path("installed/parts.py").write_text(PART)
+    Path("own/mine.py").write_text(WITH_A_NEIGHBOUR)
+    config = {**TINY, "executor": "inline"}
+    script = SCRIPT.format(config=config, plugin=plugin, edited=edited)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False
     )
     assert done.stdout == (
-        "PluginError changed on the disk since this process imported it: mine (no distribution); "
-        "restart Python\n"
+        "PluginError changed on the disk since this process imported it, or what it imports: "
+        "mine (no distribution); restart Python\n"
     ), done.stderr
     assert done.stderr.count("1 of 1 trials completed earlier, 0 to train") == 1
