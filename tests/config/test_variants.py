@@ -218,7 +218,6 @@ def test_a_fault_in_a_config_has_its_place(
         ("stack[width=1,width=2]", "-m stack[width=1,width=2]: width is given twice"),
         ("stack[name=plain]", "-m stack[name=plain]: name is given twice"),
         ("stac[width=2]", "unknown model 'stac' - did you mean 'stack'?"),
-        ("stack[width=2", "-m: unknown model 'stack[width=2'"),
         ("pla*z", "-m: no model matches 'pla*z' - did you mean 'plain'?"),
         (
             "stack[w*=2]",
