@@ -54,7 +54,7 @@ def resolve_model(text: str, catalog: Catalog) -> ChosenModel:
 
     Raises UnknownNameError for an unknown name and ConfigError for faulty options.
     """
-    with_options = _WITH_OPTIONS.fullmatch(text)
+    with_options = _with_options(text, text)
     name = with_options["name"] if with_options else text
     given = _options(text, with_options["options"]) if with_options else {}
     # For its message, which names no key of a config.
@@ -96,7 +96,7 @@ def _chosen(
     text: str, choice: str, configured: Mapping[str, dict[str, Any]], catalog: Catalog
 ) -> list[str | dict[str, Any]]:
     """The items of ``models`` that a text chooses."""
-    with_options = _WITH_OPTIONS.fullmatch(choice)
+    with_options = _with_options(f"-m {text}", choice)
     if with_options is not None:
         given = _options(text, with_options["options"])
         return [{**given, "name": with_options["name"]}]
@@ -111,6 +111,15 @@ def _chosen(
         hint = did_you_mean(choice.strip("*?"), known) or f" (there are: {', '.join(known)})"
         raise ConfigError([Fault("-m", "", f"no model matches {choice!r}{hint}")])
     return [configured.get(name, name) for name in matching]
+
+
+def _with_options(origin: str, choice: str) -> re.Match[str] | None:
+    """The parts of a name with options, None for anything without; raises ConfigError."""
+    found = _WITH_OPTIONS.fullmatch(choice)
+    if found is None and not {"[", "]"}.isdisjoint(choice):
+        shape = "should be NAME[KEY=VALUE,...], with brackets around all options"
+        raise ConfigError([Fault(origin, "", shape)])
+    return found
 
 
 def _options(text: str, written: str) -> dict[str, Any]:

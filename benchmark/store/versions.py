@@ -67,10 +67,13 @@ class Versions:
     def named(self, texts: Sequence[str]) -> list[Version]:
         """Those that texts name: a label, one with ``*`` and ``?``, or ``label@identity``.
 
-        Raises StoreError for a text that names none, or more than one identity.
+        Each comes once, as the first text names it. Raises StoreError for a text that names none,
+        or more than one identity.
         """
-        found = [version for text in texts for version in self._named(text)]
-        return [*dict.fromkeys(found)]
+        found: dict[tuple[str, str], Version] = {}
+        for version in (version for text in texts for version in self._named(text)):
+            found.setdefault((version.label, version.identity), version)
+        return [*found.values()]
 
     def _labels(self) -> list[str]:
         asked_for = (

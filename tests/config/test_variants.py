@@ -213,10 +213,11 @@ def test_a_fault_in_a_config_has_its_place(
         ("stack[widht=2]", "-m stack[widht=2]: widht: unknown key - did you mean 'width'?"),
         ("stack[width=x]", "-m stack[width=x]: width: should be a valid number, got 'x'"),
         ("stack[width]", "-m stack[width]: 'width' should be KEY=VALUE, such as name[width=2]"),
+        ("stack[width=2", "-m stack[width=2: should be NAME[KEY=VALUE,...], with brackets"),
+        ("stack[width=2]x", "-m stack[width=2]x: should be NAME[KEY=VALUE,...], with brackets"),
         ("stack[width=1,width=2]", "-m stack[width=1,width=2]: width is given twice"),
         ("stack[name=plain]", "-m stack[name=plain]: name is given twice"),
         ("stac[width=2]", "unknown model 'stac' - did you mean 'stack'?"),
-        ("stack[width=2", "-m: unknown model 'stack[width=2'"),
         ("pla*z", "-m: no model matches 'pla*z' - did you mean 'plain'?"),
         (
             "stack[w*=2]",

@@ -160,6 +160,16 @@ def test_a_version_can_be_named_by_the_first_digits_of_its_identity(
     assert "did you mean 'one'" in only_error(benchmark(*table, "-m", "onee"))
 
 
+def test_a_version_that_is_named_twice_is_one_row(
+    benchmark: CommandLine, edited: CommandLine
+) -> None:
+    (present,) = rows(edited())
+    (run,) = Path("runs").iterdir()
+    named = ("-m", f"one@{present['identity'][:4]}", "-m", "one", "-m", "on*")
+    (shown,) = rows(benchmark("table", str(run), *named, "--format", "json"))
+    assert shown == {**present, "model": f"one@{present['identity'][:8]}"}
+
+
 def test_a_run_insists_on_a_version(benchmark: CommandLine, edited: CommandLine) -> None:
     (before,) = rows(edited())
     write_code(one=1)
