@@ -31,6 +31,7 @@ def choose_models(document: Document, texts: Sequence[str], catalog: Catalog) ->
     """
     configured = _configured(document, catalog)
     items: list[str | dict[str, Any]] = []
+    matched: list[str | dict[str, Any]] = []
     origins: dict[Location, str] = {}
     for text in texts:
         choice, identity = _version(text)
@@ -38,8 +39,10 @@ def choose_models(document: Document, texts: Sequence[str], catalog: Catalog) ->
         if identity is not None:
             _require_version(text, identity, found, catalog)
         for item in found:
-            if _is_pattern(choice) and item in items:
+            # What several patterns match, or is named beside one, is chosen once.
+            if item in matched or (_is_pattern(choice) and item in items):
                 continue
+            matched += [item] if _is_pattern(choice) else []
             location = ("models", len(items))
             if isinstance(item, dict):
                 origins[location] = f"-m {text}"
@@ -64,7 +67,7 @@ def resolve_model(text: str, catalog: Catalog) -> ChosenModel:
     if checker.faults:
         raise ConfigError(checker.faults)
     if len(found) != 1:
-        raise ConfigError([Fault(text, "", f"stands for {len(found)} models; give one")])
+        raise _fault(text, f"stands for {len(found)} models; give one")
     return found[0]
 
 
@@ -98,7 +101,7 @@ def _chosen(
     """The items of ``models`` that a text chooses."""
     with_options = _with_options(f"-m {text}", choice)
     if with_options is not None:
-        given = _options(text, with_options["options"])
+        given = _options(f"-m {text}", with_options["options"])
         return [{**given, "name": with_options["name"]}]
     if choice in configured:
         return [configured[choice]]
@@ -109,7 +112,7 @@ def _chosen(
     matching = [name for name in known if fnmatch.fnmatchcase(name, choice)]
     if not matching:
         hint = did_you_mean(choice.strip("*?"), known) or f" (there are: {', '.join(known)})"
-        raise ConfigError([Fault("-m", "", f"no model matches {choice!r}{hint}")])
+        raise _fault("-m", f"no model matches {choice!r}{hint}")
     return [configured.get(name, name) for name in matching]
 
 
@@ -118,20 +121,20 @@ def _with_options(origin: str, choice: str) -> re.Match[str] | None:
     found = _WITH_OPTIONS.fullmatch(choice)
     if found is None and not {"[", "]"}.isdisjoint(choice):
         shape = "should be NAME[KEY=VALUE,...], with brackets around all options"
-        raise ConfigError([Fault(origin, "", shape)])
+        raise _fault(origin, shape)
     return found
 
 
-def _options(text: str, written: str) -> dict[str, Any]:
-    """Read ``key=value,...``, the values as in YAML."""
+def _options(origin: str, written: str) -> dict[str, Any]:
+    """Read ``key=value,...``, the values as in YAML; raises ConfigError."""
     options: dict[str, Any] = {}
     for part in _parts(written):
         key, separator, value = (word.strip() for word in part.partition("="))
         if not separator or not key:
-            raise _fault(text, f"{part.strip()!r} should be KEY=VALUE, such as name[width=2]")
+            raise _fault(origin, f"{part.strip()!r} should be KEY=VALUE, such as name[width=2]")
         if key in options or key == "name":
-            raise _fault(text, f"{key} is given twice")
-        options[key] = parse_value(value, f"-m {text}: {key}")
+            raise _fault(origin, f"{key} is given twice")
+        options[key] = parse_value(value, f"{origin}: {key}")
     return options
 
 
@@ -165,12 +168,12 @@ def _require_version(
             present = variant_identity(offer.entry, offer.plugin, model.options)
             if not present.startswith(identity):
                 raise _fault(
-                    text,
+                    f"-m {text}",
                     f"the code of {model.label} is {present} now, and a run trains what the code "
                     f"is now; 'benchmark table RUN -m {model.label}@{identity}' shows a version "
                     "that was trained before",
                 )
 
 
-def _fault(text: str, message: str) -> ConfigError:
-    return ConfigError([Fault(f"-m {text}", "", message)])
+def _fault(origin: str, message: str) -> ConfigError:
+    return ConfigError([Fault(origin, "", message)])

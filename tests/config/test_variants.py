@@ -126,6 +126,7 @@ def test_a_config_has_names_options_labels_and_grids(grid: CommandLine) -> None:
         (["mi*", "plain"], ["mine", "plain"]),
         (["?lain"], ["plain"]),
         (["plain", "*lain", "p*"], ["plain"]),
+        (["p*", "plain"], ["plain"]),
         (["needed[units=5]", "stack[width=2]"], ["needed-units-5", "stack-width-2"]),
     ],
 )
