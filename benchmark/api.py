@@ -216,7 +216,7 @@ def say_where_it_is(run: Run, outcome: Outcome) -> None:
     unfinished = [key for key in trials if outcome.statuses.get(key) in (None, *UNFINISHED)]
     if unfinished:
         count = f"{len(unfinished)} of {len(trials)} trials"
-        warn(f"{count} are not finished yet: the same command goes on")
+        warn(f"{count} are not finished yet: the same command continues")
     say_of_versions(run)
     warn(f"records are in {run.path}")
 

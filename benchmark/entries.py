@@ -102,6 +102,15 @@ class ModelEntry(Entry):
     files: tuple[str | os.PathLike[str], ...] = ()
     version: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        version: object = self.version
+        if version is not None and not isinstance(version, str):
+            raise ValueError(f"the version of {self.name!r} should be a text, not {version!r}")
+        files: object = self.files
+        if isinstance(files, str):
+            raise ValueError(f"the files of {self.name!r} should be a tuple of names")
+
     @property
     def has_options(self) -> bool:
         """Whether ``build`` takes options."""

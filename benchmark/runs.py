@@ -135,7 +135,7 @@ def say_of_versions(run: Run) -> None:
     if earlier:
         counts = ", ".join(f"{label} ({count})" for label, count in earlier.items())
         warn(
-            f"there are records of earlier versions of {counts}: "
+            f"there are records of other versions of {counts}: "
             f"'benchmark table {shlex.quote(str(run.path))} --versions' shows them"
         )
 

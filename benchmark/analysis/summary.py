@@ -93,8 +93,9 @@ def _summaries(
             for summary, (network, _) in zip(summaries, groups, strict=True)
         )
         warn(
-            f"the records of {records[0].model} are of {len(groups)} networks, shown in separate "
-            f"rows: {', '.join(networks)}; 'benchmark run' with --fresh trains all again"
+            f"the records of {records[0].model} are of {len(groups)} networks or releases, shown "
+            f"in separate rows: {', '.join(networks)}; "
+            "'benchmark run' with --fresh trains all again"
         )
     yield from summaries
 

@@ -82,6 +82,11 @@ def _plain(label: Any, item: Any, taken: list[PythonModel]) -> Any:
 def _labelled(label: Any, item: Any) -> Any:
     if isinstance(item, Mapping):
         return {**item, "label": label}
+    if not isinstance(item, str):
+        raise BenchmarkError(
+            f"models: {label!r} should be a class, a function, a name or a mapping, "
+            f"not a value of type {type(item).__name__}"
+        )
     return {"name": item, "label": label}
 
 

@@ -101,6 +101,10 @@ def _chosen(
     """The items of ``models`` that a text chooses."""
     with_options = _with_options(f"-m {text}", choice)
     if with_options is not None:
+        if _is_pattern(with_options["name"]):
+            raise _fault(
+                f"-m {text}", "a pattern takes no options; give them to each model by name"
+            )
         given = _options(f"-m {text}", with_options["options"])
         return [{**given, "name": with_options["name"]}]
     if choice in configured:

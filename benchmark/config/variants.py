@@ -68,7 +68,14 @@ def variants_of(
         checker.fault((*location, "label"), f"should be a name, got {label!r}")
         return
     each = raw.get("each", {})
-    for varied in _combinations(checker, location, each, fixed):
+    combinations = [*_combinations(checker, location, each, fixed)]
+    if label is not None and len(combinations) > 1:
+        checker.fault(
+            (*location, "label"),
+            f"one label for {len(combinations)} models; leave it out, and each has one of its own",
+        )
+        return
+    for varied in combinations:
 
         def locate(key: Location, varied: Mapping[str, Any] = varied) -> Location:
             option = str(key[0])

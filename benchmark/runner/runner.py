@@ -33,6 +33,7 @@ from benchmark.records import (
     Variant,
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
+from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
 from benchmark.trial import Trackers
@@ -92,6 +93,8 @@ def prepare(
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
     protocol = _protocol(config, dataset, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
+    for line in say_of_other_code(directory, config.name, protocol):
+        warn(line)
     variants = [_variant(model, catalog) for model in config.models]
     recipe_origin = plugin_origin(catalog.recipes[protocol.recipe.name].plugin)
     # Seed by seed, so that a drift of the machine's speed hits all models alike.

@@ -129,6 +129,8 @@ class RunDirectory:
         Raises StoreError where this is no run directory, UnreadableError where the file is damaged.
         """
         file = self.path / RUN_FILE
+        if is_there(self.path) and not self.path.is_dir():
+            raise StoreError(f"{self.path}: a file, not the directory of a run")
         if not self.path.is_dir():
             raise StoreError(f"{self.path}: no such folder")
         if not is_there(file):

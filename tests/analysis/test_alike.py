@@ -111,7 +111,7 @@ def test_each_row_is_numbered_and_the_line_says_what_it_has() -> None:
     assert [summary.status for summary in summaries] == ["unfinished", "unfinished"]
     size = "1,172,410 parameters, 1,172,410 trainable, 55,150,000 MACs"
     assert lines == [
-        "the records of alpha are of 2 networks, shown in separate rows: "
+        "the records of alpha are of 2 networks or releases, shown in separate rows: "
         f"alpha@01#1 ({size}, version 1.0; seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more), "
         f"alpha@01#2 ({size}, version 1.1; seed 100); 'benchmark run' with --fresh trains all again"
     ]
@@ -153,7 +153,7 @@ def test_a_network_that_turns_out_to_be_another_is_not_averaged(
             ("tiny#2", 1920, [1], "unfinished"),
         ]
         assert (
-            "benchmark: the records of tiny are of 2 networks, shown in separate rows: "
+            "benchmark: the records of tiny are of 2 networks or releases, shown in separate rows: "
             "tiny#1 (1,930 parameters, 1,930 trainable, 1,920 MACs; seed 0), "
             "tiny#2 (1,920 parameters, 1,920 trainable, 1,920 MACs; seed 1); "
             "'benchmark run' with --fresh trains all again"

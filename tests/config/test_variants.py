@@ -180,7 +180,7 @@ def test_the_command_line_chooses_models(
         ),
         (
             [{"name": "stack", "label": "one", "each": {"width": [1, 2]}}],
-            "models[0]: two models have the label 'one'",
+            "models[0].label: one label for 2 models; leave it out",
         ),
         (
             [
@@ -213,6 +213,7 @@ def test_a_fault_in_a_config_has_its_place(
     [
         ("stack[widht=2]", "-m stack[widht=2]: widht: unknown key - did you mean 'width'?"),
         ("stack[width=x]", "-m stack[width=x]: width: should be a valid number, got 'x'"),
+        ("sta*[width=2]", "-m sta*[width=2]: a pattern takes no options"),
         ("stack[width]", "-m stack[width]: 'width' should be KEY=VALUE, such as name[width=2]"),
         ("stack[width=2", "-m stack[width=2: should be NAME[KEY=VALUE,...], with brackets"),
         ("stack[width=2]x", "-m stack[width=2]x: should be NAME[KEY=VALUE,...], with brackets"),
@@ -242,7 +243,7 @@ def test_the_remedy_for_a_missing_option_works(grid: CommandLine) -> None:
 def test_other_options_under_one_label_are_another_version(grid: CommandLine) -> None:
     first = grid([{"name": "stack", "width": 2, "label": "mine"}], "--format", "json")
     second = grid([{"name": "stack", "width": 3, "label": "mine"}], "--format", "json")
-    assert "there are records of earlier versions of mine (1)" in second.err
+    assert "there are records of other versions of mine (1)" in second.err
     rows = [json.loads(result.out)[0] for result in (first, second)]
     assert rows[0]["params"] < rows[1]["params"]
     assert rows[0]["identity"] != rows[1]["identity"]

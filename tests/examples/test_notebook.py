@@ -61,7 +61,7 @@ def test_the_notebook_gives_the_records_that_the_command_line_gives() -> None:
     assert "all models are trained in this process (executor inline), because of Perc" in outputs[3]
     assert "2 of 4 trials completed earlier, 2 to train" in outputs[3]
     assert "nothing tells this model" not in outputs[3]
-    assert "there are records of earlier versions of Perceptron (1)" in outputs[4]
+    assert "there are records of other versions of Perceptron (1)" in outputs[4]
     assert outputs[5].count("<tr><td>Perceptron") == 2
     assert "'completed'" in outputs[7]
 

@@ -42,7 +42,7 @@ def test_an_edited_file_and_an_edited_neighbour_are_loaded_anew(
     assert params() == 1930
     Path("parts.py").write_text(PART.replace("*sizes)\n", "*sizes, bias=False)\n"))
     assert params() == 1920
-    assert "there are records of earlier versions of tiny (1)" in capsys.readouterr().err
+    assert "there are records of other versions of tiny (1)" in capsys.readouterr().err
     normalized = WITH_A_NEIGHBOUR.replace("nn.Flatten(),", "nn.Flatten(), nn.BatchNorm1d(192),")
     Path("tiny.py").write_text(normalized)
     assert params() > 1930

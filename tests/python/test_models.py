@@ -91,7 +91,7 @@ def test_a_cell_that_was_edited_is_trained_and_one_that_was_not_is_not(
     run({"mine": notebook(NOTEBOOK.replace("WIDTH = 4", "WIDTH = 4  # Narrow.")).build})
     assert "1 of 1 trials completed earlier, 0 to train" in capsys.readouterr().err
     edited = run({"mine": notebook(NOTEBOOK.replace("WIDTH = 4", "WIDTH = 5")).build})
-    assert "there are records of earlier versions of mine (1)" in capsys.readouterr().err
+    assert "there are records of other versions of mine (1)" in capsys.readouterr().err
     assert edited.path == first.path
     assert edited.table().rows[0]["params"] == 1025
     again = run({"mine": notebook().build})

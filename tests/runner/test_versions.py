@@ -103,7 +103,7 @@ def test_edited_code_is_trained_and_its_row_has_its_figures(edited: CommandLine)
     assert row["params"] != first[0]["params"]
     assert (row["seeds"], row["status"]) == ([0], "completed")
     assert row["identity"] != first[0]["identity"]
-    assert "there are records of earlier versions of one (1)" in result.err
+    assert "there are records of other versions of one (1)" in result.err
 
 
 def test_one_more_seed_is_never_averaged_with_another_network(edited: CommandLine) -> None:
@@ -125,13 +125,13 @@ def test_no_record_is_lost_and_an_undone_edit_trains_nothing(edited: CommandLine
     assert again.out == first.out
 
 
-def test_the_line_about_earlier_versions_names_a_command_that_shows_them(
+def test_the_line_about_other_versions_names_a_command_that_shows_them(
     benchmark: CommandLine, edited: CommandLine
 ) -> None:
     before = rows(edited())
     write_code(one=1)
     result = edited()
-    found = re.search(r"'benchmark (table \S+ --versions)' shows them", line(result, "earlier"))
+    found = re.search(r"'benchmark (table \S+ --versions)' shows them", line(result, "other versions"))
     assert found is not None
     shown = rows(benchmark(*found[1].split(), "--format", "json"))
     present = rows(result)
@@ -217,8 +217,15 @@ def test_comments_docstrings_and_layout_train_nothing_again(edited: CommandLine)
 
 def test_an_edited_recipe_is_another_run(edited: CommandLine) -> None:
     (before,) = rows(edited())
+    (first,) = Path("runs").iterdir()
     write_code(slope=1)
-    (after,) = rows(edited())
+    result = edited()
+    (after,) = rows(result)
+    assert (
+        f"benchmark: the code of recipe slope has changed since {first}, which is kept; "
+        "this is another run, in runs/"
+    ) in result.err
+    assert "the code of recipe" not in edited().err
     assert len([*Path("runs").iterdir()]) == 2
     assert before["identity"] == after["identity"]
     write_code()
@@ -281,6 +288,23 @@ def test_a_data_file_that_is_missing_is_named(benchmark: CommandLine) -> None:
     error = only_error(benchmark(*ARGUMENTS, "-m", "one"))
     assert "model 'one' of one" in error
     assert "missing.bin cannot be read: No such file or directory" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("version=2", "the version of 'one' should be a text, not 2"),
+        ('files="taps.txt"', "the files of 'one' should be a tuple of names"),
+    ],
+)
+def test_an_entry_that_cannot_be_meant_so_costs_its_plugin(
+    benchmark: CommandLine, arguments: str, message: str
+) -> None:
+    write_code()
+    text = Path("one.py").read_text()
+    Path("one.py").write_text(text.replace("build)", f"build, {arguments})"))
+    load_catalog.cache_clear()
+    assert message in benchmark("list", "-p", "one.py").err
 
 
 # What happens to the code and to the run, one thing after another.

@@ -265,7 +265,7 @@ def test_a_plugin_that_is_edited_during_a_run_is_found(
     refused = trial_record("theirs")
     assert (refused["status"], refused["epochs"]) == ("refused", [])
     assert re.fullmatch(reason, refused["reason"])
-    assert "1 of 1 trials are not finished yet: the same command goes on" in result.err
+    assert "1 of 1 trials are not finished yet: the same command continues" in result.err
 
 
 # So many seconds pass in one, for a run that is in a hurry.
@@ -390,7 +390,7 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_resumes_them(train: Train) 
     out, said = run.communicate()
     assert run.returncode == 130
     assert re.search(r"^waits .* interrupted$", out, re.M)
-    assert "3 of 3 trials are not finished yet: the same command goes on" in said
+    assert "3 of 3 trials are not finished yet: the same command continues" in said
     assert RUN_DIED not in said
     for seed in (0, 1):
         found = trial_record("waits", seed)
@@ -415,7 +415,7 @@ def test_ctrl_c_between_two_trials_is_no_success(train: Train) -> None:
         patch.setattr(WorkerPool, "start", interrupt)
         result = train("steady", more=("--seeds", "2"))
     assert (result.code, seen) == (130, [("steady", 0)])
-    assert "2 of 2 trials are not finished yet: the same command goes on" in result.err
+    assert "2 of 2 trials are not finished yet: the same command continues" in result.err
 
 
 @pytest.mark.parametrize(
