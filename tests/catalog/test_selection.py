@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,16 @@ def _tiny_config() -> None:
     write(
         {"tiny.yaml": CONFIG.replace("tiny, twin", "baseline_cnn").replace("size: 8", "size: 24")}
     )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_it_stays_imported() -> Iterator[None]:
+    """Forget the modules that a test has installed: another's have the same names."""
+    yield
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in ("pack", "single", "loose", "beside"):
+            del sys.modules[name]
+    load_catalog.cache_clear()
 
 
 def names(listing: str) -> list[str]:

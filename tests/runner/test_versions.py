@@ -131,7 +131,9 @@ def test_the_line_about_other_versions_names_a_command_that_shows_them(
     before = rows(edited())
     write_code(one=1)
     result = edited()
-    found = re.search(r"'benchmark (table \S+ --versions)' shows them", line(result, "other versions"))
+    found = re.search(
+        r"'benchmark (table \S+ --versions)' shows them", line(result, "other versions")
+    )
     assert found is not None
     shown = rows(benchmark(*found[1].split(), "--format", "json"))
     present = rows(result)

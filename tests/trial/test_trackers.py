@@ -464,14 +464,19 @@ def test_a_call_that_was_interrupted_is_not_waited_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(call_thread, "LONGEST_INTERRUPTED_SECONDS", 0.25)
+    # A process in the background may have been told to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread, stuck = call_thread.CallThread("stuck"), threading.Event()
 
     def press_and_hang() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         stuck.wait()
 
-    with pytest.raises(KeyboardInterrupt):
-        thread.call(press_and_hang)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            thread.call(press_and_hang)
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(call_thread.EndlessCallError, match="the call before did not return"):
         thread.call(print)
     stuck.set()
