@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have Hypothesis try other examples on each commit, and the same ones again if asked."""
     if not sampling.is_whole() and config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(sampling.hypothesis_seed())
+
+
+def pytest_collection_finish() -> None:
+    """Set aside all that has been imported: each trial looks through what is in use for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

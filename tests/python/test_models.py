@@ -154,7 +154,7 @@ class Unnamed:
         (lambda cells: {"adam": cells.Net, "Adam": cells.build}, "differ in case only"),
         (lambda cells: [cells.Net, notebook().Net], "models: two have the label 'Net'; give other"),
         (lambda cells: {"separable_cnn": cells.Net}, "a plugin has a model 'separable_cnn', too"),
-        (lambda cells: {"mine": 3}, "should be a name"),
+        (lambda cells: {"mine": 3}, "models: 'mine' should be a class, a function, a name or a"),
         (lambda cells: [], "models: should name at least one"),
         (lambda cells: {}, "models: should name at least one"),
     ],

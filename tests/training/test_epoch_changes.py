@@ -19,6 +19,7 @@ from benchmark.training.engine import start_engine
 from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine
 from tests.support.made_training import make_training, plain_sgd, random_images
+from tests.support.sampling import sampled
 from tests.support.tiny import CONFIG
 from tests.support.trial_files import figures, trial_record
 
@@ -140,7 +141,7 @@ def interrupt(log: TrialLog, epoch: Any) -> None:
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", sampled("changes of an epoch", [*CHANGES], 3))
 def test_a_resumed_training_is_changed_as_an_uninterrupted_one(
     train: Callable[..., int], change: str
 ) -> None:

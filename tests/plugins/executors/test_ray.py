@@ -27,6 +27,7 @@ from tests.conftest import CommandLine, only_error
 from tests.support import observed
 from tests.support.command_process import start
 from tests.support.made_records import make_spec
+from tests.support.sampling import sampled
 from tests.support.trial_files import figures, trial_folder, trial_record
 
 pytest.importorskip("ray")
@@ -51,6 +52,15 @@ RAY_SETTINGS = {
     "RAY_health_check_initial_delay_ms": "500",
     "RAY_health_check_period_ms": "500",
 }
+
+# What is lost on a cluster; each takes most of a minute.
+LOSSES = ["a worker", "a task again and again", "the driver", "the run"]
+
+
+def drawn(loss: str) -> pytest.MarkDecorator:
+    """Run a test of a loss if that is in the sample."""
+    is_left_out = loss not in sampled("losses on a cluster", LOSSES, 2)
+    return pytest.mark.skipif(is_left_out, reason="is not in this commit's sample")
 
 
 class Cluster:
@@ -268,6 +278,7 @@ def parent_of(process: int) -> int | None:
         return None
 
 
+@drawn("a worker")
 def test_what_is_killed_is_submitted_again_and_costs_an_epoch_at_most(
     cluster: Cluster, driver: Driver, benchmark: CommandLine, data_directory: Path
 ) -> None:
@@ -312,6 +323,7 @@ def assert_is_gone(note: dict[str, Any]) -> None:
     assert not left
 
 
+@drawn("a task again and again")
 def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     lost = ("-m", "kills_its_task", "--set", "executor.max_retries=1")
     code, out, said = driver.run(*lost, "-m", "steady")
@@ -326,6 +338,7 @@ def test_a_task_that_is_lost_too_often_is_a_failed_row(driver: Driver) -> None:
     )
 
 
+@drawn("the driver")
 def test_a_driver_that_is_killed_is_started_again_and_resumes(
     driver: Driver, benchmark: CommandLine, data_directory: Path
 ) -> None:
@@ -344,6 +357,7 @@ def test_a_driver_that_is_killed_is_started_again_and_resumes(
     assert_equal_here(benchmark, 1)
 
 
+@drawn("the run")
 def test_ctrl_c_ends_a_trial_and_on_another_kind_of_machine_it_restarts(
     driver: Driver, data_directory: Path
 ) -> None:
