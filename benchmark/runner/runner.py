@@ -7,32 +7,21 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.catalog import (
-    Catalog,
-    code_identity,
-    core_identity,
-    plugin_origin,
-    variant_identity,
-)
-from benchmark.config import ChosenModel, RunConfig
-from benchmark.datasets import Dataset, first_available
+from benchmark.catalog import Catalog
+from benchmark.config import RunConfig
+from benchmark.datasets import first_available
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
-from benchmark.errors import PLUGIN_FAULTS, BenchmarkError, PluginError, one_line
+from benchmark.errors import PLUGIN_FAULTS, PluginError, one_line
 from benchmark.records import (
-    DatasetRecord,
     Machine,
-    PlannedVariant,
-    Protocol,
-    RecipeRecord,
     Status,
     TrialEvent,
     TrialKey,
     TrialRecord,
-    TrialSpec,
-    Variant,
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
+from benchmark.runner.planning import plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
@@ -91,40 +80,24 @@ def prepare(
     check_engine(config.engine, device.type)
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
-    protocol = _protocol(config, dataset, precision, catalog)
+    protocol = plan_protocol(config, dataset, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
     for line in say_of_other_code(directory, config.name, protocol):
         warn(line)
-    variants = [_variant(model, catalog) for model in config.models]
-    recipe_origin = plugin_origin(catalog.recipes[protocol.recipe.name].plugin)
-    # Seed by seed, so that a drift of the machine's speed hits all models alike.
-    specs = tuple(
-        TrialSpec(
-            variant=variant,
-            recipe_origin=recipe_origin,
-            seed=seed,
-            protocol=protocol,
-            dataset=dataset.selection,
-            device=str(device),
-            engine=config.engine,
-            compile=config.compile,
-            checkpoint_every=config.checkpoint_every,
-            trackers=config.trackers,
-            data_directory=data_directory.absolute(),
-            directory=directory.trial_directory(
-                TrialKey(variant.model, variant.identity, seed)
-            ).absolute(),
-            plugins=plugins,
-            core=core_identity(),
-        )
-        for seed in config.seeds
-        for variant in variants
-    )
     description = RunDescription(
         config=config,
-        variants=tuple(PlannedVariant(**dict(variant), seeds=config.seeds) for variant in variants),
+        variants=plan_variants(config, catalog),
         protocol=protocol,
         environment=Machine(**describe_environment()),
+    )
+    specs = plan_trials(
+        description,
+        catalog,
+        dataset=dataset.selection,
+        device=str(device),
+        data_directory=data_directory.absolute(),
+        directory=directory,
+        plugins=plugins,
     )
     with DirectoryLock(directory.path, take_over=take_over) as lock:
         # Held from here on, so that nobody changes what is looked at now.
@@ -218,17 +191,6 @@ def _remove_needless_checkpoints(directory: RunDirectory, key: TrialKey, status:
         remove_checkpoints(directory.trial_directory(key))
 
 
-def _variant(model: ChosenModel, catalog: Catalog) -> Variant:
-    offer = catalog.models[model.name]
-    return Variant(
-        model=model.label,
-        entry=model.name,
-        options=model.options,
-        identity=variant_identity(offer.entry, offer.plugin, model.options),
-        origin=plugin_origin(offer.plugin),
-    )
-
-
 def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
     offer = catalog.executors[config.executor.name]
     options = offer.entry.options.from_mapping(config.executor.options)
@@ -239,35 +201,3 @@ def _create_executor(config: RunConfig, catalog: Catalog) -> Executor:
             f"executor {config.executor.name!r} of {offer.plugin.label} cannot be created: "
             f"{one_line(error)}"
         ) from error
-
-
-def _protocol(config: RunConfig, dataset: Dataset, precision: str, catalog: Catalog) -> Protocol:
-    train_images = _size(config.train_images, len(dataset.splits.train.labels))
-    if config.batch_size > train_images:
-        raise BenchmarkError(
-            f"batch_size {config.batch_size} is larger than the training set "
-            f"({train_images} images); give {train_images} or less"
-        )
-    images = catalog.datasets[dataset.selection.name]
-    recipe = catalog.recipes[config.recipe.name]
-    return Protocol(
-        dataset=DatasetRecord(
-            name=dataset.selection.name,
-            identity=code_identity(images.entry, images.plugin),
-            fingerprint=dataset.fingerprint,
-            train_images=train_images,
-            test_images=_size(config.test_images, len(dataset.splits.test.labels)),
-            classes=len(dataset.splits.classes),
-        ),
-        recipe=RecipeRecord(
-            **dict(config.recipe), identity=code_identity(recipe.entry, recipe.plugin)
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        steps_per_epoch=train_images // config.batch_size,
-        precision=precision,
-    )
-
-
-def _size(wanted: int | None, available: int) -> int:
-    return available if wanted is None else min(wanted, available)
