@@ -194,7 +194,7 @@ def train(
             with shown_by(display):
                 ready = opened.enter_context(prepared)
             description = ready.description
-            trials = {key for variant in description.variants for key in variant.keys}
+            trials = {key for variant in description.variants for key in variant.trials}
 
             def look() -> Run:
                 # A run keeps what it has once read: whoever looks at it later needs another.
@@ -212,7 +212,7 @@ def train(
 
 def say_where_it_is(run: Run, outcome: Outcome) -> None:
     """Say how many trials are unfinished, if any are, and where the records are."""
-    trials = [key for variant in run.variants for key in variant.keys]
+    trials = [key for variant in run.variants for key in variant.trials]
     unfinished = [key for key in trials if outcome.statuses.get(key) in (None, *UNFINISHED)]
     if unfinished:
         count = f"{len(unfinished)} of {len(trials)} trials"

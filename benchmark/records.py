@@ -125,7 +125,7 @@ class PlannedVariant(Variant):
     seeds: tuple[int, ...]
 
     @property
-    def keys(self) -> list[TrialKey]:
+    def trials(self) -> list[TrialKey]:
         """Its trials."""
         return [TrialKey(self.model, self.identity, seed) for seed in self.seeds]
 
