@@ -45,10 +45,15 @@ class CallThread:
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._last: _Call | None = None
+        # Whether the last call has ended. The call itself would keep a trial's model.
+        self._last_ended = threading.Event()
+        self._last_ended.set()
         # With the context of whoever made it: the display, for one, that shows what is announced.
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._work,), name=name, daemon=True
+        )
+        self._thread.start()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the function returns, and raise what it raises.
@@ -57,10 +62,9 @@ class CallThread:
         was running. The call before may be at work still, if waiting for it was interrupted: it
         soon has to end.
         """
-        before, call = self._last, _Call(function, arguments)
-        is_late = before is not None and not before.ended.is_set()
+        call, is_late = _Call(function, arguments), not self._last_ended.is_set()
         seconds = LONGEST_INTERRUPTED_SECONDS if is_late else LONGEST_CALL_SECONDS
-        self._last = call
+        self._last_ended = call.ended
         self._calls.put(call)
         # Each wait counts as a tick, however long the process was suspended in it.
         for _ in range(max(1, round(seconds / TICK_SECONDS))):
@@ -74,9 +78,15 @@ class CallThread:
         return call.value
 
     def end(self) -> None:
-        """Let the thread end when it has made its calls; does not wait for that."""
+        """Let the thread end when it has made its calls; one that is at work is not waited for."""
         self._calls.put(None)
+        if self._last_ended.is_set():
+            # A thread that has used PyTorch must not end while the interpreter does: that aborts
+            # the process.
+            self._thread.join(TICK_SECONDS)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call.make()
+            # What it was called with is not to be freed by this thread, later.
+            del call
