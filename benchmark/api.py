@@ -75,7 +75,7 @@ def run(
     model; where there is one, all models are trained in this process.
 
     The same call again finishes what is unfinished and trains nothing twice: ``fresh`` trains all
-    again, ``retry_failed`` what did not complete, and ``take_over`` goes on with a run that a dead
+    again, ``retry_failed`` what did not complete, and ``take_over`` continues a run that a dead
     process on another machine has locked.
 
     A trial that does not complete raises nothing; its record says why. Raises the exceptions of

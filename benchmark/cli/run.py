@@ -120,7 +120,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 @click.option(
     "--take-over",
     is_flag=True,
-    help="Go on with a run that a dead process on another machine has locked.",
+    help="Continue a run that a dead process on another machine has locked.",
 )
 @click.option("--strict", is_flag=True, help="Stop if any plugin fails to load.")
 @table_options
