@@ -1,6 +1,6 @@
 """What the command line does, for Python: carry a run out, open one that there is.
 
-The command line calls what is here and nothing beside it. Lines about progress, and about what is
+The command line calls what is here and nothing else. Lines about progress, and about what is
 left out or changed, are said on standard error; a notebook shows them below its cell.
 """
 

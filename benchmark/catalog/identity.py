@@ -73,8 +73,7 @@ def _file_digests(entry: ModelEntry, plugin: Plugin) -> Iterator[tuple[str, str]
     for name in entry.files:
         path = plugin.folder / name
         try:
-            with path.open("rb") as file:
-                yield str(name), hashlib.file_digest(file, "sha256").hexdigest()
+            yield str(name), plugin.data_digest(path)
         except OSError as error:
             raise PluginError(
                 f"model {entry.name!r} of {plugin.label}: its file {path} cannot be read: "

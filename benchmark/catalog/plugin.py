@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,7 @@ class Plugin:
     changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     relay: pluggy.HookRelay | None = field(default=None, repr=False)
+    _data_digests: dict[Path, str] = field(default_factory=dict, repr=False)
 
     @property
     def status(self) -> Literal["loaded", "blocked", "failed"]:
@@ -94,6 +96,16 @@ class Plugin:
             return folder_source(self.neighbourhood, self.file)
         assert self.module is not None
         return module_source(self.module, self.distribution)
+
+    def data_digest(self, path: Path) -> str:
+        """SHA-256 of a data file as it was when this was first asked for; raises OSError.
+
+        Every variant of a model asks for it, and weights are large.
+        """
+        if path not in self._data_digests:
+            with path.open("rb") as file:
+                self._data_digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._data_digests[path]
 
     @property
     def folder(self) -> Path:

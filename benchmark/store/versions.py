@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmark.errors import StoreError
 from benchmark.records import Variant
@@ -76,22 +77,22 @@ class Versions:
         return [*found.values()]
 
     def _labels(self) -> list[str]:
-        asked_for = (
-            [variant.model for variant in self.description.present] if self.description else []
-        )
-        return [*dict.fromkeys([*asked_for, *self.directory.labels()])]
+        return [*dict.fromkeys([*self._planned, *self.directory.labels()])]
 
     def _recorded(self, label: str) -> list[Version]:
         return [Version(label, identity, True) for identity in self.directory.versions(label)]
 
-    def _planned(self, label: str) -> list[Version]:
-        variants = self.description.variants if self.description else ()
-        return [
-            Version(label, variant.identity, True) for variant in variants if variant.model == label
-        ]
+    @cached_property
+    def _planned(self) -> dict[str, list[Version]]:
+        """Those that were asked for, by label."""
+        found: dict[str, list[Version]] = {}
+        for variant in self.description.variants if self.description else ():
+            version = Version(variant.model, variant.identity, True)
+            found.setdefault(variant.model, []).append(version)
+        return found
 
     def _present(self, label: str) -> list[Version]:
-        planned = self._planned(label)
+        planned = self._planned.get(label)
         if planned:
             return [Version(label, planned[-1].identity)]
         recorded = self._recorded(label)
@@ -100,7 +101,7 @@ class Versions:
         )
 
     def _every(self, label: str) -> list[Version]:
-        planned = self._planned(label)
+        planned = self._planned.get(label, [])
         unknown = [version for version in self._recorded(label) if version not in planned]
         return [*unknown, *planned]
 
