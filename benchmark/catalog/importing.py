@@ -8,7 +8,6 @@ of which every module of the package has a version that looks beside the plugin 
 
 from __future__ import annotations
 
-import ast
 import builtins
 import hashlib
 import importlib
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from benchmark.catalog.imports import imports_in
 from benchmark.catalog.neighbours import FOLDERS_OF_PLUGINS, Neighbour, look_up
 
 PREFIX = "benchmark_plugin_"
@@ -96,9 +96,10 @@ class _Neighbourhood:
             raise
         return sys.modules[f"{self.package}.{top_level}"] if is_ours and not fromlist else module
 
-    def note_imports(self, tree: ast.AST, package: str, file: Path) -> None:
+    def note_imports(self, source: bytes, package: str, file: Path) -> None:
         """Warn of each absolute import in a file for which what is installed wins."""
-        for name in dict.fromkeys(_absolute_imports(tree)):
+        imported, _ = imports_in(source)
+        for name in dict.fromkeys(m.name.partition(".")[0] for m in imported if not m.level):
             is_new = name not in self._neighbours
             neighbour = self._look_up(name)
             if is_new and neighbour and neighbour.is_hidden and neighbour.place != str(file):
@@ -137,7 +138,7 @@ class _Loader(SourceFileLoader):
         source = self.get_data(self.path)
         code: CodeType = self.source_to_code(source, self.path)
         package = fullname if self.is_package(fullname) else fullname.rpartition(".")[0]
-        self._neighbourhood.note_imports(ast.parse(source), package, Path(self.path))
+        self._neighbourhood.note_imports(source, package, Path(self.path))
         return code
 
     def exec_module(self, module: ModuleType) -> None:
@@ -214,12 +215,3 @@ def _free_identifier(file: Path) -> str:
     while name != file.stem and PathFinder.find_spec(name, [str(file.parent)]):
         name += "_"
     return name
-
-
-def _absolute_imports(tree: ast.AST) -> Iterator[str]:
-    """The top-level modules that a file imports anywhere."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.partition(".")[0]

@@ -34,12 +34,12 @@ from benchmark.training import (
     undone,
     undone_but_for_new_parameters,
 )
+from benchmark.trial.names import first_names
 
 Warn = Callable[[str], None]
 
 # Layers may be skipped at random, so a parameter has more than one chance of a gradient.
 PASSES_FOR_GRADIENTS = 5
-NAMES_SHOWN = 3
 TRAINING = "in training mode, "
 NO_GRADIENT = f"{TRAINING}no parameter gets a gradient from the loss"
 
@@ -74,7 +74,7 @@ def build_model(
     lazy = [name for name, parameter in parameters.items() if is_lazy(parameter)]
     if lazy:
         raise ModelError(
-            f"no image passes these lazy parameters, so they have no size: {_names(lazy)}"
+            f"no image passes these lazy parameters, so they have no size: {first_names(lazy)}"
         )
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise ModelError("the model has no parameters to train")
@@ -224,18 +224,18 @@ def _warnings(
     replaced = [name for name in before if name in now and now[name] is not before[name]]
     if new:
         yield (
-            f"parameters that are created in training only are never trained: {_names(new)}; "
+            f"parameters that are created in training only are never trained: {first_names(new)}; "
             "create them when the model is built"
         )
     if replaced:
         yield (
-            f"parameters that a forward pass replaces are never trained: {_names(replaced)}; "
+            f"parameters that a forward pass replaces are never trained: {first_names(replaced)}; "
             "change them in place"
         )
     if without_gradient:
         yield (
             f"{len(without_gradient)} of {len(before)} parameters get no gradient, so they keep "
-            f"their initial values: {_names(without_gradient)}"
+            f"their initial values: {first_names(without_gradient)}"
         )
     if is_seeded:
         yield "its forward pass seeds PyTorch's generator, so every step draws the same numbers"
@@ -272,8 +272,3 @@ def _settings_put_back(warn: Warn, culprit: str) -> Iterator[None]:
         warn(f"{culprit} changed {', '.join(changes)}; put back")
     if torch.initial_seed() != seed:
         warn(f"{culprit} seeds PyTorch's generator, so what it draws does not depend on the seed")
-
-
-def _names(names: list[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

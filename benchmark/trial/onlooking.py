@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.process_settings import settings_put_back
 from benchmark.training import Slot, tensor_slots
-
-NAMES_SHOWN = 3
+from benchmark.trial.names import first_names
 
 
 @dataclass
@@ -41,9 +40,9 @@ def only_looking(model: nn.Module | None, changes: Changes) -> Iterator[None]:
         rewritten = [tensor.name for tensor in seen if tensor.has_other_values]
         replaced = [tensor.name for tensor in seen if tensor.put_back()]
         if replaced:
-            changes.put_back.append(f"the model's {_listed(replaced)}")
+            changes.put_back.append(f"the model's {first_names(replaced)}")
         if rewritten:
-            changes.stayed.append(f"values of the model's {_listed(rewritten)}")
+            changes.stayed.append(f"values of the model's {first_names(rewritten)}")
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,3 @@ def _look_at(model: nn.Module) -> Iterator[_SeenTensor]:
         # It shares the tensor's memory and count, and keeps them where the tensor gets others.
         memory = tensor.detach()
         yield _SeenTensor(name, slot, tensor, memory, memory._version, tensor.requires_grad)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
