@@ -60,6 +60,6 @@ from .running_clock import RunningClock as RunningClock
 from .runs import Run as Run
 from .summaries import (
     NO_FIGURE as NO_FIGURE,
-    MeanInterval as MeanInterval,
+    Interval as Interval,
     ModelSummary as ModelSummary,
 )

@@ -16,12 +16,72 @@ NO_FIGURE = "-"
 
 
 @dataclass(frozen=True)
-class MeanInterval:
-    """A mean of ``count`` values; the interval is mean ± ``half_width``, None for one value."""
+class Interval:
+    """A mean over ``count`` seeds, and the bounds between which it may well be; None if unknown.
+
+    ``seed_standard_error`` and ``image_standard_error`` are what seeds and test images contribute
+    to the doubt, None for one that is left out. ``degrees_of_freedom`` may be infinite.
+    """
 
     mean: float
-    half_width: float | None
+    low: float | None
+    high: float | None
     count: int
+    seed_standard_error: float | None = None
+    image_standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a mean of A exceeds that of B; ``counts`` are their numbers of seeds.
+
+    ``low`` and ``high`` are the bounds of an interval, the standard errors and the degrees of
+    freedom those of ``Interval``. ``p_value`` is how often models that are alike would differ as
+    much, ``superiority`` the probability that one training of A beats one of B, ``detectable`` the
+    smallest difference that would have been found with a power of 80 %. All of these are None
+    where either has one seed.
+
+    ``trainings_p_value`` is that of the exact McNemar test of one training each, None elsewhere.
+    Of models that are alike it finds about one pair in six different at 5 %.
+    """
+
+    mean: float
+    counts: tuple[int, int]
+    low: float | None = None
+    high: float | None = None
+    seed_standard_error: float | None = None
+    image_standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+    p_value: float | None = None
+    superiority: float | None = None
+    detectable: float | None = None
+    trainings_p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times that of B a figure of A is, with the bounds of an interval; None if unknown.
+
+    It ``is_paired`` where each seed's trials of both are compared with one another.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    is_paired: bool
+
+
+@dataclass(frozen=True)
+class RankRange:
+    """The ranks that a model may have, from ``best``, which is 1 or more, to ``worst``."""
+
+    best: int
+    worst: int
+
+    def __str__(self) -> str:
+        """One rank, or the first and the last."""
+        return str(self.best) if self.best == self.worst else f"{self.best}-{self.worst}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +95,7 @@ class ModelSummary:
     variant: Variant
     records: tuple[TrialRecord, ...]
     planned: int
-    test_accuracy: MeanInterval | None
+    test_accuracy: Interval | None
     distinction: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,12 @@ def _test_accuracy_text(summary: ModelSummary) -> str:
     if interval is None:
         return NO_FIGURE
     text = f"{interval.mean * 100:.2f}"
-    if interval.half_width is None:
+    if interval.low is None or interval.high is None:
         return text
-    return f"{text} ± {interval.half_width * 100:.2f}"
+    if interval.degrees_of_freedom == math.inf:
+        # It reaches further to one side than to the other.
+        return f"{text} [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
+    return f"{text} ± {(interval.high - interval.mean) * 100:.2f}"
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:

@@ -148,7 +148,7 @@ def test_a_plugin_can_name_the_type_of_all_that_it_is_given() -> None:
         if isinstance(name, ast.Name)
     }
     types = mentioned & defined(vocabulary) - {"Figure"}
-    assert {"TrialSpec", "EpochRecord", "TrialKey", "MeanInterval", "Status"} <= types
+    assert {"TrialSpec", "EpochRecord", "TrialKey", "Interval", "Status"} <= types
     assert types <= set(handed_out("benchmark"))
 
 
