@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy
+
+from benchmark.records import TrialRecord
 
 Floats = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 
@@ -51,6 +54,13 @@ class Outcomes:
         freedom = (seeds - 1) * (images - 1)
         residual = max(0.0, total - between_seeds - between_images) / freedom if freedom else 0.0
         return cls(accuracies, shares, float(residual))
+
+    @classmethod
+    def of_records(cls, records: Iterable[TrialRecord]) -> Outcomes | None:
+        """Those of the trials that completed; None where none did."""
+        rows = [record.correct_images for record in records if record.status == "completed"]
+        known = [row for row in rows if row is not None]
+        return cls.of(numpy.stack(known)) if known else None
 
     @property
     def seeds(self) -> int:
