@@ -35,7 +35,7 @@ def refuse_control(
     """
     label = control_of(models[0]).label
     if not is_name(label):
-        checker.fault(("control",), f"its label, {label!r}, would be too long")
+        checker.fault(("control",), f"its label, {label!r}, would be too long; give a shorter")
     taken = [model.label for model in models if model.label.casefold() == label.casefold()]
     if taken:
         checker.fault(

@@ -136,13 +136,9 @@ def test_seeds_are_added_until_the_leaders_differ(benchmark: CommandLine, looks:
     again = benchmark(*looks, "--seeds", "until:7")
     assert (said(again.err), trained(again.err)) == (said(result.err), [])
     assert again.out == result.out
-    fresh = benchmark(*looks, "--seeds", "until:7", "--fresh")
-    assert (said(fresh.err), trained(fresh.err)) == (said(result.err), trained(result.err))
 
 
-def test_seeds_are_added_until_the_leaders_agree_or_there_are_all(
-    benchmark: CommandLine, looks: list[str]
-) -> None:
+def test_seeds_are_added_until_the_leaders_agree(benchmark: CommandLine, looks: list[str]) -> None:
     twins = [*looks, "-m", "seeing", "-m", "twin", "--seeds", "until:5"]
     (line,) = said(benchmark(*twins, "--set", "seeds.resolve=60").err)
     assert line == (
@@ -152,27 +148,33 @@ def test_seeds_are_added_until_the_leaders_agree_or_there_are_all(
     # The run's own margin stays where the command line gives another end.
     (line,) = said(benchmark("run", str(only_run()), "--seeds", "until:7").err)
     assert line.startswith("look 1 of 3, 3 seeds each: seeing and twin are level, they agree with")
-    assert said(benchmark(*twins).err)[1:] == [
-        "look 2 of 2, 5 seeds each: seeing and twin are level, not resolved; no more seeds, as "
-        "planned: until 5"
-    ]
 
 
 def test_an_interrupted_run_makes_the_same_decisions_in_the_end(
     benchmark: CommandLine, looks: list[str]
 ) -> None:
     arguments = [*looks, "-m", "stopped", "-m", "twin", "--seeds", "until:5"]
-    undisturbed = benchmark(*arguments, "--out", "undisturbed")
     Path("stop").touch()
     result = benchmark(*arguments)
     assert result.code == 130
-    assert said(result.err) == said(undisturbed.err)[:1]
+    first = "look 1 of 2, 3 seeds each: stopped and twin are level, not resolved; 2 more seeds each"
+    assert said(result.err) == [first]
     assert "4 of 10 trials are not finished yet: the same command continues" in result.err
     Path("stop").unlink()
     again = benchmark(*arguments)
     assert again.code == 0
-    assert said(again.err) == said(undisturbed.err)
+    last = (
+        "look 2 of 2, 5 seeds each: stopped and twin are level, not resolved; "
+        "no more seeds, as planned: until 5"
+    )
+    assert said(again.err) == [first, last]
     assert {seed for _, seed in trained(again.err)} == {3, 4}
+    fresh = benchmark(*arguments, "--fresh")
+    assert said(fresh.err) == [first, last]
+    # Each once, though there are two looks.
+    assert trained(fresh.err) == [
+        (model, seed) for seed in range(5) for model in ("stopped", "twin")
+    ]
 
 
 def test_a_model_without_two_completed_seeds_cannot_be_compared(
@@ -202,22 +204,6 @@ def test_python_adds_seeds_likewise(looks: list[str], capsys: pytest.CaptureFixt
         run(looks[1], plugins=["plugin.py"], seeds={"until": 2}, models=["seeing"])
 
 
-def test_a_control_is_the_first_model_with_seeds_of_its_own(
-    benchmark: CommandLine, looks: list[str]
-) -> None:
-    result = benchmark(*looks, "--seeds", "2,5", "--control")
-    assert result.code == 0
-    names = ("seeing", "blind", "seeing-control")
-    assert [model for model, _ in trained(result.err)] == [*names, *names]
-    model, _, control = description()["variants"]
-    assert (control["model"], control["control_of"]) == ("seeing-control", "seeing")
-    assert control["seeds"] == [10_002, 10_005]
-    for key in ("entry", "options", "identity", "origin"):
-        assert control[key] == model[key]
-    assert description()["config"]["control"] is True
-    assert "6 of 6 trials completed earlier" in benchmark("run", str(only_run())).err
-
-
 def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
     benchmark: CommandLine, looks: list[str]
 ) -> None:
@@ -227,13 +213,24 @@ def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
         "seeing-control is to have seeds that nothing else in the run has, and blind has 10001, "
         "too; give other seeds, or another --out"
     )
+    assert benchmark(*looks, "--seeds", "1", "--control", "--out", "elsewhere").code == 0
     # The end of all looks is what counts, before anything is trained.
     assert "blind has 10001" in only_error(benchmark(*looks, "--seeds", "until:9", "--control"))
-    assert benchmark(*looks, "--seeds", "2,7", "--control").code == 0
+
+    result = benchmark(*looks, "--seeds", "2,7", "--control")
+    assert result.code == 0
+    names = ("seeing", "blind", "seeing-control")
+    assert [model for model, _ in trained(result.err)] == [*names, *names]
+    variants = {variant["model"]: variant for variant in description()["variants"]}
+    model, control = variants["seeing"], variants["seeing-control"]
+    assert (model["control_of"], control["control_of"]) == (None, "seeing")
+    assert control["seeds"] == [10_002, 10_007]
+    for key in ("entry", "options", "identity", "origin"):
+        assert control[key] == model[key]
+    assert "6 of 6 trials completed earlier, 0 to train" in benchmark("run", str(only_run())).err
+
     refused = only_error(benchmark(*looks, "-m", "seeing", "--seeds", "10007,10008"))
     assert "seeing has 10007, too" in refused
-    assert benchmark(*looks, "--seeds", "2", "--control", "--out", "elsewhere").code == 0
-
     named = "[{name: twin, label: seeing-control}]"
     refused = only_error(benchmark(*looks, "--seeds", "2", "--set", f"models={named}"))
     assert "has a model seeing-control and a control of that name" in refused
