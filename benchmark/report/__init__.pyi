@@ -1,4 +1,7 @@
-from .formats import FORMATS as FORMATS
+from .formats import (
+    FORMATS as FORMATS,
+    FORMATS_FOR_PROGRAMS as FORMATS_FOR_PROGRAMS,
+)
 from .frame import epochs_frame as epochs_frame
 from .options import (
     OptionText as OptionText,
