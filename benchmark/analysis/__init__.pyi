@@ -3,6 +3,12 @@ from .comparison import (
     Doubt as Doubt,
     outcomes_difference as outcomes_difference,
 )
+from .enough import (
+    Decision as Decision,
+    decide as decide,
+    look_confidence as look_confidence,
+    planned_looks as planned_looks,
+)
 from .outcomes import Outcomes as Outcomes
 from .power import seeds_needed as seeds_needed
 from .ranks import rank_ranges as rank_ranges
