@@ -17,12 +17,14 @@ MOST_ROWS = 1_000
 class Standing:
     """A row, by its name, and what its completed trials got right; None where none completed.
 
-    ``control_of`` is the name of the row that it repeats with other seeds, if it does.
+    ``control_of`` is the name of the row that it repeats with other seeds, if it does; ``identity``
+    is that of its code.
     """
 
     name: str
     outcomes: Outcomes | None
     control_of: str | None = None
+    identity: str = ""
 
     @property
     def can_be_ranked(self) -> bool:
@@ -50,7 +52,8 @@ class Standings:
             self.count += 1
             if self.is_complete:
                 outcomes = Outcomes.of_records(summary.records)
-                self.rows.append(Standing(summary.label, outcomes, self._repeated(summary)))
+                repeated, identity = self._repeated(summary), summary.variant.identity
+                self.rows.append(Standing(summary.label, outcomes, repeated, identity))
             else:
                 self.rows.clear()
             yield summary

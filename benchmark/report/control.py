@@ -10,10 +10,18 @@ from benchmark.report.sentences import bounds, points
 
 def control_sentences(standings: Standings, confidence: float = 0.95) -> Iterator[str]:
     """A sentence for each row that is a control, and of whose model there is a row, too."""
-    known = {row.name: row.outcomes for row in standings.rows}
+    known = {row.name: row for row in standings.rows}
     for row in standings.rows:
-        if row.control_of in known:
-            yield control_sentence(row.control_of, known[row.control_of], row.outcomes, confidence)
+        model = known.get(row.control_of or "")
+        if model is None:
+            continue
+        if model.identity == row.identity:
+            yield control_sentence(model.name, model.outcomes, row.outcomes, confidence)
+        else:
+            yield (
+                f"control: {row.name} is of other code than {model.name}, and shows nothing of it; "
+                "--control trains it again."
+            )
 
 
 def control_sentence(

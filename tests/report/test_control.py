@@ -61,6 +61,17 @@ def test_without_seeds_there_is_no_interval() -> None:
     assert [*control_sentences(Standings([Standing("alpha", None)], 1))] == []
 
 
+def test_a_control_of_other_code_shows_nothing() -> None:
+    rows = [
+        Standing("alpha", Outcomes.of(answers(0.8)), None, "new"),
+        Standing("alpha-control", Outcomes.of(answers(0.8)), "alpha", "old"),
+    ]
+    assert [*control_sentences(Standings(rows, 2))] == [
+        "control: alpha-control is of other code than alpha, and shows nothing of it; "
+        "--control trains it again."
+    ]
+
+
 def test_a_control_has_no_rank_and_never_leads() -> None:
     rows = standings(model=answers(0.7), other=answers(0.6), control=answers(0.95))
     assert [str(rank) for rank in rows.ranks()] == ["1", "2", "None"]
