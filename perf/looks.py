@@ -45,6 +45,7 @@ CASES = (
     Case("two of unlike families, equal", (0.85, 0.85), unlikeness=0.8),
     Case("five alike", (0.85,) * 5),
     Case("five of unlike families, equal", (0.85,) * 5, unlikeness=0.8),
+    Case("one of five better by one point", (0.85, *(0.84,) * 4)),
     Case("half a point apart", (0.85, 0.845)),
     Case("one point apart", (0.85, 0.84)),
     Case("two points apart", (0.85, 0.83)),

@@ -4,10 +4,12 @@ from .comparison import (
     outcomes_difference as outcomes_difference,
 )
 from .enough import (
+    CONFIDENCE as CONFIDENCE,
     Decision as Decision,
     decide as decide,
     look_confidence as look_confidence,
     planned_looks as planned_looks,
+    run_confidence as run_confidence,
 )
 from .outcomes import Outcomes as Outcomes
 from .power import seeds_needed as seeds_needed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchmark.analysis.outcomes import Outcomes
@@ -15,23 +15,36 @@ MOST_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Standing:
-    """A row, by its name, and what its completed trials got right; None where none completed."""
+    """A row, by its name, and what its completed trials got right; None where none completed.
+
+    ``control_of`` is the name of the row that it repeats with other seeds, if it does; ``identity``
+    is that of its code.
+    """
 
     name: str
     outcomes: Outcomes | None
+    control_of: str | None = None
+    identity: str = ""
 
     @property
     def can_be_ranked(self) -> bool:
-        """Whether it has the two seeds without which nothing is known of their spread."""
-        return self.outcomes is not None and self.outcomes.seeds > 1
+        """Whether it has the two seeds without which nothing is known of their spread.
+
+        A control has no rank: it is no model of its own.
+        """
+        return self.outcomes is not None and self.outcomes.seeds > 1 and self.control_of is None
 
 
 @dataclass
 class Standings:
-    """The rows of one table in their order; nothing is kept of more than MOST_ROWS."""
+    """The rows of one table in their order; nothing is kept of more than MOST_ROWS.
+
+    ``controls`` has the label of each control, and that of the model which it repeats.
+    """
 
     rows: list[Standing] = field(default_factory=list)
     count: int = 0
+    controls: Mapping[str, str] = field(default_factory=dict)
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
         """The same summaries; each is noted as it passes."""
@@ -39,10 +52,15 @@ class Standings:
             self.count += 1
             if self.is_complete:
                 outcomes = Outcomes.of_records(summary.records)
-                self.rows.append(Standing(summary.label, outcomes))
+                repeated, identity = self._repeated(summary), summary.variant.identity
+                self.rows.append(Standing(summary.label, outcomes, repeated, identity))
             else:
                 self.rows.clear()
             yield summary
+
+    def _repeated(self, summary: ModelSummary) -> str | None:
+        model = self.controls.get(summary.model)
+        return None if model is None else f"{model}{summary.distinction}"
 
     @property
     def is_complete(self) -> bool:

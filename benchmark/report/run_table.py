@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from benchmark.analysis import DOUBTS, Doubt, Standings, summarize
+from benchmark.analysis import (
+    CONFIDENCE,
+    DOUBTS,
+    Doubt,
+    Standings,
+    run_confidence,
+    summarize,
+)
 from benchmark.catalog import Catalog
 from benchmark.entries import Column
 from benchmark.errors import BenchmarkError
 from benchmark.printable import printable
 from benchmark.records import TrialRecord
 from benchmark.report.caption import Coverage, write_caption
+from benchmark.report.control import control_sentences
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 from benchmark.report.sentences import leader_sentence
 from benchmark.report.table import DEFAULT_WIDTH, Table, render, row_values, tabulate
@@ -111,19 +120,31 @@ class TableView:
         keys = [(version.label, version.identity) for version in versions]
         distinctions = dict(zip(keys, (version.distinction for version in versions), strict=True))
         shown = [planned[key] for key in keys if key in planned]
-        standings = Standings()
+        confidence = run_confidence(description.config) if description else CONFIDENCE
+        controls = {
+            variant.model: variant.control_of for variant in shown if variant.control_of is not None
+        }
+        standings = Standings(controls=controls)
         summaries = summarize(records, shown, warn, distinctions, self.doubt)
         table = tabulate(
             coverage.noting(standings.noting(summaries)),
             filter(None, [*self.columns, self.sort]),
             warn,
-            standings.ranks,
+            partial(standings.ranks, confidence),
         )
         if self.sort is not None and self.sort in table.columns:
             table = table.sorted_by(self.sort)
         caption = write_caption(description, coverage, self.doubt) if description else ""
         caption = "\n".join(filter(None, [caption, note]))
-        verdict = leader_sentence(standings)
+        verdict = "\n".join(
+            filter(
+                None,
+                [
+                    leader_sentence(standings, confidence),
+                    *control_sentences(standings, confidence),
+                ],
+            )
+        )
         return RunTable(table.with_columns(self.columns), self.format, caption, verdict)
 
 

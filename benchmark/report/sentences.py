@@ -75,31 +75,35 @@ def leader_sentence(standings: Standings, confidence: float = 0.95) -> str:
     ranges = rank_ranges([outcomes for _, outcomes in ranked], confidence)
     rivals = [row for row, rank in zip(ranked, ranges, strict=True) if rank.best == 1]
     if len(rivals) == 1:
-        return _of_leader(ranked)
+        return _of_leader(ranked, confidence)
     return _of_rivals(rivals, len(ranked), confidence)
 
 
-def _of_leader(ranked: Sequence[tuple[str, Outcomes]]) -> str:
+def _of_leader(ranked: Sequence[tuple[str, Outcomes]], confidence: float) -> str:
     (first, best), (second, next_best) = ranked[:2]
-    difference = outcomes_difference(best, next_best)
+    difference = outcomes_difference(best, next_best, confidence)
     following = second if len(ranked) == 2 else f"{second}, the next of {len(ranked)}"
     wide = " With two seeds intervals are wide." if 2 in difference.counts else ""
     return (
         f"{first} is best: {points(difference.mean)} points above {following} "
-        f"(95 % interval {bounds(difference)}).{wide}"
+        f"({_percent(confidence)} interval {bounds(difference)}).{wide}"
     )
 
 
 def _of_rivals(rivals: Sequence[tuple[str, Outcomes]], count: int, confidence: float) -> str:
     """Name the first two of the rows that may be the best, and how many seeds would tell them."""
     (first, best), (second, next_best) = rivals[:2]
-    difference = outcomes_difference(best, next_best)
+    difference = outcomes_difference(best, next_best, confidence)
     among = "" if len(rivals) == 2 else f", and {len(rivals) - 2} more may be the best"
     return (
         f"This run cannot tell which is best: {first} is {points(difference.mean)} points above "
-        f"{second} (95 % interval {bounds(difference)}){among}. "
+        f"{second} ({_percent(confidence)} interval {bounds(difference)}){among}. "
         f"{_what_would_tell(best, next_best, count, confidence)}"
     )
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:.4g} %"
 
 
 def _what_would_tell(a: Outcomes, b: Outcomes, count: int, confidence: float) -> str:
@@ -122,7 +126,11 @@ def _what_would_tell(a: Outcomes, b: Outcomes, count: int, confidence: float) ->
 
 def _of_single_trainings(standings: Standings) -> str:
     """Of the first two rows by accuracy, where not two have two seeds."""
-    known = [(row.name, row.outcomes) for row in standings.rows if row.outcomes is not None]
+    known = [
+        (row.name, row.outcomes)
+        for row in standings.rows
+        if row.outcomes is not None and row.control_of is None
+    ]
     if len(known) < 2:
         return ""
     (first, best), (second, next_best) = sorted(known, key=lambda row: -row[1].mean)[:2]

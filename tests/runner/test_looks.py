@@ -120,6 +120,8 @@ def test_seeds_are_added_until_the_leaders_differ(benchmark: CommandLine, looks:
         (model, seed) for seed in range(5) for model in ("seeing", "blind")
     ]
     assert "5/5 ok" in result.out
+    # As sure as three looks have to be.
+    assert re.search(r"^seeing is best: .* \(98\.33 % interval", result.out, re.M)
     assert description()["config"]["seeds"] == {"until": 7, "resolve": None}
     assert {len(variant["seeds"]) for variant in description()["variants"]} == {5}
     # One run for whoever looks on, with all of its seeds at the end.
@@ -219,6 +221,11 @@ def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
 
     result = benchmark(*looks, "--seeds", "2,7", "--control")
     assert result.code == 0
+    assert re.search(
+        r"^control: seeing against itself, with other seeds, differs by -?\d+\.\d\d points \(",
+        result.out,
+        re.M,
+    )
     names = ("seeing", "blind", "seeing-control")
     assert [model for model, _ in trained(result.err)] == [*names, *names]
     variants = {variant["model"]: variant for variant in description()["variants"]}

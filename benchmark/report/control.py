@@ -1,0 +1,46 @@
+"""What a control shows: how far apart two models are that are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmark.analysis import Outcomes, Standings, outcomes_difference
+from benchmark.report.sentences import bounds, points
+
+
+def control_sentences(standings: Standings, confidence: float = 0.95) -> Iterator[str]:
+    """A sentence for each row that is a control, and of whose model there is a row, too."""
+    known = {row.name: row for row in standings.rows}
+    for row in standings.rows:
+        model = known.get(row.control_of or "")
+        if model is None:
+            continue
+        if model.identity == row.identity:
+            yield control_sentence(model.name, model.outcomes, row.outcomes, confidence)
+        else:
+            yield (
+                f"control: {row.name} is of other code than {model.name}, and shows nothing of it; "
+                "--control trains it again."
+            )
+
+
+def control_sentence(
+    name: str, outcomes: Outcomes | None, control: Outcomes | None, confidence: float = 0.95
+) -> str:
+    """Say by how much a model differs from its control, and whether that is chance.
+
+    The trials of either are None where none completed.
+    """
+    if outcomes is None or control is None:
+        return f"control: {name} cannot be held against itself before a trial of either completed."
+    difference = outcomes_difference(outcomes, control, confidence)
+    found = f"control: {name} against itself, with other seeds, differs by "
+    found += f"{points(difference.mean)} points"
+    if difference.p_value is None:
+        return f"{found}; with one seed it has no interval."
+    if difference.p_value >= 1 - confidence:
+        return f"{found} ({bounds(difference)}), as chance may."
+    return (
+        f"{found} ({bounds(difference)}), which chance makes in less than "
+        f"{100 * (1 - confidence):.3g} % of runs: hold other differences against it."
+    )
