@@ -251,7 +251,8 @@ class Column(Entry):
     (seconds, bytes, fractions), or None where there is none; ``text(summary)``, where given,
     writes it for people. ``better`` says which direction wins and so which row ``--sort`` puts
     first. A column that is not ``shown`` stands only in the formats for programs and where
-    ``--columns`` names it.
+    ``--columns`` names it. One that ``needs_rank`` is worked out when all rows are known: its
+    summary has a ``rank``, and no records.
     """
 
     header: str
@@ -259,6 +260,7 @@ class Column(Entry):
     better: Literal["higher", "lower"] | None = None
     text: Callable[[ModelSummary], str] | None = None
     shown: bool = True
+    needs_rank: bool = False
 
 
 class Executor(Protocol):

@@ -73,6 +73,7 @@ class Run:
         *,
         models: Sequence[str] | None = None,
         versions: bool = False,
+        doubt: str = "both",
         verbose: bool = False,
     ) -> RunTable:
         """Make the table, as ``benchmark table`` prints it.
@@ -80,12 +81,13 @@ class Run:
         ``columns`` are shown in that order, by default those that the format is for; ``sort`` names
         the column by which rows are ordered, the best first. ``models`` are the labels of the rows,
         ``label@identity`` for an earlier version of one; with ``versions`` every version has a row.
-        If ``verbose``, what there is to say of each trial is said on standard error.
+        ``doubt`` is what an accuracy's interval is about: other ``seeds``, other test ``images``,
+        or ``both``. If ``verbose``, what there is to say of each trial is said on standard error.
 
-        Raises UnknownNameError for a column, BenchmarkError for a format that there is not, and
-        StoreError for a model or a version that the run does not have.
+        Raises UnknownNameError for a column, BenchmarkError for a format or a doubt that there is
+        not, and StoreError for a model or a version that the run does not have.
         """
-        view = TableView.choose(self.catalog, format, columns, sort)
+        view = TableView.choose(self.catalog, format, columns, sort, doubt)
         shown = self._shown(models, versions)
         # Of what is named, or of all versions, all seeds.
         trials = None if versions or models is not None else self._trials

@@ -90,6 +90,7 @@ class ModelSummary:
 
     ``test_accuracy`` is the mean accuracy after the last epoch over the completed trials, a
     fraction; None where none completed. ``distinction`` tells this row from others with the label.
+    ``rank`` is known to columns that need it, where two rows or more have two seeds or more.
     """
 
     variant: Variant
@@ -97,6 +98,7 @@ class ModelSummary:
     planned: int
     test_accuracy: Interval | None
     distinction: str = ""
+    rank: RankRange | None = None
 
     @property
     def model(self) -> str:

@@ -58,6 +58,22 @@ def _test_accuracy(summary: ModelSummary) -> float | None:
     return summary.test_accuracy.mean if summary.test_accuracy else None
 
 
+def _test_accuracy_low(summary: ModelSummary) -> float | None:
+    return summary.test_accuracy.low if summary.test_accuracy else None
+
+
+def _test_accuracy_high(summary: ModelSummary) -> float | None:
+    return summary.test_accuracy.high if summary.test_accuracy else None
+
+
+def _rank(summary: ModelSummary) -> list[int] | None:
+    return [summary.rank.best, summary.rank.worst] if summary.rank else None
+
+
+def _rank_text(summary: ModelSummary) -> str:
+    return str(summary.rank) if summary.rank else NO_FIGURE
+
+
 def _test_accuracy_text(summary: ModelSummary) -> str:
     interval = summary.test_accuracy
     if interval is None:
@@ -65,10 +81,10 @@ def _test_accuracy_text(summary: ModelSummary) -> str:
     text = f"{interval.mean * 100:.2f}"
     if interval.low is None or interval.high is None:
         return text
-    if interval.degrees_of_freedom == math.inf:
-        # It reaches further to one side than to the other.
-        return f"{text} [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
-    return f"{text} ± {(interval.high - interval.mean) * 100:.2f}"
+    above, below = interval.high - interval.mean, interval.mean - interval.low
+    if math.isclose(above, below, abs_tol=5e-5):
+        return f"{text} ± {above * 100:.2f}"
+    return f"{text} [{interval.low * 100:.4g}, {interval.high * 100:.4g}]"
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:
@@ -100,9 +116,9 @@ def benchmark_columns() -> Iterator[Column]:
     """Offer the columns, in the order in which they stand."""
     yield Column("model", "model", lambda summary: summary.label)
     yield Column("params", "params", _params, "lower")
-    yield Column("trainable_params", "trainable", _trainable_params, "lower")
     yield Column("macs", "MACs\n(M)", _macs, "lower", _macs_text)
     yield Column("test_accuracy", "test\nacc. (%)", _test_accuracy, "higher", _test_accuracy_text)
+    yield Column("rank", "rank", _rank, "lower", _rank_text, needs_rank=True)
     yield Column(
         "epoch_seconds", "epoch\n(s)", lambda s: s.epoch_seconds, "lower", _epoch_seconds_text
     )
@@ -114,6 +130,9 @@ def benchmark_columns() -> Iterator[Column]:
         _peak_memory_text,
     )
     yield Column("status", "status", lambda summary: summary.status, text=_status_text)
+    yield Column("trainable_params", "trainable", _trainable_params, "lower", shown=False)
+    yield Column("test_accuracy_low", "acc.\nfrom", _test_accuracy_low, "higher", shown=False)
+    yield Column("test_accuracy_high", "acc.\nto", _test_accuracy_high, "higher", shown=False)
     yield Column("entry", "entry", lambda summary: summary.variant.entry, shown=False)
     yield Column("options", "options", lambda summary: summary.variant.options, shown=False)
     yield Column("identity", "identity", lambda summary: summary.variant.identity, shown=False)

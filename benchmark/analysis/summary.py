@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from benchmark.analysis.alike import by_network
-from benchmark.analysis.intervals import mean_interval
+from benchmark.analysis.comparison import Doubt, outcomes_interval
+from benchmark.analysis.outcomes import Outcomes
 from benchmark.records import PlannedVariant, TrialRecord, Variant
 from benchmark.summaries import ModelSummary
 
@@ -17,14 +18,19 @@ MOST_SEEDS_NAMED = 10
 
 
 def model_summary(
-    variant: Variant, records: Sequence[TrialRecord], planned: int, distinction: str = ""
+    variant: Variant,
+    records: Sequence[TrialRecord],
+    planned: int,
+    distinction: str = "",
+    doubt: Doubt = "both",
 ) -> ModelSummary:
     """Sum up a variant's trials; ``planned`` is how many there should be.
 
-    ``distinction`` stands behind the label in the row's name, where other rows have that label.
+    ``distinction`` stands behind the label in the row's name, where other rows have that label. The
+    accuracy's interval is about ``doubt``.
     """
-    accuracies = [record.test_accuracy for record in records if record.test_accuracy is not None]
-    accuracy = mean_interval(accuracies) if accuracies else None
+    outcomes = Outcomes.of_records(records)
+    accuracy = outcomes_interval(outcomes, doubt=doubt) if outcomes else None
     return ModelSummary(variant, tuple(records), planned, accuracy, distinction)
 
 
@@ -33,12 +39,14 @@ def summarize(
     variants: Sequence[PlannedVariant] = (),
     warn: Callable[[str], None] | None = None,
     distinctions: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    doubt: Doubt = "both",
 ) -> Iterator[ModelSummary]:
     """Sum records up variant by variant, holding no more than one variant's at a time.
 
     ``variants`` are those that there should be. The records are to come variant by variant, and in
     the order of ``variants``; one of which there is none has a summary all the same. What
-    ``distinctions`` has for a label and an identity stands behind the label in the row's name.
+    ``distinctions`` has for a label and an identity stands behind the label in the row's name. The
+    accuracies' intervals are about ``doubt``.
 
     Records of one variant that cannot be of one network are never summed up: each network has a
     summary, and ``warn`` is told.
@@ -52,7 +60,7 @@ def summarize(
                 planned = len(following.seeds)
                 break
             yield _without_records(following, distinctions)
-        yield from _summaries(tuple(group), planned, distinctions, warn)
+        yield from _summaries(tuple(group), planned, distinctions, warn, doubt)
     yield from (_without_records(following, distinctions) for following in waiting)
 
 
@@ -75,16 +83,17 @@ def _summaries(
     planned: int,
     distinctions: Mapping[tuple[str, str], str],
     warn: Callable[[str], None] | None,
+    doubt: Doubt,
 ) -> Iterator[ModelSummary]:
     """A variant's summary, or one for each network that its records are of."""
     groups = by_network(sorted(records, key=lambda record: record.seed))
     planned = max(planned, len(records))
     distinction = _distinction(records[0], distinctions)
     if len(groups) == 1:
-        yield model_summary(records[0], groups[0][1], planned, distinction)
+        yield model_summary(records[0].variant, groups[0][1], planned, distinction, doubt)
         return
     summaries = [
-        model_summary(group[0], group, planned, f"{distinction}#{number}")
+        model_summary(group[0].variant, group, planned, f"{distinction}#{number}", doubt)
         for number, (_, group) in enumerate(groups, start=1)
     ]
     if warn is not None:

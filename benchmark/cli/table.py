@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableChoice:
-    """What ``--format``, ``--columns`` and ``--sort`` say."""
+    """What ``--format``, ``--columns``, ``--sort`` and ``--doubt`` say."""
 
     format: str
     columns: tuple[str, ...] | None
     sort: str | None
+    doubt: str
 
     def check(self, catalog: Catalog) -> None:
         """Raise UnknownNameError if there is no such column, before a run takes its time."""
@@ -42,12 +43,12 @@ class TableChoice:
         width = DEFAULT_WIDTH
         if sys.stdout.isatty():
             width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
-        table = run.table(self.format, self.columns, self.sort, **choices)
+        table = run.table(self.format, self.columns, self.sort, doubt=self.doubt, **choices)
         click.echo(table.text(width))
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--format``, ``--columns``, ``--sort``: the command gets a TableChoice ``table``."""
+    """Add the options of every table: the command gets a TableChoice ``table``."""
 
     @click.option(
         "--format",
@@ -68,12 +69,19 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
         shell_complete=completion.entries("columns"),
         help="Order rows by this column, the best first.",
     )
+    @click.option(
+        "--doubt",
+        type=click.Choice(["seeds", "images", "both"]),
+        default="both",
+        show_default=True,
+        help="What the accuracy's interval is about.",
+    )
     @functools.wraps(function)
     def wrapper(
-        *arguments: Any, format: str, columns: str | None, sort: str | None, **rest: Any
+        *arguments: Any, format: str, columns: str | None, sort: str | None, doubt: str, **rest: Any
     ) -> Any:
         names = None if columns is None else _column_names(columns)
-        return function(*arguments, table=TableChoice(format, names, sort), **rest)
+        return function(*arguments, table=TableChoice(format, names, sort, doubt), **rest)
 
     return wrapper
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from benchmark.analysis import Doubt
 from benchmark.records import Machine
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary
+
+# What an interval is over.
+_SOURCES = {"both": "seeds and test images", "seeds": "seeds", "images": "test images"}
 
 
 @dataclass
@@ -57,7 +61,7 @@ class Coverage:
                     versions.append(version)
 
 
-def write_caption(description: RunDescription, coverage: Coverage) -> str:
+def write_caption(description: RunDescription, coverage: Coverage, doubt: Doubt = "both") -> str:
     """Name what was trained on what and how, and say what the figures stand for."""
     config, protocol = description.config, description.protocol
     dataset = protocol.dataset
@@ -71,7 +75,7 @@ def write_caption(description: RunDescription, coverage: Coverage) -> str:
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
         f"recipe {recipe}; {devices}, {protocol.precision}{_engines(coverage)}.",
-        _figures(coverage),
+        _figures(coverage, doubt),
     ]
     lines += _versions(coverage)
     if config.note:
@@ -112,12 +116,14 @@ def _engines(coverage: Coverage) -> str:
     return "" if used in ([], ["eager"]) else f", engine {' and '.join(used)}"
 
 
-def _figures(coverage: Coverage) -> str:
+def _figures(coverage: Coverage, doubt: Doubt) -> str:
     fewest, most = min(coverage.completed, default=0), max(coverage.completed, default=0)
     accuracy = "Test accuracy is that after the last epoch"
     if most > 1:
         span = str(most) if fewest == most else f"{fewest} to {most}"
-        accuracy += f", mean ± 95 % t interval over n = {span} seeds"
+        accuracy += f", mean of n = {span} seeds and 95 % interval over {_SOURCES[doubt]}"
+    elif most == 1 and doubt == "images":
+        accuracy += f", of one seed, and 95 % interval over {_SOURCES[doubt]}"
     elif most == 1:
         accuracy += ", of one seed (so without an interval)"
     time = "epoch time is the median training time of the epochs after the first."

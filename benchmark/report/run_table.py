@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmark.analysis import summarize
+from benchmark.analysis import DOUBTS, Doubt, Standings, summarize
 from benchmark.catalog import Catalog
 from benchmark.entries import Column
 from benchmark.errors import BenchmarkError
@@ -14,18 +14,25 @@ from benchmark.printable import printable
 from benchmark.records import TrialRecord
 from benchmark.report.caption import Coverage, write_caption
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
+from benchmark.report.sentences import leader_sentence
 from benchmark.report.table import DEFAULT_WIDTH, Table, render, row_values, tabulate
 from benchmark.spelling import did_you_mean
 from benchmark.store import RunDescription, Version
 
+Word = TypeVar("Word", bound=str)
+
 
 @dataclass(frozen=True)
 class RunTable:
-    """The table of a run: ``str()`` is what the command line prints, ``len()`` counts its rows."""
+    """The table of a run: ``str()`` is what the command line prints, ``len()`` counts its rows.
+
+    ``verdict`` says which row is the best and by how much, or that the run cannot tell.
+    """
 
     table: Table
     format: str
     caption: str
+    verdict: str = ""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -34,7 +41,7 @@ class RunTable:
 
     def text(self, width: int = DEFAULT_WIDTH) -> str:
         """The table in its format, ``simple`` within ``width`` characters."""
-        return printable(render(self.table, self.format, self.caption, width))
+        return printable(render(self.table, self.format, self.caption, width, self.verdict))
 
     def __len__(self) -> int:
         return len(self.table.rows)
@@ -47,32 +54,42 @@ class RunTable:
 
     def _repr_html_(self) -> str:
         """The table as Jupyter shows it."""
-        return printable(render(self.table, "html", self.caption))
+        return printable(render(self.table, "html", self.caption, verdict=self.verdict))
 
 
 @dataclass(frozen=True)
 class TableView:
-    """How a table is shown: its format, its columns, and the one its rows are sorted by."""
+    """How a table is shown: its format, its columns, and the one its rows are sorted by.
+
+    The accuracies' intervals are about ``doubt``.
+    """
 
     format: str
     columns: tuple[Column, ...]
     sort: Column | None
+    doubt: Doubt = "both"
 
     @classmethod
     def choose(
-        cls, catalog: Catalog, format: str, columns: Sequence[str] | None, sort: str | None
+        cls,
+        catalog: Catalog,
+        format: str,
+        columns: Sequence[str] | None,
+        sort: str | None,
+        doubt: str = "both",
     ) -> TableView:
         """Look the columns up, by default those that the format is for.
 
-        Raises UnknownNameError for a column, BenchmarkError for a format that there is not.
+        Raises UnknownNameError for a column, BenchmarkError for a format and for a doubt that there
+        is not.
         """
-        if format not in FORMATS:
-            known = f" (there are: {', '.join(FORMATS)})"
-            raise BenchmarkError(
-                f"no such format {format!r}{did_you_mean(format, FORMATS) or known}"
-            )
         sort_column = None if sort is None else catalog.columns[sort].entry
-        return cls(format, tuple(_columns(catalog, format, columns)), sort_column)
+        return cls(
+            _checked_word("format", format, FORMATS),
+            tuple(_columns(catalog, _checked_word("format", format, FORMATS), columns)),
+            sort_column,
+            _checked_word("doubt", doubt, DOUBTS),
+        )
 
     def table(
         self,
@@ -94,13 +111,29 @@ class TableView:
         keys = [(version.label, version.identity) for version in versions]
         distinctions = dict(zip(keys, (version.distinction for version in versions), strict=True))
         shown = [planned[key] for key in keys if key in planned]
-        summaries = coverage.noting(summarize(records, shown, warn, distinctions))
-        table = tabulate(summaries, filter(None, [*self.columns, self.sort]), warn)
+        standings = Standings()
+        summaries = summarize(records, shown, warn, distinctions, self.doubt)
+        table = tabulate(
+            coverage.noting(standings.noting(summaries)),
+            filter(None, [*self.columns, self.sort]),
+            warn,
+            standings.ranks,
+        )
         if self.sort is not None and self.sort in table.columns:
             table = table.sorted_by(self.sort)
-        caption = write_caption(description, coverage) if description else ""
+        caption = write_caption(description, coverage, self.doubt) if description else ""
         caption = "\n".join(filter(None, [caption, note]))
-        return RunTable(table.with_columns(self.columns), self.format, caption)
+        verdict = leader_sentence(standings)
+        return RunTable(table.with_columns(self.columns), self.format, caption, verdict)
+
+
+def _checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
+    """The one of the known words that it is; raises BenchmarkError where it is none."""
+    for one in known:
+        if one == word:
+            return one
+    hint = did_you_mean(word, known) or f" (there are: {', '.join(known)})"
+    raise BenchmarkError(f"no such {what} {word!r}{hint}")
 
 
 def _columns(catalog: Catalog, format: str, names: Sequence[str] | None) -> list[Column]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import itertools
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from benchmark.entries import Column
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.printable import printable_line
 from benchmark.report.text_table import lay_out
-from benchmark.summaries import NO_FIGURE, ModelSummary
+from benchmark.summaries import NO_FIGURE, ModelSummary, RankRange
 
 DEFAULT_WIDTH = 80
 NARROWEST_NAME = 12
@@ -58,28 +59,50 @@ class Table:
 
 
 def tabulate(
-    summaries: Iterable[ModelSummary], columns: Iterable[Column], warn: Callable[[str], None]
+    summaries: Iterable[ModelSummary],
+    columns: Iterable[Column],
+    warn: Callable[[str], None],
+    ranks: Callable[[], Sequence[RankRange | None]] = tuple,
 ) -> Table:
     """Work out every cell, model by model: no more than one model's records are needed at a time.
 
-    A column that raises for one of the models is left out, and ``warn`` is told why.
+    ``ranks`` gives each row's when all summaries have passed. A column that raises for one of the
+    models is left out, and ``warn`` is told why.
     """
-    sound = dict.fromkeys(columns)
-    rows = []
+    wanted = [*dict.fromkeys(columns)]
+    sound = dict.fromkeys(wanted)
+    rows: list[dict[str, Cell]] = []
+    without_records = []
     for summary in summaries:
-        row = {}
-        for column in [*sound]:
-            try:
-                row[column.name] = _cell(summary, column)
-            except PLUGIN_FAULTS as error:
-                del sound[column]
-                warn(f"column {column.name!r} is left out: {one_line(error)}")
-        rows.append(row)
+        rows.append({})
+        _fill(rows[-1], summary, [c for c in sound if not c.needs_rank], sound, warn)
+        without_records.append(replace(summary, records=()))
+    for row, summary, rank in itertools.zip_longest(rows, without_records, ranks()):
+        ranked = replace(summary, rank=rank)
+        _fill(row, ranked, [c for c in sound if c.needs_rank], sound, warn)
     return Table(tuple(sound), tuple(rows))
 
 
-def render(table: Table, format: str, caption: str = "", width: int = DEFAULT_WIDTH) -> str:
-    """Write the table, under its caption where the format has room for one.
+def _fill(
+    row: dict[str, Cell],
+    summary: ModelSummary,
+    columns: Iterable[Column],
+    sound: dict[Column, None],
+    warn: Callable[[str], None],
+) -> None:
+    """Work out some cells of a row; a column that raises is no longer among the sound ones."""
+    for column in columns:
+        try:
+            row[column.name] = _cell(summary, column)
+        except PLUGIN_FAULTS as error:
+            del sound[column]
+            warn(f"column {column.name!r} is left out: {one_line(error)}")
+
+
+def render(
+    table: Table, format: str, caption: str = "", width: int = DEFAULT_WIDTH, verdict: str = ""
+) -> str:
+    """Write the table, where the format has room for it under its caption and above its verdict.
 
     ``simple`` is kept within ``width`` characters by folding the column with the longest words.
     """
@@ -87,7 +110,8 @@ def render(table: Table, format: str, caption: str = "", width: int = DEFAULT_WI
         return json.dumps([row_values(table, row) for row in table.rows], indent=1)
     if format == "csv":
         return _csv(table)
-    return _captioned(_for_people(table, format, width), caption, format, width)
+    parts = [_prose(caption, format, width), _for_people(table, format, width)]
+    return _between(format).join(filter(None, [*parts, _prose(verdict, format, width)]))
 
 
 def _cell(summary: ModelSummary, column: Column) -> Cell:
@@ -168,12 +192,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _captioned(body: str, caption: str, format: str, width: int) -> str:
-    if not caption:
-        return body
+def _prose(text: str, format: str, width: int) -> str:
+    """Lines of prose as a format has them."""
+    if not text:
+        return ""
     if format == "html":
-        return f"<p>{html.escape(caption)}</p>\n{body}"
+        return f"<p>{html.escape(text)}</p>"
     if format == "latex":
-        return "\n".join(f"% {line}" for line in caption.splitlines()) + f"\n{body}"
-    paragraphs = [textwrap.fill(line, width) for line in caption.splitlines()]
-    return "\n".join(paragraphs) + f"\n\n{body}"
+        return "\n".join(f"% {line}" for line in text.splitlines())
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+
+
+def _between(format: str) -> str:
+    return "\n" if format in ("html", "latex") else "\n\n"
