@@ -7,6 +7,7 @@
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
 # make perf-scale  what runs of many trials cost, in docs/scaling.md
+# make calibration  how often intervals cover the truth, by simulation, in docs/calibration.md
 # make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder,
 #                       OPTIONS='--repeats 3' and the like
 # make perf-gpu-wheels  what that needs beside PyTorch, to be carried to the GPU's machine
@@ -24,7 +25,7 @@ INSTALL_INTO = $(1)/bin/python -m pip install --quiet --disable-pip-version-chec
 INSTALL := $(call INSTALL_INTO,.venv)
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-all coverage install check docs perf perf-scale perf-gpu perf-gpu-wheels clean
+.PHONY: run test test-all coverage install check docs perf perf-scale calibration perf-gpu perf-gpu-wheels clean
 
 run: $(STAMPS)/run
 	$(BIN)/benchmark run quickstart
@@ -64,6 +65,9 @@ perf: $(PERF)/stamps/peers
 perf-scale: $(STAMPS)/test
 	$(BIN)/python -m perf.scale
 	$(BIN)/python -m perf.overhead
+
+calibration: $(STAMPS)/run
+	$(BIN)/python -m perf.calibration $(OPTIONS)
 
 # PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
 # one made from that would not see them, so a folder stands before them on the path. The checkout is

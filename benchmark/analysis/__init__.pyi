@@ -2,6 +2,7 @@ from .comparison import (
     DOUBTS as DOUBTS,
     Doubt as Doubt,
     outcomes_difference as outcomes_difference,
+    outcomes_interval as outcomes_interval,
 )
 from .enough import (
     CONFIDENCE as CONFIDENCE,

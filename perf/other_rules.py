@@ -1,0 +1,40 @@
+"""Rules of comparison that others use, and that do worse than the one of ``benchmark.analysis``."""
+
+from __future__ import annotations
+
+import math
+
+import numpy
+from scipy import special
+
+from benchmark.analysis import Outcomes
+from perf.simulation import Bools
+
+
+def paired_by_seed(of_a: Bools, of_b: Bools, confidence: float = 0.95) -> tuple[float, float]:
+    """The bounds of a difference whose seeds are paired, as its images are.
+
+    The rule for one model, of the table of differences: its degrees of freedom are half as many.
+    """
+    seeds, images = of_a.shape
+    differences = of_a.astype(numpy.int8) - of_b.astype(numpy.int8)
+    shares = differences.mean(axis=0)
+    of_seeds = differences.mean(axis=1)
+    mean = float(of_seeds.mean())
+    total = float(numpy.square(differences, dtype=float).sum()) - seeds * images * mean**2
+    between = images * float(of_seeds.var()) * seeds + seeds * float(shares.var()) * images
+    residual = (total - between) / ((seeds - 1) * (images - 1))
+    from_seeds = float(of_seeds.var(ddof=1)) / seeds
+    variance = from_seeds + max(0.0, (float(shares.var(ddof=1)) - residual / seeds) / images)
+    level = 0.5 + confidence / 2
+    if from_seeds == 0:
+        reach = special.ndtri(level) * math.sqrt(variance)
+    else:
+        freedom = variance**2 / (from_seeds**2 / (seeds - 1))
+        reach = special.stdtrit(freedom, level) * math.sqrt(variance)
+    return mean - reach, mean + reach
+
+
+def counting_noise_twice(a: Outcomes, b: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """The same as if nothing of what varies between images were the noise of single answers."""
+    return Outcomes(a.accuracies, a.shares, 0.0), Outcomes(b.accuracies, b.shares, 0.0)
