@@ -62,4 +62,5 @@ from .summaries import (
     NO_FIGURE as NO_FIGURE,
     Interval as Interval,
     ModelSummary as ModelSummary,
+    RankRange as RankRange,
 )

@@ -290,6 +290,13 @@ class TrialRecord(Variant):
     environment: Machine
 
     @property
+    def variant(self) -> Variant:
+        """The variant alone, without the record."""
+        return Variant.model_construct(
+            **{name: getattr(self, name) for name in Variant.model_fields}
+        )
+
+    @property
     def key(self) -> TrialKey:
         """Which trial of its run it is of."""
         return TrialKey(self.model, self.identity, self.seed)

@@ -86,7 +86,9 @@ def _outcome_faults(record: TrialRecord) -> Iterator[str]:
         yield "it completed, but has no correct"
     if not record.epochs:
         yield "it completed without an epoch"
-    elif _protocol(record) != record.protocol:
+    elif record.correct is not None and not _agree(record.correct, record):
+        yield "the last epoch's test_accuracy is not the share of correct images"
+    if record.epochs and _protocol(record) != record.protocol:
         count = len(record.epochs)
         yield f"protocol does not match its settings and its number of epochs ({count})"
 
@@ -111,6 +113,17 @@ def _correct_faults(correct: str, images: int) -> Iterator[str]:
         return
     if len(packed) != math.ceil(images / 8):
         yield f"correct has {8 * len(packed)} bits for {images} test images"
+
+
+def _agree(correct: str, record: TrialRecord) -> bool:
+    """Whether the images classified rightly are as many as the last epoch says."""
+    try:
+        right = int.from_bytes(base64.b64decode(correct, validate=True)).bit_count()
+    except (binascii.Error, ValueError):
+        # That it is not base64 has been said.
+        return True
+    images = record.dataset.test_images
+    return abs(right - record.epochs[-1].test_accuracy * images) < 0.5
 
 
 def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:

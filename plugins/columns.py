@@ -84,7 +84,7 @@ def _test_accuracy_text(summary: ModelSummary) -> str:
     above, below = interval.high - interval.mean, interval.mean - interval.low
     if math.isclose(above, below, abs_tol=5e-5):
         return f"{text} ± {above * 100:.2f}"
-    return f"{text} [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
+    return f"{text} [{interval.low * 100:.4g}, {interval.high * 100:.4g}]"
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:

@@ -1,10 +1,22 @@
+from .compared import (
+    ComparedGroup as ComparedGroup,
+    ComparedRow as ComparedRow,
+    best_of as best_of,
+    compared_group as compared_group,
+)
 from .comparison import (
     DOUBTS as DOUBTS,
     Doubt as Doubt,
     outcomes_difference as outcomes_difference,
 )
+from .contender import (
+    Contender as Contender,
+    contender_of as contender_of,
+)
+from .devices import device_text as device_text
 from .outcomes import Outcomes as Outcomes
 from .power import seeds_needed as seeds_needed
+from .protocols import protocol_differences as protocol_differences
 from .ranks import rank_ranges as rank_ranges
 from .standings import Standings as Standings
 from .summary import summarize as summarize

@@ -41,10 +41,10 @@ def interval(correct: Any, confidence: float = 0.95, doubt: Doubt = "both") -> I
 
         V = S²/n + max(0, (var_i(q) - E²/n) / N),   df = V² / ((S²/n)² / (n - 1))
 
-    and the interval is the mean ± t(df) sqrt(V). Without the subtraction the noise of single
-    answers would count twice. Where no seed differs from another, or fewer than ten images are
-    wrong or right, it is Wilson's (JASA 22, 1927), for as many images as would have that V (Korn
-    and Graubard, Survey Methodology 24, 1998), and at most N.
+    and the interval is the mean ± t(df) sqrt(V), cut off at 0 and 1. Without the subtraction the
+    noise of single answers would count twice. Where no seed differs from another, or fewer than ten
+    images are wrong or right, it is Wilson's (JASA 22, 1927), for as many images as would have that
+    V (Korn and Graubard, Survey Methodology 24, 1998), and at most N.
 
     ``doubt`` leaves one source out: ``seeds`` asks about other trainings, tested on these images,
     ``images`` about other images, put to these networks. For one seed there is no interval unless
@@ -209,8 +209,8 @@ def _around(
     reach = t_quantile(freedom, confidence) * math.sqrt(variance)
     return Interval(
         mean,
-        mean - reach,
-        mean + reach,
+        max(0.0, mean - reach),
+        min(1.0, mean + reach),
         seeds,
         seed_standard_error=_root(from_seeds),
         image_standard_error=_root(from_images),

@@ -90,10 +90,10 @@ def _summaries(
     planned = max(planned, len(records))
     distinction = _distinction(records[0], distinctions)
     if len(groups) == 1:
-        yield model_summary(records[0], groups[0][1], planned, distinction, doubt)
+        yield model_summary(records[0].variant, groups[0][1], planned, distinction, doubt)
         return
     summaries = [
-        model_summary(group[0], group, planned, f"{distinction}#{number}", doubt)
+        model_summary(group[0].variant, group, planned, f"{distinction}#{number}", doubt)
         for number, (_, group) in enumerate(groups, start=1)
     ]
     if warn is not None:

@@ -1,3 +1,4 @@
+from .comparison import Comparison as Comparison
 from .formats import FORMATS as FORMATS
 from .frame import epochs_frame as epochs_frame
 from .options import (

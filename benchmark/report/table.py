@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.entries import Column
 from benchmark.errors import PLUGIN_FAULTS, one_line
@@ -35,11 +35,23 @@ class Cell:
     text: str
 
 
+class Heading(Protocol):
+    """What a table needs of a column: its name, for programs, and its header, for people."""
+
+    @property
+    def name(self) -> str:
+        """The key of its cells."""
+
+    @property
+    def header(self) -> str:
+        """What stands above it, in one line or two."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells, each by its column's name."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[Heading, ...]
     rows: tuple[Mapping[str, Cell], ...]
 
     def sorted_by(self, column: Column) -> Table:
@@ -53,7 +65,7 @@ class Table:
         known.sort(key=figure, reverse=column.better == "higher")
         return replace(self, rows=(*known, *unknown))
 
-    def with_columns(self, columns: Sequence[Column]) -> Table:
+    def with_columns(self, columns: Sequence[Heading]) -> Table:
         """Those of the columns that it has, in that order."""
         return replace(self, columns=tuple(column for column in columns if column in self.columns))
 
@@ -116,8 +128,8 @@ def render(
 
 def _cell(summary: ModelSummary, column: Column) -> Cell:
     value = column.value(summary)
-    json.dumps(_plain(value))
-    return Cell(_plain(value), _text(value) if column.text is None else column.text(summary))
+    json.dumps(plain(value))
+    return Cell(plain(value), _text(value) if column.text is None else column.text(summary))
 
 
 def row_values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
@@ -125,8 +137,8 @@ def row_values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
     return {column.name: row[column.name].value for column in table.columns}
 
 
-def _plain(value: Any) -> Any:
-    # JSON has no word for a number that is none.
+def plain(value: Any) -> Any:
+    """The value as JSON has it, which has no word for a number that is none."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

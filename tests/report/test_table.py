@@ -35,9 +35,9 @@ from tests.support.made_records import (
 )
 
 JSON_KEYS = [
-    *("model", "params", "trainable_params", "macs", "test_accuracy", "epoch_seconds"),
-    *("peak_memory_bytes", "status", "entry", "options", "identity", "versions", "seeds"),
-    "macs_is_lower_bound",
+    *("model", "params", "macs", "test_accuracy", "rank", "epoch_seconds", "peak_memory_bytes"),
+    *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high", "entry"),
+    *("options", "identity", "versions", "seeds", "macs_is_lower_bound"),
 ]
 
 
@@ -71,12 +71,16 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
         {
             "model": "alpha",
             "params": 1_172_410,
-            "trainable_params": 1_172_410,
             "macs": 55_150_000,
             "test_accuracy": pytest.approx(0.6),
+            "rank": None,
             "epoch_seconds": 2.0,
             "peak_memory_bytes": 2**30,
             "status": "completed",
+            "trainable_params": 1_172_410,
+            # Student's t of 0.975 at 1 degree of freedom is 12.71, the standard error 0.1.
+            "test_accuracy_low": 0.0,
+            "test_accuracy_high": 1.0,
             "entry": "alpha",
             "options": {},
             "identity": IDENTITY,
@@ -138,7 +142,10 @@ def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> Non
     one = render([make_summary("alpha", 0.8)], accuracy, "simple")
     assert one.splitlines()[-1].strip() == "80.00"
     three = render([make_summary("alpha", 0.79, 0.80, 0.81)], accuracy, "simple")
-    assert three.splitlines()[-1].strip() == "80.00 ± 2.48"
+    # V is 0.0001/3 of the seeds and 0.1593/10,000 of the images, t at 4.37 degrees is 2.69.
+    assert three.splitlines()[-1].strip() == "80.00 ± 1.90"
+    few = render([make_summary("alpha", 1.0, 1.0)], accuracy, "simple")
+    assert few.splitlines()[-1].strip() == "100.00 [99.96, 100]"
 
 
 def test_how_many_seeds_completed_is_shown(columns: list[Column]) -> None:
@@ -254,7 +261,7 @@ def test_the_caption_is_folded_to_the_width(columns: list[Column]) -> None:
     [
         (
             "simple",
-            r"^baseline_cnn +1,172,410 +1,172,410 +55\.15 +81\.67 +2\.00 +1,024 +completed$",
+            r"^baseline_cnn +1,172,410 +55\.15 +81\.67 +- +2\.00 +1,024 +completed$",
         ),
         ("github", r"^\| baseline_cnn +\| +1,172,410 \|"),
         ("latex", r"baseline\\_cnn +& +1,172,410 &"),

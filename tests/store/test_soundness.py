@@ -203,6 +203,7 @@ def test_what_makes_no_sense_is_trained_again(
         ({"correct": None}, "it completed, but has no correct"),
         ({"correct": "AAAAAA=="}, "correct has 32 bits for 20 test images"),
         ({"correct": "?"}, "correct is not base64"),
+        ({"correct": "////"}, "the last epoch's test_accuracy is not the share of correct images"),
         ({"macs": -1}, "macs is -1"),
         ({"macs": 10**300}, "macs is out of range"),
         ({"seed": -1}, None),

@@ -25,12 +25,13 @@ from benchmark.records import (
 from benchmark.summaries import ModelSummary
 
 IDENTITY = "0123456789ab"
+TEST_IMAGES = 10_000
 DATASET = DatasetRecord(
     name="synthetic",
     identity=IDENTITY,
     fingerprint="f" * 64,
     train_images=100,
-    test_images=10,
+    test_images=TEST_IMAGES,
     classes=10,
 )
 PROTOCOL = Protocol(
@@ -107,7 +108,7 @@ def make_record(
             setup_seconds=0.1, first_epoch_seconds=3.0, epoch_seconds=2.0, total_seconds=6.0
         ),
         "peak_memory_bytes": 2**30,
-        "correct": pack_bits([True] * 5 + [False] * 5),
+        "correct": pack_bits([image < accuracy * TEST_IMAGES for image in range(TEST_IMAGES)]),
         "environment": {"versions": {"python": "3.11"}},
     }
     return TrialRecord(**{**fields, **changes})

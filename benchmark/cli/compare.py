@@ -1,0 +1,68 @@
+"""``benchmark compare``: which row is better, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import click
+
+from benchmark.cli.session import Session, everywhere_options
+from benchmark.cli.table import terminal_width
+from benchmark.report import FORMATS
+
+
+@click.command(
+    "compare",
+    short_help="Say which row is better, by how much, how sure.",
+    epilog="Example: benchmark compare runs/cifar10-1a2b3c4d --against baseline_cnn",
+)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--against",
+    metavar="LABEL|RUN:LABEL|RUN",
+    help="Compare with this row, or with the rows of that name in another run.  "
+    "[default: the best row]",
+)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="LABEL",
+    help="Compare this row, label@identity for an earlier version of it; repeatable.",
+)
+@click.option("--allow-mixed", is_flag=True, help="Also compare rows of different protocols.")
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="How the comparison is written.",
+)
+@everywhere_options
+@click.pass_obj
+def command(
+    session: Session,
+    runs: tuple[str, ...],
+    against: str | None,
+    models: tuple[str, ...],
+    allow_mixed: bool,
+    format: str,
+) -> None:
+    """Compare the rows of runs: RUN is a run's folder, RUN:label or RUN:label@identity one row.
+
+    Rows of one protocol are compared with each other, those of another apart from them.
+    """
+    # Imported here: --help must not wait for it.
+    from benchmark.comparing import compare
+    from benchmark.contenders import Argument
+    from benchmark.standard_error import warn
+
+    del session
+    comparison = compare(
+        [Argument.read(run) for run in runs],
+        against,
+        models or None,
+        allow_mixed=allow_mixed,
+        format=format,
+        warn=warn,
+    )
+    click.echo(comparison.text(terminal_width()))
