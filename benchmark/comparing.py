@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from benchmark.analysis import (
     ComparedGroup,
     Contender,
+    Gate,
     best_of,
     compared_group,
+    judge_rows,
     protocol_differences,
 )
 from benchmark.contenders import (
@@ -97,9 +99,13 @@ def compare(
     allow_mixed: bool = False,
     accuracy: float | None = None,
     format: str = "simple",
+    gates: Sequence[Gate] = (),
     warn: Callable[[str], None],
 ) -> Comparison:
-    """Compare rows with a reference, by default the best row of each protocol."""
+    """Compare rows with a reference, by default the best row of each protocol.
+
+    ``gates`` are for the rows that are not of ``against``, which they need.
+    """
     rows = rows_of(arguments, models)
     chosen = None if against is None else Against.read(against, arguments, rows)
     by_key = read_contenders(each_once([*rows, *(chosen.rows if chosen else ())]), warn)
@@ -110,7 +116,10 @@ def compare(
         compared_group(group, _references(group, references, chosen), accuracy) for group in groups
     ]
     _refuse_if_nothing_to_compare(compared)
-    return Comparison(tuple(compared), format)
+    compared_keys = {row.key for row in chosen.rows} if chosen else set()
+    gated = [found for row in rows if row.key not in compared_keys for found in by_key[row.key]]
+    pairs = [(found, _reference_of_gate(found, references, chosen)) for found in gated]
+    return Comparison(tuple(compared), format, tuple(judge_rows(gates, pairs)))
 
 
 def _by_protocol(contenders: Sequence[Contender]) -> list[list[Contender]]:
@@ -136,6 +145,16 @@ def _references(
         )
     reference = present[0] if present else best_of(group)
     return {} if reference is None else {row.name: reference for row in group}
+
+
+def _reference_of_gate(
+    contender: Contender, references: Sequence[Contender], against: Against | None
+) -> Contender | None:
+    """What a gate compares a row with: one of the references, if possible of its protocol."""
+    by_label = against is not None and against.by_label
+    known = [found for found in references if not by_label or found.label == contender.label]
+    alike = [found for found in known if found.protocol.hash == contender.protocol.hash]
+    return next(iter(alike or known), None)
 
 
 def _refuse_if_nothing_to_compare(groups: Sequence[ComparedGroup]) -> None:

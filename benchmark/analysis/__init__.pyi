@@ -14,6 +14,13 @@ from .contender import (
     contender_of as contender_of,
 )
 from .devices import device_text as device_text
+from .gates import (
+    Gate as Gate,
+    Verdict as Verdict,
+    exit_code as exit_code,
+    judge_rows as judge_rows,
+    parse_gate as parse_gate,
+)
 from .outcomes import Outcomes as Outcomes
 from .power import seeds_needed as seeds_needed
 from .protocols import protocol_differences as protocol_differences

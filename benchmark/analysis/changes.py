@@ -9,11 +9,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+import numpy
+
+from benchmark.analysis.compared import are_timed_alike
 from benchmark.analysis.comparison import outcomes_difference
+from benchmark.analysis.contender import Contender
 from benchmark.analysis.intervals import mean_ratio
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.power import MOST_SEEDS, fewest_seeds, seeds_needed
 from benchmark.analysis.student import smallest_detectable, welch_freedom
+
+ACCURACY = "accuracy"
+# Those that differ from seed to seed, and those that no seed changes.
+MEASURED = ("epoch_seconds", "peak_memory_bytes")
+COUNTED = ("params", "trainable_params", "macs")
+FIGURES = (ACCURACY, *MEASURED, *COUNTED)
+
+AT_THE_BOUND = "if that is the change, it is at the bound, and no number of seeds would"
 
 # What a change may be: a share that was computed exactly is compared exactly.
 Amount = float | Fraction
@@ -87,6 +99,8 @@ class AccuracyChange:
     def remedy(self, limit: Amount, confidence: float) -> str:
         """How many seeds would tell, if any number would."""
         distance = self.amount - float(limit)
+        if math.isclose(distance, 0, abs_tol=1e-9):
+            return AT_THE_BOUND
         needed = seeds_needed(self.outcomes, self.reference, distance, confidence)
         if needed is None:
             return "no number of seeds would with these test images"
@@ -124,6 +138,8 @@ class RelativeChange:
     def remedy(self, limit: Amount, confidence: float) -> str:
         """How many seeds would tell with a power of 80 %, if they vary as these do."""
         distance = abs(math.log((1 + self.amount) / (1 + float(limit))))
+        if math.isclose(distance, 0, abs_tol=1e-9):
+            return AT_THE_BOUND
         variances = self._variances()
 
         def detects(seeds: int) -> bool:
@@ -149,6 +165,104 @@ class RelativeChange:
         return [statistics.variance(values.values()) for values in (row, reference)]
 
 
+def change_of(figure: str, contender: Contender, reference: Contender | None) -> Change:
+    """The change of a figure that a gate can have, from its reference to a row."""
+    missing = _not_comparable(contender, reference)
+    if missing or reference is None:
+        return SettledChange(None, missing)
+    if figure == ACCURACY:
+        return _accuracy_change(contender, reference)
+    if figure in MEASURED:
+        return _measured_change(figure, contender, reference)
+    return _counted_change(figure, contender, reference)
+
+
+def _not_comparable(contender: Contender, reference: Contender | None) -> str:
+    """Why the two cannot be compared; empty where they can."""
+    if reference is None:
+        return f"{contender.name} has no namesake to be compared with"
+    for found in (contender, reference):
+        if found.outcomes is None:
+            return f"{found.name} has no completed trial"
+    if contender.protocol.hash != reference.protocol.hash:
+        return f"{contender.name} and {reference.name} were trained under different protocols"
+    return ""
+
+
+def _accuracy_change(contender: Contender, reference: Contender) -> Change:
+    outcomes, others = contender.outcomes, reference.outcomes
+    assert outcomes is not None
+    assert others is not None
+    if _has_the_same_answers(contender, reference):
+        return SettledChange(
+            0.0, f"{contender.name} has the code of {reference.name}, and gave the same answers"
+        )
+    single = _single_seed((contender, outcomes.seeds), (reference, others.seeds))
+    return single or AccuracyChange(contender.name, outcomes, others)
+
+
+def _has_the_same_answers(contender: Contender, reference: Contender) -> bool:
+    """Whether two seeds or more of the same code were right on the same images."""
+    a, b = contender.outcomes, reference.outcomes
+    assert a is not None
+    assert b is not None
+    return (
+        contender.variant.identity == reference.variant.identity
+        and contender.seeds == reference.seeds
+        and len(contender.seeds) > 1
+        and numpy.array_equal(a.accuracies, b.accuracies)
+        and numpy.array_equal(a.shares, b.shares)
+    )
+
+
+def _counted_change(figure: str, contender: Contender, reference: Contender) -> Change:
+    values = []
+    for found in (contender, reference):
+        if figure == "macs" and found.macs_is_lower_bound:
+            return SettledChange(None, f"of the MACs of {found.name} only a lower bound is known")
+        value: int | None = getattr(found, figure)
+        if value is None:
+            return _unknown(figure, found)
+        values.append(Fraction(value))
+    return exact_change(contender.name, *values)
+
+
+def _measured_change(figure: str, contender: Contender, reference: Contender) -> Change:
+    sides: list[dict[int, float]] = []
+    for found in (contender, reference):
+        by_seed: Mapping[int, float] = getattr(found, figure)
+        sides.append({seed: value for seed, value in by_seed.items() if value > 0})
+        if not sides[-1]:
+            return _unknown(figure, found)
+    if not are_timed_alike([contender, reference]):
+        return SettledChange(
+            None, f"{contender.name} and {reference.name} were trained on different machines"
+        )
+    values, others = sides
+    single = _single_seed((contender, len(values)), (reference, len(others)))
+    if single:
+        return single
+    if len({*values.values()}) == len({*others.values()}) == 1:
+        # Memory on a GPU often is that of the seed before, to the byte.
+        value, other = (Fraction(next(iter(side.values()))) for side in sides)
+        return exact_change(contender.name, value, other)
+    return RelativeChange(contender.name, values, others)
+
+
+def _unknown(figure: str, contender: Contender) -> SettledChange:
+    return SettledChange(None, f"no completed trial of {contender.name} has a figure for {figure}")
+
+
+def _single_seed(*sides: tuple[Contender, int]) -> SettledChange | None:
+    """That one seed shows nothing, where there is but one."""
+    for found, seeds in sides:
+        if seeds == 1:
+            return SettledChange(
+                None, f"{found.name} has one seed, which shows no spread; 2 seeds each might"
+            )
+    return None
+
+
 def exact_change(name: str, value: Fraction, reference: Fraction) -> SettledChange:
     """The change of a figure that no seed changes, such as a number of parameters."""
     before, after = f"{float(reference):,.10g}", f"{float(value):,.10g}"
@@ -167,5 +281,7 @@ def _moved(amount: float, low: float, high: float, digits: int, unit: str) -> st
     verb = "grew"
     if amount < 0:
         verb, amount, low, high = "dropped", -amount, -high, -low
-    mean, least, most = (f"{100 * value:.{digits}f}" for value in (amount, low, high))
+    # No number is a negative zero.
+    rounded = (round(100 * value, digits) + 0.0 for value in (amount, low, high))
+    mean, least, most = (f"{value:.{digits}f}" for value in rounded)
     return f"{verb} by {mean}{unit} ({least} to {most})"

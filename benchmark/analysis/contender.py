@@ -41,6 +41,7 @@ class Contender:
     epoch_seconds: Mapping[int, float]
     peak_memory_bytes: Mapping[int, int]
     params: int | None
+    trainable_params: int | None
     macs: int | None
     macs_is_lower_bound: bool
     curves: tuple[Curve, ...]
@@ -85,6 +86,7 @@ def contender_of(summary: ModelSummary, run: Path, protocol: Protocol) -> Conten
         epoch_seconds=_by_seed(completed, lambda record: record.timing.epoch_seconds),
         peak_memory_bytes=_by_seed(completed, lambda record: record.peak_memory_bytes),
         params=params.total if params else None,
+        trainable_params=params.trainable if params else None,
         macs=summary.constant(lambda record: record.macs),
         macs_is_lower_bound=any(record.macs_is_lower_bound for record in summary.records),
         curves=tuple(

@@ -13,26 +13,18 @@ by step (Holm, Scandinavian Journal of Statistics 6, 1979): it is the gate that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from benchmark.analysis.changes import Amount, Change
+from benchmark.analysis.changes import ACCURACY, FIGURES, Amount, Change, change_of
+from benchmark.analysis.contender import Contender
 from benchmark.errors import BenchmarkError
 from benchmark.spelling import did_you_mean
 
 Outcome = Literal["fails", "cannot tell", "holds"]
 
-ACCURACY = "accuracy"
-FIGURES = (
-    ACCURACY,
-    "epoch_seconds",
-    "peak_memory_bytes",
-    "params",
-    "trainable_params",
-    "macs",
-)
 VERBS = ("drops", "grows")
 EXAMPLES = "'accuracy drops by 0.5' or 'epoch_seconds grows by 5%'"
 
@@ -78,17 +70,17 @@ class Verdict:
         return f"gate '{self.gate.text}' {self.outcome}: {self.reason}"
 
 
-def parse_gate(text: str) -> Gate:
+def parse_gate(text: str, origin: str = "") -> Gate:
     """Read ``FIGURE drops|grows by AMOUNT``: percentage points of accuracy, per cent of others.
 
-    Raises GateError.
+    Raises GateError, with ``origin`` before the text.
     """
     words = text.split()
-    fault = _fault(words)
-    if fault:
-        raise GateError(f"{text!r}: {fault}")
-    figure, verb, _, *rest = words
-    return Gate(" ".join(words), figure, verb, _bound(text, figure, verb, " ".join(rest)))
+    try:
+        figure, verb, _, *rest = _checked(words)
+        return Gate(" ".join(words), figure, verb, _bound(figure, verb, " ".join(rest)))
+    except GateError as error:
+        raise GateError(f"{origin}{text!r}: {error}") from error
 
 
 def judge(gate: Gate, changes: Mapping[str, Change], confidence: float = 0.95) -> list[Verdict]:
@@ -100,6 +92,20 @@ def judge(gate: Gate, changes: Mapping[str, Change], confidence: float = 0.95) -
     ]
 
 
+def judge_rows(
+    gates: Iterable[Gate], rows: Sequence[tuple[Contender, Contender | None]]
+) -> list[Verdict]:
+    """What becomes of every gate in every row, each of which comes with its reference."""
+    return [
+        verdict
+        for gate in gates
+        for verdict in judge(
+            gate,
+            {found.name: change_of(gate.figure, found, reference) for found, reference in rows},
+        )
+    ]
+
+
 def exit_code(verdicts: Iterable[Verdict]) -> int:
     """1 if a gate fails in any row, else 3 if it cannot be told of any, else 0."""
     outcomes = {verdict.outcome for verdict in verdicts}
@@ -108,39 +114,39 @@ def exit_code(verdicts: Iterable[Verdict]) -> int:
     return 3 if "cannot tell" in outcomes else 0
 
 
-def _fault(words: list[str]) -> str:
-    """What is wrong with a gate up to its amount; empty if nothing is."""
+def _checked(words: Sequence[str]) -> Sequence[str]:
+    """The words of a gate; raises GateError for what is wrong with them up to the amount."""
     if not words:
-        return f"a gate should be like {EXAMPLES}"
+        raise GateError(f"a gate should be like {EXAMPLES}")
     figure, *rest = words
     if figure not in FIGURES:
         hint = did_you_mean(figure, FIGURES) or f" (there are: {', '.join(FIGURES)})"
-        return f"no figure {figure!r} for a gate{hint}"
+        raise GateError(f"no figure {figure!r} for a gate{hint}")
     if not rest:
-        return f"should say {_either(figure)}"
+        raise GateError(f"should say {_either(figure)}")
     if rest[0] not in VERBS:
         hint = did_you_mean(rest[0], VERBS) or f" (there are: {', '.join(VERBS)})"
-        return f"a figure drops or grows, got {rest[0]!r}{hint}"
+        raise GateError(f"a figure drops or grows, got {rest[0]!r}{hint}")
     if rest[1:2] != ["by"] or len(rest) < 3:
-        return f"should say by how much, as in {_example(figure, rest[0])}"
-    return ""
+        raise GateError(f"should say by how much, as in {_example(figure, rest[0])}")
+    return words
 
 
-def _bound(text: str, figure: str, verb: str, amount: str) -> Fraction:
+def _bound(figure: str, verb: str, amount: str) -> Fraction:
     """Read how much; raises GateError."""
     found = _AMOUNT.fullmatch(amount)
     example = _example(figure, verb)
     if not found:
-        raise GateError(f"{text!r}: {_what_is_wrong_with(amount)}; write it as in {example}")
+        raise GateError(f"{_what_is_wrong_with(amount)}; write it as in {example}")
     number, unit = found.groups()
     if figure == ACCURACY and unit == "%":
-        raise GateError(f"{text!r}: accuracy is compared in percentage points; write {example}")
+        raise GateError(f"accuracy is compared in percentage points; write {example}")
     if figure != ACCURACY and unit != "%":
-        raise GateError(f"{text!r}: {figure} is compared in per cent; write {example}")
+        raise GateError(f"{figure} is compared in per cent; write {example}")
     bound = Fraction(number) / 100
     if bound >= 1 and (figure == ACCURACY or verb == "drops"):
         most = "100 points" if figure == ACCURACY else "100 %"
-        raise GateError(f"{text!r}: should be below {most}, or the gate can never fail")
+        raise GateError(f"should be below {most}, or the gate can never fail")
     return bound
 
 

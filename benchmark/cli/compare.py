@@ -6,7 +6,7 @@ import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
-from benchmark.report import FORMATS
+from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
 
 
 @click.command(
@@ -29,6 +29,14 @@ from benchmark.report import FORMATS
     metavar="LABEL",
     help="Compare this row, label@identity for an earlier version of it; repeatable.",
 )
+@click.option(
+    "--fail-if",
+    "gates",
+    multiple=True,
+    metavar="GATE",
+    help="End with 1 if the data show this of a row, such as 'accuracy drops by 0.5' or "
+    "'epoch_seconds grows by 5%', with 3 if they cannot tell; repeatable, with --against.",
+)
 @click.option("--allow-mixed", is_flag=True, help="Also compare rows of different protocols.")
 @click.option(
     "--format",
@@ -44,25 +52,38 @@ def command(
     runs: tuple[str, ...],
     against: str | None,
     models: tuple[str, ...],
+    gates: tuple[str, ...],
     allow_mixed: bool,
     format: str,
-) -> None:
+) -> int:
     """Compare the rows of runs: RUN is a run's folder, RUN:label or RUN:label@identity one row.
 
     Rows of one protocol are compared with each other, those of another apart from them.
+
+    Ends with 1 only if a gate of --fail-if fails, and with 3 only if none does and the data cannot
+    tell of one.
     """
     # Imported here: --help must not wait for it.
+    from benchmark.analysis import exit_code, parse_gate
     from benchmark.comparing import compare
     from benchmark.contenders import Argument
     from benchmark.standard_error import warn
 
     del session
+    if gates and against is None:
+        raise click.UsageError("--fail-if: needs --against LABEL or RUN, which to compare with")
+    wanted = [parse_gate(gate, "--fail-if ") for gate in gates]
     comparison = compare(
         [Argument.read(run) for run in runs],
         against,
         models or None,
         allow_mixed=allow_mixed,
         format=format,
+        gates=wanted,
         warn=warn,
     )
     click.echo(comparison.text(terminal_width()))
+    if format in FORMATS_FOR_PROGRAMS:
+        for verdict in comparison.verdicts:
+            warn(str(verdict))
+    return exit_code(comparison.verdicts)

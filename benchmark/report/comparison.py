@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.analysis import ComparedGroup
-from benchmark.printable import printable
+from benchmark.analysis import ComparedGroup, Verdict
+from benchmark.printable import printable, printable_line
 from benchmark.report.caption import training_text
 from benchmark.report.comparison_columns import (
     ACCURACY,
@@ -25,11 +26,13 @@ from benchmark.report.table import DEFAULT_WIDTH, Table, render, row_values
 class Comparison:
     """A comparison: ``str()`` is what the command line prints, ``len()`` counts its rows.
 
-    Its ``groups`` are of one protocol each, unless protocols were to be mixed.
+    Its ``groups`` are of one protocol each, unless protocols were to be mixed; ``verdicts`` are
+    those of the gates, in each row.
     """
 
     groups: tuple[ComparedGroup, ...]
     format: str
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -66,6 +69,8 @@ class Comparison:
 
     def _for_people(self, format: str, width: int) -> str:
         parts = [part for group in self.groups for part in _parts(group, format, width)]
+        if self.verdicts:
+            parts.append(_as_list(self.verdicts, format))
         return printable(("\n" if format in ("html", "latex") else "\n\n").join(parts))
 
 
@@ -87,3 +92,12 @@ def _sentences(group: ComparedGroup) -> Iterator[str]:
     for row in group.rows:
         if row.reference is not None and row.difference is not None:
             yield difference_sentence(row.contender.name, row.reference.name, row.difference)
+
+
+def _as_list(verdicts: Sequence[Verdict], format: str) -> str:
+    """A line for each, however long it is: for people, and for programs that look for one."""
+    lines = [printable_line(str(verdict)) for verdict in verdicts]
+    if format == "html":
+        return "\n".join(["<ul>", *(f"<li>{html.escape(line)}</li>" for line in lines), "</ul>"])
+    start = {"github": "- ", "latex": "% "}.get(format, "")
+    return "\n".join(f"{start}{line}" for line in lines)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from benchmark.analysis.changes import (
+    FIGURES,
     AccuracyChange,
     Change,
     RelativeChange,
@@ -19,7 +20,6 @@ from benchmark.analysis.changes import (
     exact_change,
 )
 from benchmark.analysis.gates import (
-    FIGURES,
     GateError,
     Verdict,
     exit_code,
@@ -235,6 +235,17 @@ def test_where_the_data_cannot_tell_so_many_seeds_would() -> None:
     assert 3 < needed < 100
     # Farther from the bound fewer are needed, nearer more.
     assert seeds_named(verdict("accuracy drops by 1", accuracy(values, others))) > needed
+
+
+@pytest.mark.parametrize(
+    ("gate", "change"),
+    [
+        ("accuracy drops by 2", accuracy([0.80, 0.82, 0.81], [0.82, 0.84, 0.83])),
+        ("epoch_seconds grows by 50%", relative([3, 3.3], [2, 2.2])),
+    ],
+)
+def test_a_change_as_large_as_the_bound_is_on_neither_side(gate: str, change: Change) -> None:
+    assert verdict(gate, change).reason.endswith("at the bound, and no number of seeds would")
 
 
 def test_too_few_test_images_are_too_few_for_any_number_of_seeds() -> None:
