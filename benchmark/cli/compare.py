@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
 from benchmark.report import FORMATS
+
+_SHARE = re.compile(r"(?P<percent>[0-9]+(\.[0-9]+)?) *%")
+
+
+def _read_share(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Read a percentage as a fraction; raises click.UsageError for anything else."""
+    del context, parameter
+    if value is None:
+        return None
+    found = _SHARE.fullmatch(value)
+    share = float(found["percent"]) / 100 if found else 0.0
+    if not 0 < share <= 1:
+        raise click.UsageError(
+            f"--time-to {value}: should be a share of the test images, such as 70%"
+        )
+    return share
 
 
 @click.command(
@@ -29,7 +49,19 @@ from benchmark.report import FORMATS
     metavar="LABEL",
     help="Compare this row, label@identity for an earlier version of it; repeatable.",
 )
-@click.option("--allow-mixed", is_flag=True, help="Also compare rows of different protocols.")
+@click.option(
+    "--allow-mixed", is_flag=True, help="Show rows of different protocols in one table, marked."
+)
+@click.option(
+    "--time-to",
+    "accuracy",
+    metavar="SHARE%",
+    callback=_read_share,
+    help="Time trainings to this test accuracy, such as 70%  [default: the lowest row's]",
+)
+@click.option(
+    "--methods", is_flag=True, help="Print a paragraph for the methods section of a paper instead."
+)
 @click.option(
     "--format",
     type=click.Choice(FORMATS),
@@ -45,6 +77,8 @@ def command(
     against: str | None,
     models: tuple[str, ...],
     allow_mixed: bool,
+    accuracy: float | None,
+    methods: bool,
     format: str,
 ) -> None:
     """Compare the rows of runs: RUN is a run's folder, RUN:label or RUN:label@identity one row.
@@ -62,7 +96,8 @@ def command(
         against,
         models or None,
         allow_mixed=allow_mixed,
+        accuracy=accuracy,
         format=format,
         warn=warn,
     )
-    click.echo(comparison.text(terminal_width()))
+    click.echo(comparison.methods if methods else comparison.text(terminal_width()))
