@@ -8,7 +8,7 @@ import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
-from benchmark.report import FORMATS
+from benchmark.report import FORMATS, FORMATS_FOR_PEOPLE, FORMATS_FOR_PROGRAMS
 
 _SHARE = re.compile(r"(?P<percent>[0-9]+(\.[0-9]+)?) *%")
 
@@ -85,6 +85,9 @@ def command(
 
     Rows of one protocol are compared with each other, those of another apart from them.
     """
+    if methods and format in FORMATS_FOR_PROGRAMS:
+        people = ", ".join(FORMATS_FOR_PEOPLE)
+        raise click.UsageError(f"--methods: is prose, so --format should be one of {people}")
     # Imported here: --help must not wait for it.
     from benchmark.comparing import compare
     from benchmark.contenders import Argument

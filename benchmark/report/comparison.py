@@ -18,7 +18,7 @@ from benchmark.report.comparison_columns import (
 )
 from benchmark.report.comparison_sentences import group_sentences
 from benchmark.report.formats import FORMATS_FOR_PROGRAMS
-from benchmark.report.methods import methods_paragraph
+from benchmark.report.methods import latex_text, methods_paragraph
 from benchmark.report.table import DEFAULT_WIDTH, Table, between, prose, render, row_values
 
 
@@ -45,8 +45,9 @@ class Comparison:
 
     @property
     def methods(self) -> str:
-        """A paragraph for the methods section of a paper, for each table."""
-        return printable("\n\n".join(map(methods_paragraph, self.groups)))
+        """A paragraph for the methods section of a paper, for each table; LaTeX in that format."""
+        text = "\n\n".join(map(methods_paragraph, self.groups))
+        return printable(latex_text(text) if self.format == "latex" else text)
 
     def text(self, width: int = DEFAULT_WIDTH) -> str:
         """The comparison in its format, ``simple`` within ``width`` characters."""

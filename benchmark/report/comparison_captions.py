@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmark.analysis import ComparedGroup, ComparedRow, has_same_images, protocol_differences
 from benchmark.report.caption import training_text
-from benchmark.report.comparison_columns import MARK, number_text
+from benchmark.report.comparison_columns import MARK
 
 
 def accuracy_caption(group: ComparedGroup) -> str:
@@ -16,16 +16,19 @@ def accuracy_caption(group: ComparedGroup) -> str:
 
 def cost_caption(group: ComparedGroup) -> str:
     """Say what costs are relative to, and which cannot be compared."""
+    ratios = [ratio for row in group.rows for ratio in (row.epoch_seconds, row.peak_memory)]
+    has_intervals = any(ratio is not None and ratio.low is not None for ratio in ratios)
+    intervals = "; those of epoch time and memory with 95 % intervals over seeds"
     figures = (
-        f"Ratios to {reference_text(group)}, whose row has the figures themselves; those of epoch "
-        "time and memory with 95 % intervals over seeds."
+        f"Ratios to {reference_text(group)}, whose row has the figures themselves"
+        f"{intervals if has_intervals else ''}."
     )
     return "\n".join([figures, *_devices(group), *_untimed(group)])
 
 
 def time_to_caption(group: ComparedGroup) -> str:
     """Say which accuracy is meant, and how trainings count that never reached it."""
-    accuracy = number_text((group.accuracy or 0) * 100)
+    accuracy = f"{(group.accuracy or 0) * 100:.6g}"
     lines = [
         f"Training time until the test accuracy was {accuracy} % for the first time, which looks "
         "at the test images after every epoch: the median over trials, of which those that did not "
@@ -38,6 +41,8 @@ def time_to_caption(group: ComparedGroup) -> str:
                 f"Of {row.contender.name} {trials} cannot count: the epochs up to then are no "
                 "timing."
             )
+    if len({device for found in group.contenders for device in found.devices}) > 1:
+        lines.append("Times of different devices say nothing of the models.")
     return "\n".join(lines)
 
 

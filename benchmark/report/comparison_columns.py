@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.analysis import ComparedRow
+from benchmark.report.comparison_sentences import row_sentence
 from benchmark.report.table import Cell, plain
 from benchmark.summaries import NO_FIGURE, Difference, Ratio
 
@@ -96,6 +97,7 @@ FOR_PROGRAMS = (
     ComparisonColumn("seconds_to_accuracy", _time_to("seconds")),
     ComparisonColumn("reached", _time_to("reached")),
     ComparisonColumn("reached_of", _time_to("trials")),
+    ComparisonColumn("sentence", row_sentence),
 )
 
 
@@ -246,6 +248,6 @@ def _reached_text(row: ComparedRow) -> str:
 
 TIME_TO = (
     ACCURACY[0],
-    ComparisonColumn("seconds_to_accuracy", _epoch_seconds, "median\n(s)", _time_to_text),
+    ComparisonColumn("seconds_to_accuracy", _time_to("trials"), "median\n(s)", _time_to_text),
     ComparisonColumn("reached", _time_to("reached"), "reached\nby", _reached_text),
 )

@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from benchmark.analysis import ComparedGroup, Contender, has_same_images
 from benchmark.report.comparison_sentences import listed
-from benchmark.summaries import Ratio
+from benchmark.summaries import Difference, Ratio
 
+_ACCURACY = (
+    "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy, and no trial "
+    "that completed was left out."
+)
 _RULE = (
     "The 95 % confidence intervals of differences in accuracy cover two sources of doubt, training "
     "seeds and test images: seeds are nested in models and test images are crossed with them, so "
@@ -33,6 +37,10 @@ _ONE_SEED = (
     "compared by the exact test of McNemar (Psychometrika 12, 1947), which calls two trainings of "
     "one model different in about one case of six."
 )
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+}
 _WELCH = "by the interval of Welch (Biometrika 34, 1947) for the logarithms"
 _PAIRED = "by Student's interval (Biometrika 6, 1908) for the logarithms, paired by seed"
 
@@ -42,8 +50,13 @@ def methods_paragraph(group: ComparedGroup) -> str:
     trained = [found for found in group.contenders if found.outcomes is not None]
     if not trained:
         return "No trial completed."
-    sentences = [*_trainings(trained), _accuracy(), *_intervals(group), *_ratios(group)]
-    return " ".join(sentences)
+    sentences = [*_trainings(trained), *_incomplete(group), _ACCURACY]
+    return " ".join([*sentences, *_intervals(group), *_ratios(group)])
+
+
+def latex_text(text: str) -> str:
+    """The text as LaTeX has it, in which some characters are commands."""
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def _trainings(contenders: Sequence[Contender]) -> Iterator[str]:
@@ -104,16 +117,22 @@ def _each(groups: Iterator[tuple[str, ...]]) -> str:
     return listed(sorted({text for group in groups for text in group}))
 
 
-def _accuracy() -> str:
-    return (
-        "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy, and no "
-        "trial that completed was left out."
-    )
+def _incomplete(group: ComparedGroup) -> Iterator[str]:
+    """Of which models trials did not complete."""
+    for found in group.contenders:
+        missing = found.planned - len(found.seeds)
+        if missing > 0:
+            verb = "was" if missing == 1 else "were"
+            yield (
+                f"Of {found.planned} trials of {found.name}, {missing} did not complete and {verb} "
+                "left out."
+            )
 
 
 def _intervals(group: ComparedGroup) -> Iterator[str]:
     """How the intervals that there are were computed."""
-    paired, over_seeds = [], []
+    paired: list[Difference] = []
+    over_seeds: list[Difference] = []
     for row in group.rows:
         if row.difference is None or row.reference is None:
             continue
