@@ -104,7 +104,12 @@ def compare(
 ) -> Comparison:
     """Compare rows with a reference, by default the best row of each protocol.
 
+    ``against`` is a label, ``RUN:label``, or ``RUN``, whose rows are compared with their namesakes;
+    ``models`` are the labels of the rows, of whole runs. With ``allow_mixed`` rows of different
+    protocols stand in one table. ``accuracy`` is the one to which trainings are timed.
     ``gates`` are for the rows that are not of ``against``, which they need.
+
+    Raises BenchmarkError where there is no such row, or nothing to compare.
     """
     rows = rows_of(arguments, models)
     chosen = None if against is None else Against.read(against, arguments, rows)

@@ -109,7 +109,10 @@ def _records(
             precision=protocol.precision,
             params=ParameterCount(total=1_172_410, trainable=1_172_410, buffers=0),
             macs=55_150_000,
-            epochs=tuple(_epoch(number, generator) for number in range(1, EPOCHS + 1)),
+            epochs=(
+                *(_epoch(number, generator, generator.random()) for number in range(1, EPOCHS)),
+                _epoch(EPOCHS, generator, numpy.count_nonzero(correct) / TEST_IMAGES),
+            ),
             timing=Timing(first_epoch_seconds=31.0, epoch_seconds=30.0, total_seconds=1_600.0),
             peak_memory_bytes=2**30,
             correct=pack_bits(correct),
@@ -117,15 +120,15 @@ def _records(
         )
 
 
-def _epoch(number: int, generator: numpy.random.Generator) -> EpochRecord:
-    figures = [float(figure) for figure in generator.random(7)]
+def _epoch(number: int, generator: numpy.random.Generator, accuracy: float) -> EpochRecord:
+    figures = [float(figure) for figure in generator.random(6)]
     return EpochRecord(
         number=number,
         train_seconds=30 + figures[0],
         train_loss=figures[1],
         train_accuracy=figures[2],
         test_loss=figures[3],
-        test_accuracy=figures[4],
-        evaluation_seconds=figures[5],
-        learning_rate=figures[6],
+        test_accuracy=accuracy,
+        evaluation_seconds=figures[4],
+        learning_rate=figures[5],
     )

@@ -23,7 +23,10 @@ from .gates import (
 )
 from .outcomes import Outcomes as Outcomes
 from .power import seeds_needed as seeds_needed
-from .protocols import protocol_differences as protocol_differences
+from .protocols import (
+    has_same_images as has_same_images,
+    protocol_differences as protocol_differences,
+)
 from .ranks import rank_ranges as rank_ranges
 from .standings import Standings as Standings
 from .summary import summarize as summarize

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy
 
-from benchmark.analysis.compared import are_timed_alike
 from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.contender import Contender
 from benchmark.analysis.intervals import mean_ratio
@@ -234,7 +233,7 @@ def _measured_change(figure: str, contender: Contender, reference: Contender) ->
         sides.append({seed: value for seed, value in by_seed.items() if value > 0})
         if not sides[-1]:
             return _unknown(figure, found)
-    if not are_timed_alike([contender, reference]):
+    if not contender.is_timed_like(reference):
         return SettledChange(
             None, f"{contender.name} and {reference.name} were trained on different machines"
         )

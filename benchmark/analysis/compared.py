@@ -6,15 +6,17 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.contender import Contender
 from benchmark.analysis.intervals import mean_difference, mean_ratio
-from benchmark.analysis.pareto import Candidate, pareto_front
+from benchmark.analysis.pareto import Candidate, surely_dominating
 from benchmark.analysis.protocols import has_same_images
 from benchmark.analysis.ranks import rank_ranges
 from benchmark.analysis.standings import MOST_ROWS
 from benchmark.analysis.time_to import TimeTo, time_to
+from benchmark.records import Protocol
 from benchmark.summaries import Difference, RankRange, Ratio
 
 
@@ -24,8 +26,9 @@ class ComparedRow:
 
     The ``difference`` of accuracies and the ratios are the row's to the reference's. Each is None
     for a reference, and where either has no such figure. ``rank`` is that among all rows of the
-    protocol, ``on_front`` whether it is on their Pareto front, ``time_to`` how long trainings took
-    to the accuracy that the comparison asks for.
+    protocol, None where it has none; ``on_front`` whether it is on their Pareto front, None where
+    too few rows have two seeds to tell, and ``dominating`` the row that surely dominates it.
+    ``time_to`` is how long trainings took to the accuracy that the comparison asks for.
     """
 
     contender: Contender
@@ -37,6 +40,7 @@ class ComparedRow:
     peak_memory: Ratio | None = None
     rank: RankRange | None = None
     on_front: bool | None = None
+    dominating: Contender | None = None
     time_to: TimeTo | None = None
 
     @property
@@ -55,15 +59,28 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class ComparedGroup:
-    """Rows that stand in one table, the best first; ``accuracy`` is that of their ``time_to``."""
+    """Rows that stand in one table; ``accuracy`` is the one that their ``time_to`` is about.
+
+    The best is the first; where there are several references, each is before its rows.
+    """
 
     rows: tuple[ComparedRow, ...]
     accuracy: float | None
 
     @property
+    def protocol(self) -> Protocol:
+        """The protocol of its rows, unless they are mixed; then that of the first."""
+        return self.rows[0].contender.protocol
+
+    @property
     def contenders(self) -> list[Contender]:
         """Its rows as they are, not compared."""
         return [row.contender for row in self.rows]
+
+    @property
+    def references(self) -> list[Contender]:
+        """What any of the rows is compared with."""
+        return [row.contender for row in self.rows if row.is_reference]
 
 
 def compared_group(
@@ -77,27 +94,21 @@ def compared_group(
     protocol. Without an ``accuracy`` to be reached, it is the lowest that a row has in the end,
     rounded down to a whole percentage.
     """
-    ordered = sorted(contenders, key=lambda found: -found.outcomes.mean if found.outcomes else 1)
-    target = _lowest_accuracy(ordered) if accuracy is None else accuracy
-    ranks, front = _within_protocols(ordered)
-    rows = []
-    for contender in ordered:
-        row = _beside(contender, references.get(contender.name))
-        rows.append(
-            dataclasses.replace(
-                row,
-                rank=ranks.get(contender.name),
-                on_front=front.get(contender.name),
-                time_to=None if target is None else time_to(contender.curves, target),
-            )
-        )
-    return ComparedGroup(tuple(rows), target)
+    target = _lowest_accuracy(contenders) if accuracy is None else accuracy
+    rows = {found.name: _beside(found, references.get(found.name)) for found in contenders}
+    for alike in _by_protocol(contenders):
+        rows |= {row.contender.name: row for row in _ranked([rows[found.name] for found in alike])}
+    if target is not None:
+        rows = {name: _timed(row, target) for name, row in rows.items()}
+    has_several = len({row.reference for row in rows.values()} - {None}) > 1
+    order = _place_beside_reference if has_several else _place
+    return ComparedGroup(tuple(sorted(rows.values(), key=order)), target)
 
 
 def best_of(contenders: Sequence[Contender]) -> Contender | None:
     """The one with the highest mean accuracy; None where no trial completed."""
-    known = [(found.outcomes.mean, found) for found in contenders if found.outcomes is not None]
-    return max(known, key=lambda item: item[0])[1] if known else None
+    known = [found for found in contenders if found.outcomes is not None]
+    return max(known, key=_mean, default=None)
 
 
 def accuracy_difference(a: Contender, b: Contender) -> Difference | None:
@@ -109,15 +120,10 @@ def accuracy_difference(a: Contender, b: Contender) -> Difference | None:
     return mean_difference(a.accuracies, b.accuracies)
 
 
-def are_timed_alike(contenders: Sequence[Contender]) -> bool:
-    """Whether all were trained on one kind of device, so that times and memory compare."""
-    return len({device for found in contenders for device in found.devices}) <= 1
-
-
 def _beside(contender: Contender, reference: Contender | None) -> ComparedRow:
     if reference is None or reference is contender:
         return ComparedRow(contender, reference)
-    alike = are_timed_alike([contender, reference])
+    alike = contender.is_timed_like(reference)
     seconds = _ratio(contender.epoch_seconds, reference.epoch_seconds) if alike else None
     memory = _ratio(contender.peak_memory_bytes, reference.peak_memory_bytes) if alike else None
     return ComparedRow(
@@ -131,34 +137,59 @@ def _beside(contender: Contender, reference: Contender | None) -> ComparedRow:
     )
 
 
-def _within_protocols(
-    contenders: Sequence[Contender],
-) -> tuple[dict[str, RankRange], dict[str, bool]]:
-    """The rank of each row that has one, and whether it is on the front, by name."""
-    by_protocol: dict[str, list[Contender]] = {}
-    for found in contenders:
-        by_protocol.setdefault(found.protocol.hash, []).append(found)
-    ranks: dict[str, RankRange] = {}
-    front: dict[str, bool] = {}
-    for group in by_protocol.values():
-        ranked = [(found.name, found.outcomes) for found in group if found.can_be_ranked]
-        if not 2 <= len(ranked) <= MOST_ROWS:
-            continue
-        found_ranks = rank_ranges([outcomes for _, outcomes in ranked if outcomes is not None])
-        ranks |= zip((name for name, _ in ranked), found_ranks, strict=True)
-        completed = [found for found in group if found.outcomes is not None]
-        on_front = pareto_front([*map(_candidate, completed)])
-        front |= zip((found.name for found in completed), on_front, strict=True)
-    return ranks, front
+def _ranked(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
+    """The same rows of one protocol with their ranks, and with what dominates them."""
+    known = [row for row in rows if row.contender.outcomes is not None]
+    outcomes = [row.contender.rankable for row in known]
+    tables = [table for table in outcomes if table is not None]
+    if not 2 <= len(tables) <= MOST_ROWS:
+        return [*rows]
+    ranks = iter(rank_ranges(tables))
+    dominating = surely_dominating([_candidate(row.contender) for row in known])
+    return [
+        dataclasses.replace(
+            row,
+            rank=None if table is None else next(ranks),
+            on_front=place is None,
+            dominating=None if place is None else known[place].contender,
+        )
+        for row, table, place in zip(known, outcomes, dominating, strict=True)
+    ]
 
 
 def _candidate(contender: Contender) -> Candidate:
     return Candidate(
-        contender.outcomes if contender.can_be_ranked else None,
+        contender.rankable,
         contender.epoch_seconds,
         contender.devices,
         (contender.params, contender.exact_macs),
     )
+
+
+def _timed(row: ComparedRow, accuracy: float) -> ComparedRow:
+    return dataclasses.replace(row, time_to=time_to(row.contender.curves, accuracy))
+
+
+def _by_protocol(contenders: Sequence[Contender]) -> list[list[Contender]]:
+    groups: dict[str, list[Contender]] = {}
+    for found in contenders:
+        groups.setdefault(found.protocol.hash, []).append(found)
+    return [*groups.values()]
+
+
+def _place(row: ComparedRow) -> Any:
+    return -_mean(row.contender)
+
+
+def _place_beside_reference(row: ComparedRow) -> Any:
+    lead = row.reference
+    if lead is None:
+        return math.inf, "", True, _place(row)
+    return -_mean(lead), lead.name, not row.is_reference, _place(row)
+
+
+def _mean(contender: Contender) -> float:
+    return contender.outcomes.mean if contender.outcomes else -1.0
 
 
 def _lowest_accuracy(contenders: Sequence[Contender]) -> float | None:

@@ -65,9 +65,13 @@ class Contender:
         return [] if self.outcomes is None else self.outcomes.accuracies.tolist()
 
     @property
-    def can_be_ranked(self) -> bool:
-        """Whether it has the two seeds without which nothing is known of their spread."""
-        return self.outcomes is not None and self.outcomes.seeds > 1
+    def rankable(self) -> Outcomes | None:
+        """The outcomes, if they are of the two seeds without which their spread is not known."""
+        return self.outcomes if self.outcomes is not None and self.outcomes.seeds > 1 else None
+
+    def is_timed_like(self, other: Contender) -> bool:
+        """Whether one kind of device trained both, so that times and memory can be compared."""
+        return len({*self.devices, *other.devices}) <= 1
 
 
 def contender_of(summary: ModelSummary, run: Path, protocol: Protocol) -> Contender:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy
 
@@ -36,15 +35,17 @@ class Candidate:
 
     def is_surely_faster(self, other: Candidate, confidence: float) -> bool:
         """Whether its epochs are shorter, which devices of two kinds do not tell."""
-        is_alike = self.devices == other.devices and len(self.devices) == 1
+        is_alike = len({*self.devices, *other.devices}) == 1
         if not is_alike or not self.seconds or not other.seconds:
             return False
         high = mean_ratio(self.seconds, other.seconds, confidence).high
         return high is not None and high < 1
 
 
-def pareto_front(candidates: Sequence[Candidate], confidence: float = 0.95) -> list[bool]:
-    """Of each model whether it is on the front.
+def surely_dominating(
+    candidates: Sequence[Candidate], confidence: float = 0.95
+) -> list[int | None]:
+    """Of each model the place of the most accurate one that surely dominates it; None on the front.
 
     That any model leaves it that no other dominates in truth happens in at most 1 - ``confidence``
     of runs: accuracies are compared as for ranks, with p-values adjusted for all pairs (Holm), and
@@ -52,38 +53,43 @@ def pareto_front(candidates: Sequence[Candidate], confidence: float = 0.95) -> l
     two has no time, or a count is not known of it, neither dominates the other; a figure that no
     model has counts for nothing.
     """
-    sure = [place for place, found in enumerate(candidates) if found.outcomes is not None]
-    on_front = [True] * len(candidates)
+    found: list[int | None] = [None] * len(candidates)
+    sure = [place for place, item in enumerate(candidates) if item.outcomes is not None]
     if len(sure) < 2:
-        return on_front
-    known = [candidates[place] for place in sure]
-    tables = [found.outcomes for found in known if found.outcomes is not None]
+        return found
+    tables = [item.outcomes for item in candidates if item.outcomes is not None]
     means, p_values = pairwise_p_values(tables)
     better = (holm_adjusted(p_values) < 1 - confidence) & (means[:, None] > means[None, :])
-    criteria = _criteria(candidates)
-    pairs = len(known) * (len(known) - 1) // 2
-    for winner, loser in numpy.argwhere(better).tolist():
-        is_on = on_front[sure[loser]]
-        if is_on and _costs_less(
-            known[winner], known[loser], criteria, 1 - (1 - confidence) / pairs
-        ):
-            on_front[sure[loser]] = False
-    return on_front
+    criteria = _Criteria.of(candidates)
+    surer = 1 - (1 - confidence) / (len(sure) * (len(sure) - 1) / 2)
+    for row in numpy.argsort(-means, kind="stable").tolist():
+        for column in numpy.flatnonzero(better[row]).tolist():
+            winner, loser = sure[row], sure[column]
+            if found[loser] is None and criteria.favour(
+                candidates[winner], candidates[loser], surer
+            ):
+                found[loser] = winner
+    return found
 
 
-def _criteria(candidates: Sequence[Candidate]) -> Any:
-    """Whether any was timed, and of each count whether any has it."""
-    counts = zip(*(found.counts for found in candidates), strict=True)
-    return (
-        any(found.seconds for found in candidates),
-        [any(value is not None for value in values) for values in counts],
-    )
+@dataclass(frozen=True)
+class _Criteria:
+    """Which figures matter beside accuracy: those that any model has."""
 
+    has_time: bool
+    has_counts: tuple[bool, ...]
 
-def _costs_less(a: Candidate, b: Candidate, criteria: Any, confidence: float) -> bool:
-    """Whether A is surely faster, and its counts are no higher."""
-    is_timed, is_counted = criteria
-    for matters, of_a, of_b in zip(is_counted, a.counts, b.counts, strict=True):
-        if matters and (of_a is None or of_b is None or of_a > of_b):
-            return False
-    return not is_timed or a.is_surely_faster(b, confidence)
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> _Criteria:
+        counts = zip(*(found.counts for found in candidates), strict=True)
+        return cls(
+            any(found.seconds for found in candidates),
+            tuple(any(value is not None for value in values) for values in counts),
+        )
+
+    def favour(self, a: Candidate, b: Candidate, confidence: float) -> bool:
+        """Whether A is surely faster than B, and its counts are no higher."""
+        for matters, of_a, of_b in zip(self.has_counts, a.counts, b.counts, strict=True):
+            if matters and (of_a is None or of_b is None or of_a > of_b):
+                return False
+        return not self.has_time or a.is_surely_faster(b, confidence)

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
-from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
+from benchmark.report import FORMATS, FORMATS_FOR_PEOPLE, FORMATS_FOR_PROGRAMS
+
+_SHARE = re.compile(r"(?P<percent>[0-9]+(\.[0-9]+)?) *%")
+
+
+def _read_share(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Read a percentage as a fraction; raises click.UsageError for anything else."""
+    del context, parameter
+    if value is None:
+        return None
+    found = _SHARE.fullmatch(value)
+    share = float(found["percent"]) / 100 if found else 0.0
+    if not 0 < share <= 1:
+        raise click.UsageError(
+            f"--time-to {value}: should be a share of the test images, such as 70%"
+        )
+    return share
 
 
 @click.command(
@@ -37,7 +57,19 @@ from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
     help="End with 1 if the data show this of a row, such as 'accuracy drops by 0.5' or "
     "'epoch_seconds grows by 5%', with 3 if they cannot tell; repeatable, with --against.",
 )
-@click.option("--allow-mixed", is_flag=True, help="Also compare rows of different protocols.")
+@click.option(
+    "--allow-mixed", is_flag=True, help="Show rows of different protocols in one table, marked."
+)
+@click.option(
+    "--time-to",
+    "accuracy",
+    metavar="SHARE%",
+    callback=_read_share,
+    help="Time trainings to this test accuracy, such as 70%  [default: the lowest row's]",
+)
+@click.option(
+    "--methods", is_flag=True, help="Print a paragraph for the methods section of a paper instead."
+)
 @click.option(
     "--format",
     type=click.Choice(FORMATS),
@@ -54,6 +86,8 @@ def command(
     models: tuple[str, ...],
     gates: tuple[str, ...],
     allow_mixed: bool,
+    accuracy: float | None,
+    methods: bool,
     format: str,
 ) -> int:
     """Compare the rows of runs: RUN is a run's folder, RUN:label or RUN:label@identity one row.
@@ -63,6 +97,9 @@ def command(
     Ends with 1 only if a gate of --fail-if fails, and with 3 only if none does and the data cannot
     tell of one.
     """
+    if methods and format in FORMATS_FOR_PROGRAMS:
+        people = ", ".join(FORMATS_FOR_PEOPLE)
+        raise click.UsageError(f"--methods: is prose, so --format should be one of {people}")
     # Imported here: --help must not wait for it.
     from benchmark.analysis import exit_code, parse_gate
     from benchmark.comparing import compare
@@ -78,12 +115,13 @@ def command(
         against,
         models or None,
         allow_mixed=allow_mixed,
+        accuracy=accuracy,
         format=format,
         gates=wanted,
         warn=warn,
     )
-    click.echo(comparison.text(terminal_width()))
-    if format in FORMATS_FOR_PROGRAMS:
+    click.echo(comparison.methods if methods else comparison.text(terminal_width()))
+    if methods or format in FORMATS_FOR_PROGRAMS:
         for verdict in comparison.verdicts:
             warn(str(verdict))
     return exit_code(comparison.verdicts)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.analysis import ComparedRow
+from benchmark.report.comparison_sentences import row_sentence
 from benchmark.report.table import Cell, plain
 from benchmark.summaries import NO_FIGURE, Difference, Ratio
 
@@ -80,6 +81,7 @@ FOR_PROGRAMS = (
     ComparisonColumn("detectable", _of_difference("detectable")),
     ComparisonColumn("rank", lambda row: [row.rank.best, row.rank.worst] if row.rank else None),
     ComparisonColumn("on_front", lambda row: row.on_front),
+    ComparisonColumn("dominated_by", lambda row: row.dominating and row.dominating.name),
     ComparisonColumn("epoch_seconds", _epoch_seconds),
     ComparisonColumn("epoch_seconds_ratio", _of_ratio("epoch_seconds", "mean")),
     ComparisonColumn("epoch_seconds_ratio_low", _of_ratio("epoch_seconds", "low")),
@@ -93,8 +95,9 @@ FOR_PROGRAMS = (
     ComparisonColumn("peak_memory_ratio_low", _of_ratio("peak_memory", "low")),
     ComparisonColumn("peak_memory_ratio_high", _of_ratio("peak_memory", "high")),
     ComparisonColumn("seconds_to_accuracy", _time_to("seconds")),
-    ComparisonColumn("trials_that_reached_it", _time_to("reached")),
-    ComparisonColumn("trials_that_were_timed", _time_to("trials")),
+    ComparisonColumn("reached", _time_to("reached")),
+    ComparisonColumn("reached_of", _time_to("trials")),
+    ComparisonColumn("sentence", row_sentence),
 )
 
 
@@ -187,11 +190,19 @@ def _epoch_text(row: ComparedRow) -> str:
     return NO_FIGURE if seconds is None else f"{number_text(seconds)} s"
 
 
+def count_text(count: int) -> str:
+    """A count with three digits."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size * 0.9995:
+            return f"{number_text(count / size)} {unit}"
+    return str(count)
+
+
 def _params_text(row: ComparedRow) -> str:
     params = row.contender.params
     if not row.is_reference:
         return NO_FIGURE if row.params is None else number_text(row.params)
-    return NO_FIGURE if params is None else f"{params:,}"
+    return NO_FIGURE if params is None else count_text(params)
 
 
 def _macs_text(row: ComparedRow) -> str:
@@ -199,7 +210,7 @@ def _macs_text(row: ComparedRow) -> str:
     if not row.is_reference:
         return NO_FIGURE if row.macs is None else number_text(row.macs)
     bound = "≥ " if contender.macs_is_lower_bound else ""
-    return NO_FIGURE if contender.macs is None else f"{bound}{number_text(contender.macs / 1e6)} M"
+    return NO_FIGURE if contender.macs is None else f"{bound}{count_text(contender.macs)}"
 
 
 def _peak_text(row: ComparedRow) -> str:
@@ -237,6 +248,6 @@ def _reached_text(row: ComparedRow) -> str:
 
 TIME_TO = (
     ACCURACY[0],
-    ComparisonColumn("seconds_to_accuracy", _epoch_seconds, "median\n(s)", _time_to_text),
-    ComparisonColumn("trials_that_reached_it", _time_to("reached"), "reached\nby", _reached_text),
+    ComparisonColumn("seconds_to_accuracy", _time_to("trials"), "median\n(s)", _time_to_text),
+    ComparisonColumn("reached", _time_to("reached"), "reached\nby", _reached_text),
 )

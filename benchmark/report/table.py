@@ -122,8 +122,8 @@ def render(
         return json.dumps([row_values(table, row) for row in table.rows], indent=1)
     if format == "csv":
         return _csv(table)
-    parts = [_prose(caption, format, width), _for_people(table, format, width)]
-    return _between(format).join(filter(None, [*parts, _prose(verdict, format, width)]))
+    parts = [prose(caption, format, width), _for_people(table, format, width)]
+    return between(format).join(filter(None, [*parts, prose(verdict, format, width)]))
 
 
 def _cell(summary: ModelSummary, column: Column) -> Cell:
@@ -204,7 +204,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _prose(text: str, format: str, width: int) -> str:
+def prose(text: str, format: str, width: int) -> str:
     """Lines of prose as a format has them."""
     if not text:
         return ""
@@ -215,5 +215,6 @@ def _prose(text: str, format: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
-def _between(format: str) -> str:
+def between(format: str) -> str:
+    """What stands between tables and prose."""
     return "\n" if format in ("html", "latex") else "\n\n"
