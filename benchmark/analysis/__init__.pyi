@@ -1,3 +1,4 @@
+from .changes import accuracy_change as accuracy_change
 from .compared import (
     ComparedGroup as ComparedGroup,
     ComparedRow as ComparedRow,
@@ -18,6 +19,7 @@ from .gates import (
     Gate as Gate,
     Verdict as Verdict,
     exit_code as exit_code,
+    judge as judge,
     judge_rows as judge_rows,
     parse_gate as parse_gate,
 )

@@ -188,16 +188,22 @@ def _not_comparable(contender: Contender, reference: Contender | None) -> str:
     return ""
 
 
+def accuracy_change(
+    name: str, outcomes: Outcomes, reference_name: str, reference: Outcomes
+) -> Change:
+    """The change of an accuracy, which one seed does not show."""
+    single = _single_seed((name, outcomes.seeds), (reference_name, reference.seeds))
+    return single or AccuracyChange(name, outcomes, reference)
+
+
 def _accuracy_change(contender: Contender, reference: Contender) -> Change:
-    outcomes, others = contender.outcomes, reference.outcomes
-    assert outcomes is not None
-    assert others is not None
+    assert contender.outcomes is not None
+    assert reference.outcomes is not None
     if _has_the_same_answers(contender, reference):
         return SettledChange(
             0.0, f"{contender.name} has the code of {reference.name}, and gave the same answers"
         )
-    single = _single_seed((contender, outcomes.seeds), (reference, others.seeds))
-    return single or AccuracyChange(contender.name, outcomes, others)
+    return accuracy_change(contender.name, contender.outcomes, reference.name, reference.outcomes)
 
 
 def _has_the_same_answers(contender: Contender, reference: Contender) -> bool:
@@ -238,7 +244,7 @@ def _measured_change(figure: str, contender: Contender, reference: Contender) ->
             None, f"{contender.name} and {reference.name} were trained on different machines"
         )
     values, others = sides
-    single = _single_seed((contender, len(values)), (reference, len(others)))
+    single = _single_seed((contender.name, len(values)), (reference.name, len(others)))
     if single:
         return single
     if len({*values.values()}) == len({*others.values()}) == 1:
@@ -252,12 +258,12 @@ def _unknown(figure: str, contender: Contender) -> SettledChange:
     return SettledChange(None, f"no completed trial of {contender.name} has a figure for {figure}")
 
 
-def _single_seed(*sides: tuple[Contender, int]) -> SettledChange | None:
+def _single_seed(*sides: tuple[str, int]) -> SettledChange | None:
     """That one seed shows nothing, where there is but one."""
-    for found, seeds in sides:
+    for name, seeds in sides:
         if seeds == 1:
             return SettledChange(
-                None, f"{found.name} has one seed, which shows no spread; 2 seeds each might"
+                None, f"{name} has one seed, which shows no spread; 2 seeds each might"
             )
     return None
 

@@ -1,0 +1,39 @@
+"""How often gates err: a short form of what ``perf.gate_errors`` simulates."""
+
+from __future__ import annotations
+
+import pytest
+
+from perf.gate_errors import CANNOT_TELL, FAILS, HOLDS, SCENARIOS, GateScenario, gate_shares, main
+
+ALIKE, AT_THE_BOUND, TEN_ROWS, WORSE, BETTER, ONE_SEED = SCENARIOS
+RUNS = 60
+
+
+def test_a_model_as_good_as_its_reference_does_not_fail_and_one_seed_never_does() -> None:
+    assert gate_shares(ALIKE, RUNS)[FAILS] == 0
+    assert gate_shares(ONE_SEED, RUNS) == {FAILS: 0, CANNOT_TELL: 1, HOLDS: 0}
+
+
+def test_at_the_bound_and_with_ten_rows_a_gate_fails_in_few_runs() -> None:
+    # 2.5 % are 1.5 of 60 runs. Not adjusted for ten rows it would be 10 or more.
+    assert gate_shares(AT_THE_BOUND, RUNS)[FAILS] <= 5 / RUNS
+    assert gate_shares(TEN_ROWS, RUNS, images=2_000)[FAILS] <= 5 / RUNS
+
+
+def test_two_points_are_caught_in_nearly_every_run() -> None:
+    # Of 2,000 runs; of so few by chance a little less.
+    assert gate_shares(WORSE, RUNS)[FAILS] >= 0.9
+    assert gate_shares(BETTER, RUNS)[HOLDS] >= 0.9
+
+
+def test_a_drop_to_the_very_bound_fails_seldom() -> None:
+    shares = gate_shares(GateScenario("", "accuracy drops by 2", accuracy=0.83), RUNS)
+    assert shares[FAILS] <= 5 / RUNS
+    assert shares[HOLDS] <= 5 / RUNS
+
+
+def test_the_table_has_a_row_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--runs", "1"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == [found.name for found in SCENARIOS]
