@@ -1,7 +1,6 @@
 """``python -m perf.gate_errors``: how often gates fail, hold and cannot tell, by simulation.
 
-The models never existed, so it is known which gates should fail. Others take their figures from
-``gate_shares``.
+The models never existed, so it is known which gates should fail. ``docs/gates.md`` has the table.
 """
 
 from __future__ import annotations
@@ -11,13 +10,17 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy
 
 from benchmark.analysis import Outcomes, accuracy_change, exit_code, judge, parse_gate
+from perf.page import replace_generated
+from perf.processes import ROOT
 from perf.report import table
 from perf.simulation import MadeModel, draw_tables
 
+PART = "gates"
 RUNS = 2_000
 SEEDS = 5
 IMAGES = 10_000
@@ -82,11 +85,15 @@ def write_table(shares: Sequence[tuple[GateScenario, Mapping[int, float]]]) -> s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate every scenario and print the table; returns the exit status."""
+    """Simulate every scenario, and put the table into the page; returns the exit status."""
     parser = argparse.ArgumentParser("python -m perf.gate_errors", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "gates.md")
     wanted = parser.parse_args(arguments)
-    print(write_table([(found, gate_shares(found, wanted.runs)) for found in SCENARIOS]))
+    text = write_table([(found, gate_shares(found, wanted.runs)) for found in SCENARIOS])
+    page = wanted.page.read_text(encoding="utf-8")
+    wanted.page.write_text(replace_generated(page, PART, text), encoding="utf-8")
+    print(text)
     return 0
 
 

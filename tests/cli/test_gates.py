@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.analysis import parse_gate
+from benchmark.analysis.changes import FIGURES
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config import find_document, load_config
 from benchmark.records import ParameterCount, Timing, pack_bits
 from benchmark.store.directory import RunDescription, RunDirectory
 from tests.conftest import CommandLine, Result, only_error
+from tests.docs.test_docs import ROOT, blocks, keys, sections
 from tests.support.made_records import (
     DATASET,
     IDENTITY,
@@ -290,3 +294,16 @@ def test_a_mistake_is_found_before_the_runs_are_read(benchmark: CommandLine) -> 
     assert "--fail-if 'acuracy drops': no figure 'acuracy'" in error
     error = only_error(benchmark("compare", "none", "--fail-if", DROP))
     assert "--fail-if: needs --against" in error
+
+
+# The page about gates
+
+
+def test_the_page_has_every_figure_and_lines_as_they_are() -> None:
+    page = (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")
+    assert keys(sections(page)["How a gate is written"]) == list(FIGURES)
+    (lines,) = blocks(page, "text")
+    for line in lines.splitlines():
+        _, gate, found = line.split("'")
+        parse_gate(gate)
+        assert re.match(r" (fails|holds|cannot tell): head:separable_cnn (dropped|stayed)", found)

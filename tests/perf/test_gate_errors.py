@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from perf.gate_errors import CANNOT_TELL, FAILS, HOLDS, SCENARIOS, GateScenario, gate_shares, main
+from perf.processes import ROOT
+from tests.docs.test_docs import rows
 
 ALIKE, AT_THE_BOUND, TEN_ROWS, WORSE, BETTER, ONE_SEED = SCENARIOS
 RUNS = 60
@@ -33,7 +35,10 @@ def test_a_drop_to_the_very_bound_fails_seldom() -> None:
     assert shares[HOLDS] <= 5 / RUNS
 
 
-def test_the_table_has_a_row_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--runs", "1"]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:]] == [found.name for found in SCENARIOS]
+def test_the_page_has_a_row_for_each_scenario(tmp_path: Path) -> None:
+    page = tmp_path / "gates.md"
+    page.write_text("<!-- gates: begin --><!-- gates: end -->")
+    assert main(["--runs", "1", "--page", str(page)]) == 0
+    for text in (page.read_text(), (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")):
+        generated = text.partition("<!-- gates: begin -->")[2]
+        assert [row[0] for row in rows(generated)] == [found.name for found in SCENARIOS]
