@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
-from benchmark.report import FORMATS, FORMATS_FOR_PEOPLE, FORMATS_FOR_PROGRAMS
+from benchmark.report import FORMATS
+
+# In which the paragraph about methods can be written.
+PROSE_FORMATS = ("simple", "github", "latex")
 
 _SHARE = re.compile(r"(?P<percent>[0-9]+(\.[0-9]+)?) *%")
 
@@ -85,9 +89,11 @@ def command(
 
     Rows of one protocol are compared with each other, those of another apart from them.
     """
-    if methods and format in FORMATS_FOR_PROGRAMS:
-        people = ", ".join(FORMATS_FOR_PEOPLE)
-        raise click.UsageError(f"--methods: is prose, so --format should be one of {people}")
+    if methods and format not in PROSE_FORMATS:
+        known = ", ".join(PROSE_FORMATS)
+        raise click.UsageError(
+            f"--methods: a paragraph has no format {format!r} (there are: {known})"
+        )
     # Imported here: --help must not wait for it.
     from benchmark.comparing import compare
     from benchmark.contenders import Argument
@@ -103,4 +109,10 @@ def command(
         format=format,
         warn=warn,
     )
-    click.echo(comparison.methods if methods else comparison.text(terminal_width()))
+    width = terminal_width()
+    click.echo(_wrapped(comparison.methods, width) if methods else comparison.text(width))
+
+
+def _wrapped(text: str, width: int) -> str:
+    paragraphs = (textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
+    return "\n\n".join(paragraphs)
