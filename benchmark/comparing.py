@@ -23,7 +23,7 @@ from benchmark.contenders import (
     read_contenders,
     rows_of,
 )
-from benchmark.errors import StoreError
+from benchmark.errors import BenchmarkError, StoreError
 from benchmark.files import is_there, usable_path
 from benchmark.report import Comparison
 from benchmark.store import RUN_FILE
@@ -43,11 +43,16 @@ class Against:
     by_label: bool
 
     @classmethod
-    def read(cls, written: str, arguments: Sequence[Argument], rows: Sequence[Row]) -> Against:
-        """Read a label, ``RUN:label`` or ``RUN``, to compare ``rows`` with.
+    def read(
+        cls, written: str | Argument, arguments: Sequence[Argument], rows: Sequence[Row]
+    ) -> Against:
+        """Read a label, ``RUN:label`` or ``RUN``, or take a run, to compare ``rows`` with.
 
         Raises BenchmarkError for what is none of them.
         """
+        if isinstance(written, Argument):
+            path = str(written.source.directory.path)
+            return cls(path, _namesakes(written.source, rows, path), by_label=True)
         sources = [argument.source for argument in arguments]
         if not is_there(usable_path(written, f"{ORIGIN}{written}") / RUN_FILE):
             named = _row_or_fault(written, sources)
@@ -93,7 +98,7 @@ def _namesakes(source: Source, rows: Sequence[Row], written: str) -> list[Row]:
 
 def compare(
     arguments: Sequence[Argument],
-    against: str | None = None,
+    against: str | Argument | None = None,
     models: Sequence[str] | None = None,
     *,
     allow_mixed: bool = False,
@@ -109,8 +114,11 @@ def compare(
     protocols stand in one table. ``accuracy`` is the one to which trainings are timed.
     ``gates`` are for the rows that are not of ``against``, which they need.
 
-    Raises BenchmarkError where there is no such row, or nothing to compare.
+    Raises BenchmarkError where there is no such row, or nothing to compare, and for an accuracy
+    that is none.
     """
+    if accuracy is not None and not 0 < accuracy <= 1:
+        raise BenchmarkError(f"the accuracy to reach should be above 0 and at most 1: {accuracy}")
     rows = rows_of(arguments, models)
     chosen = None if against is None else Against.read(against, arguments, rows)
     by_key = read_contenders(each_once([*rows, *(chosen.rows if chosen else ())]), warn)

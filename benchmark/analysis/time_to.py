@@ -39,12 +39,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class TimeTo:
-    """The median of the seconds until trainings reached an accuracy.
+    """The median of the seconds until trainings reached an ``accuracy``.
 
     ``seconds`` is None where fewer than half of the ``trials`` did. Those whose seconds are no
     timing are not among these; there are ``untimed`` of them.
     """
 
+    accuracy: float
     seconds: float | None
     reached: int
     trials: int
@@ -62,7 +63,9 @@ def time_to(curves: Sequence[Curve], accuracy: float) -> TimeTo:
     found = [_end(curve, accuracy) for curve in curves]
     ends = [end for end in found if not math.isnan(end[0])]
     reached = sum(has_reached for _, has_reached in ends)
-    return TimeTo(censored_median(ends), reached, len(ends), untimed=len(found) - len(ends))
+    return TimeTo(
+        accuracy, censored_median(ends), reached, len(ends), untimed=len(found) - len(ends)
+    )
 
 
 def censored_median(ends: Sequence[tuple[float, bool]]) -> float | None:

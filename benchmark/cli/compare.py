@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 import click
 
 from benchmark.cli.session import Session, everywhere_options
 from benchmark.cli.table import terminal_width
-from benchmark.report import FORMATS, FORMATS_FOR_PEOPLE, FORMATS_FOR_PROGRAMS
+from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
+
+# In which the paragraph about methods can be written.
+PROSE_FORMATS = ("simple", "github", "latex")
 
 _SHARE = re.compile(r"(?P<percent>[0-9]+(\.[0-9]+)?) *%")
 
@@ -97,9 +101,11 @@ def command(
     Ends with 1 only if a gate of --fail-if fails, and with 3 only if none does and the data cannot
     tell of one.
     """
-    if methods and format in FORMATS_FOR_PROGRAMS:
-        people = ", ".join(FORMATS_FOR_PEOPLE)
-        raise click.UsageError(f"--methods: is prose, so --format should be one of {people}")
+    if methods and format not in PROSE_FORMATS:
+        known = ", ".join(PROSE_FORMATS)
+        raise click.UsageError(
+            f"--methods: a paragraph has no format {format!r} (there are: {known})"
+        )
     # Imported here: --help must not wait for it.
     from benchmark.analysis import exit_code, parse_gate
     from benchmark.comparing import compare
@@ -120,8 +126,14 @@ def command(
         gates=wanted,
         warn=warn,
     )
-    click.echo(comparison.methods if methods else comparison.text(terminal_width()))
+    width = terminal_width()
+    click.echo(_wrapped(comparison.methods, width) if methods else comparison.text(width))
     if methods or format in FORMATS_FOR_PROGRAMS:
         for verdict in comparison.verdicts:
             warn(str(verdict))
     return exit_code(comparison.verdicts)
+
+
+def _wrapped(text: str, width: int) -> str:
+    paragraphs = (textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
+    return "\n\n".join(paragraphs)

@@ -1,7 +1,6 @@
 from .comparison import Comparison as Comparison
 from .formats import (
     FORMATS as FORMATS,
-    FORMATS_FOR_PEOPLE as FORMATS_FOR_PEOPLE,
     FORMATS_FOR_PROGRAMS as FORMATS_FOR_PROGRAMS,
 )
 from .frame import epochs_frame as epochs_frame

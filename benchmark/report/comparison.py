@@ -18,8 +18,9 @@ from benchmark.report.comparison_columns import (
     ComparisonColumn,
 )
 from benchmark.report.comparison_sentences import group_sentences
-from benchmark.report.formats import FORMATS_FOR_PROGRAMS
+from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 from benchmark.report.methods import latex_text, methods_paragraph
+from benchmark.report.run_table import checked_word
 from benchmark.report.table import DEFAULT_WIDTH, Table, between, prose, render, row_values
 
 
@@ -34,6 +35,10 @@ class Comparison:
     groups: tuple[ComparedGroup, ...]
     format: str
     verdicts: tuple[Verdict, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a format that there is not, with a BenchmarkError."""
+        checked_word("format", self.format, FORMATS)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -94,6 +94,7 @@ FOR_PROGRAMS = (
     ComparisonColumn("peak_memory_ratio", _of_ratio("peak_memory", "mean")),
     ComparisonColumn("peak_memory_ratio_low", _of_ratio("peak_memory", "low")),
     ComparisonColumn("peak_memory_ratio_high", _of_ratio("peak_memory", "high")),
+    ComparisonColumn("accuracy_to_reach", _time_to("accuracy")),
     ComparisonColumn("seconds_to_accuracy", _time_to("seconds")),
     ComparisonColumn("reached", _time_to("reached")),
     ComparisonColumn("reached_of", _time_to("trials")),

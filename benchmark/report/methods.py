@@ -39,7 +39,9 @@ _ONE_SEED = (
 )
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
 }
 _WELCH = "by the interval of Welch (Biometrika 34, 1947) for the logarithms"
 _PAIRED = "by Student's interval (Biometrika 6, 1908) for the logarithms, paired by seed"
