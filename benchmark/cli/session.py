@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,10 @@ class Session:
 
     selection: list[str] = field(default_factory=list)
     verbose: bool = False
+
+    def copy(self) -> Session:
+        """A session that selects the same plugins, and can select more by itself."""
+        return replace(self, selection=[*self.selection])
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -115,6 +119,14 @@ def named_folder(
         return None
     name = parameter.opts[0] if isinstance(parameter, click.Option) else ""
     return usable_folder(value, f"{name} {value}".strip() or parameter.human_readable_name.upper())
+
+
+def named_folders(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> tuple[Path, ...]:
+    """Read several folders, as ``named_folder`` reads one."""
+    folders = (named_folder(context, parameter, value) for value in values)
+    return tuple(folder for folder in folders if folder is not None)
 
 
 def parse_settings(settings: Sequence[str], prefix: str) -> dict[str, Any]:

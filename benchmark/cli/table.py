@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import completion
-from benchmark.cli.session import Session, everywhere_options, named_folder
-from benchmark.report import FORMATS
+from benchmark.cli.session import Session, everywhere_options, named_folders
+from benchmark.report import FORMATS, FORMATS_FOR_PROGRAMS
 
 if TYPE_CHECKING:
     from benchmark.catalog import Catalog
@@ -102,10 +102,10 @@ def _column_names(text: str) -> tuple[str, ...]:
 
 @click.command(
     "table",
-    short_help="Print a run's table again.",
+    short_help="Print runs' tables again.",
     epilog="Example: benchmark table runs/cifar10-1a2b3c4d --sort test_accuracy",
 )
-@click.argument("run", callback=named_folder)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, callback=named_folders)
 @click.option(
     "-m",
     "--model",
@@ -119,9 +119,13 @@ def _column_names(text: str) -> tuple[str, ...]:
 @everywhere_options
 @click.pass_obj
 def command(
-    session: Session, run: Path, models: tuple[str, ...], versions: bool, table: TableChoice
+    session: Session,
+    runs: tuple[Path, ...],
+    models: tuple[str, ...],
+    versions: bool,
+    table: TableChoice,
 ) -> None:
-    """Print the table of the run in the folder RUN again.
+    """Print the table of the run in each folder RUN again.
 
     Each row is what its model's code was when the run was last given. Records that cannot be read
     are named on stderr; the others are shown.
@@ -130,8 +134,17 @@ def command(
     from benchmark.api import opened_run
     from benchmark.runs import say_of_changed_code, say_of_versions
 
-    opened = opened_run(run, session.catalog_with)
-    table.print(opened, models=models or None, versions=versions, verbose=session.verbose)
-    if not versions and not models:
-        say_of_versions(opened)
-        say_of_changed_code(opened)
+    if len(runs) > 1 and table.format in FORMATS_FOR_PROGRAMS:
+        raise click.UsageError(
+            f"--format {table.format}: is for one run, and {len(runs)} are given; "
+            "'benchmark compare' has the rows of several"
+        )
+    for number, run in enumerate(runs):
+        if number:
+            click.echo()
+        # Each has its own plugins, and none of the others'.
+        opened = opened_run(run, session.copy().catalog_with)
+        table.print(opened, models=models or None, versions=versions, verbose=session.verbose)
+        if not versions and not models:
+            say_of_versions(opened)
+            say_of_changed_code(opened)

@@ -400,7 +400,7 @@ def test_what_an_encoding_does_not_have_is_escaped(
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), "ascii"))
-    RunDirectory(Path("old")).write_record(make_record("alpha", 1, accuracy=0.6))
+    RunDirectory(Path("old")).write_record(make_record("alpha", 1, accuracy=0.51))
     assert benchmark("table", "old").code == 0
-    assert b"55.00 \\xb1 63.53" in written.getvalue()
+    assert b"50.50 \\xb1 1.9" in written.getvalue()
     assert benchmark("run", "\u65e5.yaml").code == 2
