@@ -22,6 +22,9 @@ from scipy import special
 from benchmark.analysis.outcomes import Outcomes, image_variance
 from benchmark.analysis.scores import PairedAnswers, mcnemar, wilson_bounds
 from benchmark.analysis.student import (
+    check_confidence,
+    cochran_quantile,
+    freedom_of_quantile,
     smallest_detectable,
     t_quantile,
     two_sided_p_value,
@@ -39,12 +42,14 @@ def interval(correct: Any, confidence: float = 0.95, doubt: Doubt = "both") -> I
     With S² the variance of the n seeds' accuracies, q_i the share of seeds that are right on image
     i, E² the residual mean square and N the number of images:
 
-        V = S²/n + max(0, (var_i(q) - E²/n) / N),   df = V² / ((S²/n)² / (n - 1))
+        V = S²/n + I,   I = max(0, (var_i(q) - E²/n) / N),   t = (t(n - 1) S²/n + t(∞) I) / V
 
-    and the interval is the mean ± t(df) sqrt(V), cut off at 0 and 1. Without the subtraction the
-    noise of single answers would count twice. Where no seed differs from another, or fewer than ten
-    images are wrong or right, it is Wilson's (JASA 22, 1927), for as many images as would have that
-    V (Korn and Graubard, Survey Methodology 24, 1998), and at most N.
+    and the interval is the mean ± t sqrt(V), cut off at 0 and 1. Without the subtraction the noise
+    of single answers would count twice. The degrees of freedom are those that have this t (Cochran,
+    Biometrics 20, 1964): Satterthwaite's, which serve for ``difference``, are too many for a single
+    model with few seeds. Where no seed differs from another, or fewer than ten images are wrong or
+    right, it is Wilson's (JASA 22, 1927), for as many images as would have that V (Korn and
+    Graubard, Survey Methodology 24, 1998), and at most N.
 
     ``doubt`` leaves one source out: ``seeds`` asks about other trainings, tested on these images,
     ``images`` about other images, put to these networks. For one seed there is no interval unless
@@ -59,12 +64,12 @@ def outcomes_interval(
     outcomes: Outcomes, confidence: float = 0.95, doubt: Doubt = "both"
 ) -> Interval:
     """The same as ``interval``, of a table that has been summed up."""
-    _check_confidence(confidence)
+    check_confidence(confidence)
     seeds, mean = outcomes.seeds, outcomes.mean
     if doubt == "images":
         from_images = image_variance(outcomes.shares, 0.0)
         if outcomes.is_extreme or from_images == 0:
-            return _wilson(outcomes, from_images, confidence)
+            return _wilson(outcomes, None, from_images, confidence)
         return _around(mean, seeds, None, from_images, math.inf, confidence)
     if seeds == 1:
         return Interval(mean, None, None, seeds)
@@ -75,8 +80,9 @@ def outcomes_interval(
         return _around(mean, seeds, from_seeds, None, seeds - 1, confidence)
     from_images = image_variance(outcomes.shares, outcomes.residual / seeds)
     if from_seeds == 0 or outcomes.is_extreme:
-        return _wilson(outcomes, outcomes.variance, confidence)
-    freedom = (from_seeds + from_images) ** 2 / (from_seeds**2 / (seeds - 1))
+        return _wilson(outcomes, from_seeds, from_images, confidence)
+    quantile = cochran_quantile(from_seeds, seeds - 1, from_images, confidence)
+    freedom = freedom_of_quantile(quantile, confidence)
     return _around(mean, seeds, from_seeds, from_images, freedom, confidence)
 
 
@@ -108,7 +114,7 @@ def outcomes_difference(
     a: Outcomes, b: Outcomes, confidence: float = 0.95, doubt: Doubt = "both"
 ) -> Difference:
     """The same as ``difference``, of tables that have been summed up."""
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if a.images != b.images:
         raise ValueError(f"both should have the same images, got {a.images} and {b.images}")
     mean = a.mean - b.mean
@@ -218,15 +224,17 @@ def _around(
     )
 
 
-def _wilson(outcomes: Outcomes, variance: float, confidence: float) -> Interval:
+def _wilson(
+    outcomes: Outcomes, from_seeds: float | None, from_images: float, confidence: float
+) -> Interval:
     quantile = t_quantile(math.inf, confidence)
-    low, high = wilson_bounds(outcomes, variance, quantile)
+    low, high = wilson_bounds(outcomes, (from_seeds or 0.0) + from_images, quantile)
     return Interval(
         outcomes.mean,
         low,
         high,
         outcomes.seeds,
-        seed_standard_error=math.sqrt(outcomes.seed_variance / outcomes.seeds),
+        seed_standard_error=_root(from_seeds),
         image_standard_error=(high - low) / 2 / quantile,
         degrees_of_freedom=math.inf,
     )
@@ -245,8 +253,3 @@ def _superiority(a: Outcomes, b: Outcomes) -> float | None:
 
 def _root(variance: float | None) -> float | None:
     return None if variance is None else math.sqrt(variance)
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence should be between 0 and 1, got {confidence}")

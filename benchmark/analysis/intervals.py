@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from benchmark.analysis.student import (
+    check_confidence,
     smallest_detectable,
     t_quantile,
     two_sided_p_value,
@@ -26,8 +27,9 @@ FEWEST_PAIRS = 5
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Student's t interval of the mean of independent values (Student, Biometrika 6, 1908).
 
-    Raises ValueError for no values at all.
+    Raises ValueError for no values at all, and a confidence that is not between 0 and 1.
     """
+    check_confidence(confidence)
     if not values:
         raise ValueError("a mean needs at least one value")
     mean = statistics.fmean(values)
@@ -52,8 +54,10 @@ def mean_difference(
     """Welch's t interval of the difference of two means (Welch, Biometrika 34, 1947).
 
     One value has no spread: where either has one there is no interval, and neither is there where
-    no value differs from another of its model. Raises ValueError for no values at all.
+    no value differs from another of its model. Raises ValueError for no values at all, and a
+    confidence that is not between 0 and 1.
     """
+    check_confidence(confidence)
     if not values_a or not values_b:
         raise ValueError("a mean needs at least one value")
     mean = statistics.fmean(values_a) - statistics.fmean(values_b)
@@ -88,9 +92,10 @@ def mean_ratio(
 
     The ratio of geometric means, whose interval is that of the difference of the logarithms' means:
     Welch's, or, where five or more seeds have both, Student's over the seeds, since trials of one
-    seed were trained soon after one another. Raises ValueError for no values, and for one that is
-    not positive.
+    seed were trained soon after one another. Raises ValueError for no values, for one that is not
+    positive, and a confidence that is not between 0 and 1.
     """
+    check_confidence(confidence)
     if not values_a or not values_b or min(*values_a.values(), *values_b.values()) <= 0:
         raise ValueError("a ratio needs positive values of both")
     logarithms_a = {seed: math.log(value) for seed, value in values_a.items()}

@@ -90,12 +90,6 @@ class Outcomes:
         """Whether too few images are wrong, or right, for a normal distribution."""
         return self.images * min(self.mean, 1 - self.mean) < FEWEST_IMAGES - 1e-9
 
-    @cached_property
-    def variance(self) -> float:
-        """The variance of the mean: of its seeds, and of its images without the seeds' noise."""
-        noise = self.residual / self.seeds
-        return self.seed_variance / self.seeds + image_variance(self.shares, noise)
-
 
 def image_variance(shares: Floats, noise: float) -> float:
     """The variance of a mean over images, of which ``noise`` is that of each image's share."""

@@ -10,6 +10,7 @@ from scipy import special
 
 from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.outcomes import Floats, Outcomes
+from benchmark.analysis.student import check_confidence
 from benchmark.summaries import RankRange
 
 Bools = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
@@ -23,8 +24,10 @@ def rank_ranges(outcomes: Sequence[Outcomes], confidence: float = 0.95) -> list[
     adjusted for all pairs (Holm, Scandinavian Journal of Statistics 6, 1979), says so: that any
     pair of equal models is told apart happens in at most 1 - ``confidence`` of runs.
 
-    Raises ValueError for a model with one seed, and for different numbers of images.
+    Raises ValueError for a model with one seed, for different numbers of images, and for a
+    confidence that is not between 0 and 1.
     """
+    check_confidence(confidence)
     if not outcomes:
         return []
     means, p_values = pairwise_p_values(outcomes)

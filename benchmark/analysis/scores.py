@@ -23,7 +23,8 @@ def wilson_bounds(outcomes: Outcomes, variance: float, quantile: float) -> tuple
     mean = outcomes.mean
     images: float = outcomes.images
     if variance > 0:
-        images = min(images, mean * (1 - mean) / variance)
+        # The variance of answers of one network is mean * (1 - mean) / (images - 1).
+        images = min(images, 1 + mean * (1 - mean) / variance)
     scale = 1 + quantile**2 / images
     middle = (mean + quantile**2 / 2 / images) / scale
     reach = quantile * math.sqrt(mean * (1 - mean) / images + quantile**2 / 4 / images**2) / scale
@@ -46,9 +47,10 @@ class PairedAnswers:
     @classmethod
     def of(cls, mean: float, images: int, variance: float) -> PairedAnswers:
         """Those whose difference has this mean and this variance."""
-        differing = max(abs(mean), images * variance + mean**2)
+        # Of two networks that is (differing - mean**2) / (images - 1).
+        differing = max(abs(mean), (images - 1) * variance + mean**2)
         if differing > 1:
-            return cls((1 - mean**2) / variance, (1 + mean) / 2, (1 - mean) / 2)
+            return cls(1 + (1 - mean**2) / variance, (1 + mean) / 2, (1 - mean) / 2)
         return cls(images, (differing + mean) / 2, (differing - mean) / 2)
 
     def score(self, difference: float) -> float:

@@ -30,10 +30,31 @@ def smallest_detectable(
     return standard_error * float(special.nctdtrinc(freedom, 1 - power, quantile))
 
 
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError for a confidence that is not between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence should be between 0 and 1, got {confidence}")
+
+
 def t_quantile(freedom: float, confidence: float) -> float:
     """How many standard errors an interval reaches to either side."""
     level = 0.5 + confidence / 2
     return float(special.ndtri(level) if math.isinf(freedom) else special.stdtrit(freedom, level))
+
+
+def cochran_quantile(estimated: float, freedom: float, known: float, confidence: float) -> float:
+    """The same where the variance has two parts, one estimated with ``freedom`` and one known.
+
+    Each part's own quantile, weighed by the part (Cochran, "Approximate significance levels of the
+    Behrens-Fisher test", Biometrics 20, 1964).
+    """
+    own, normal = t_quantile(freedom, confidence), t_quantile(math.inf, confidence)
+    return (own * estimated + normal * known) / (estimated + known)
+
+
+def freedom_of_quantile(quantile: float, confidence: float) -> float:
+    """The degrees of freedom with which an interval reaches as far."""
+    return float(special.stdtridf(0.5 + confidence / 2, quantile))
 
 
 def two_sided_p_value(deviation: float, freedom: float) -> float:

@@ -142,8 +142,8 @@ def test_one_seed_has_no_interval_and_several_have(columns: list[Column]) -> Non
     one = render([make_summary("alpha", 0.8)], accuracy, "simple")
     assert one.splitlines()[-1].strip() == "80.00"
     three = render([make_summary("alpha", 0.79, 0.80, 0.81)], accuracy, "simple")
-    # V is 0.0001/3 of the seeds and 0.1593/10,000 of the images, t at 4.37 degrees is 2.69.
-    assert three.splitlines()[-1].strip() == "80.00 ± 1.90"
+    # V is 0.000101/3 of the seeds, whose t is 4.30, and 0.153/10,000 of the images, whose is 1.96.
+    assert three.splitlines()[-1].strip() == "80.00 ± 2.50"
     few = render([make_summary("alpha", 1.0, 1.0)], accuracy, "simple")
     assert few.splitlines()[-1].strip() == "100.00 [99.96, 100]"
 
