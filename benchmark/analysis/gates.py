@@ -86,8 +86,9 @@ def parse_gate(text: str, origin: str = "") -> Gate:
 def judge(gate: Gate, changes: Mapping[str, Change], confidence: float = 0.95) -> list[Verdict]:
     """What becomes of a gate in each of several rows, which ``changes`` has by their names."""
     failing = _failing(gate, changes, confidence)
+    known = sum(change.amount is not None for change in changes.values())
     return [
-        Verdict(gate, row, *_judged(gate, change, row in failing, len(changes), confidence))
+        Verdict(gate, row, *_judged(gate, change, row in failing, known, confidence))
         for row, change in changes.items()
     ]
 
@@ -170,7 +171,7 @@ def _either(figure: str) -> str:
 def _failing(gate: Gate, changes: Mapping[str, Change], confidence: float) -> set[str]:
     """The rows whose whole interval lies beyond the bound, with at most one error in all."""
     failing: set[str] = set()
-    left = {row for row, change in changes.items() if change.bounds(confidence) is not None}
+    left = {row for row, change in changes.items() if change.amount is not None}
     while left:
         level = 1 - (1 - confidence) / len(left)
         found = {row for row in left if _is_beyond(gate, changes[row], level)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -277,6 +278,19 @@ def test_of_many_rows_each_has_to_be_surer() -> None:
     # Rows that surely fail leave fewer to choose from (Holm).
     worse = {str(number): accuracy([0.30, 0.31], [0.75, 0.77]) for number in range(9)}
     assert set(of_rows(gate, {**worse, "alpha": change}).values()) == {"fails"}
+
+
+def test_times_of_two_seeds_say_little_among_many_rows() -> None:
+    # An interval of one degree of freedom that is this sure has bounds beyond any number.
+    wide = relative([3.0, 9.0], [1.0, 1.0])
+    low, high = wide.bounds(1 - 0.05 / 1_000)
+    assert (low, high) == (-1, math.inf)
+    # Less wide, it fails alone and not among others.
+    sure = relative([3.0, 3.01], [1.0, 1.0])
+    gate = "epoch_seconds grows by 150%"
+    assert outcome(gate, sure) == "fails"
+    found = of_rows(gate, {**{str(number): wide for number in range(99)}, "alpha": sure})
+    assert set(found.values()) == {"cannot tell"}
 
 
 def test_that_a_row_holds_does_not_depend_on_the_others() -> None:
