@@ -40,7 +40,7 @@ from benchmark.files import UnreadableError, is_there, usable_path
 from benchmark.progress import shown_by
 from benchmark.python_arguments import folder, plugin_names, take_models
 from benchmark.records import UNFINISHED, TrialEvent
-from benchmark.runner import Outcome, carry_out, prepare
+from benchmark.runner import Outcome, PreparedRun, carry_out, prepare
 from benchmark.runs import Run, say_of_versions
 from benchmark.standard_error import warn
 from benchmark.store import RUN_FILE, RunDirectory
@@ -190,24 +190,28 @@ def train(
             take_over=take_over,
             warn=lambda line: display.say(f"benchmark: {line}"),
         )
-        with ExitStack() as opened:
+        with ExitStack() as stack:
             with shown_by(display):
-                ready = opened.enter_context(prepared)
-            description = ready.description
-            trials = {key for variant in description.variants for key in variant.trials}
-
-            def look() -> Run:
-                # A run keeps what it has once read: whoever looks at it later needs another.
-                return Run(ready.directory, description, catalog, trials)
-
+                ready = stack.enter_context(prepared)
             shown = TrainingDisplay(display, ready.continuation.pending, verbose)
+            description = ready.description
+
+            def extend(larger: PreparedRun) -> None:
+                nonlocal description
+                description = larger.description
+                shown.expect(larger.continuation.pending)
+
+            def opened() -> Run:
+                # A run keeps what it has once read: whoever looks at it later needs another.
+                trials = {key for variant in description.variants for key in variant.trials}
+                return Run(ready.directory, description, catalog, trials)
 
             def report(event: TrialEvent) -> None:
                 shown.report(event)
                 listen(event)
 
-            outcome = carry_out(ready, report, look)
-    return look(), outcome
+            outcome = carry_out(ready, report, opened, extend)
+    return opened(), outcome
 
 
 def say_where_it_is(run: Run, outcome: Outcome) -> None:

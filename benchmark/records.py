@@ -120,9 +120,14 @@ class Variant(_Record):
 
 
 class PlannedVariant(Variant):
-    """A variant and the seeds with which it is to be trained."""
+    """A variant and the seeds with which it is to be trained.
+
+    ``control_of`` is the label of the variant that it repeats under another name and with other
+    seeds, None where it repeats none.
+    """
 
     seeds: tuple[int, ...]
+    control_of: str | None = None
 
     @property
     def trials(self) -> list[TrialKey]:

@@ -161,6 +161,8 @@ def _description_faults(
         if len(set(variant.seeds)) < len(variant.seeds):
             yield f"{variant.model} has a seed twice"
         yield from _count_faults([("a seed", seed, 0) for seed in variant.seeds])
+        if variant.control_of not in (None, *(other.model for other in variants)):
+            yield f"{variant.model} is the control of a model that is not there"
     yield from _dataset_faults(protocol.dataset)
     yield from _count_faults(
         [

@@ -15,6 +15,12 @@ from .contender import (
     contender_of as contender_of,
 )
 from .devices import device_text as device_text
+from .enough import (
+    Decision as Decision,
+    decide as decide,
+    look_confidence as look_confidence,
+    planned_looks as planned_looks,
+)
 from .gates import (
     Gate as Gate,
     Verdict as Verdict,

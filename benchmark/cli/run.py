@@ -70,7 +70,12 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 )
 @click.option("--epochs", type=int, metavar="N", help="Train for N epochs.")
 @click.option(
-    "--seeds", metavar="N|A,B,...", help="Train with seeds 0 to N-1, or with those listed."
+    "--seeds",
+    metavar="N|A,B,...|until:N",
+    help="Train with seeds 0 to N-1, with those listed, or until the leading models differ.",
+)
+@click.option(
+    "--control", is_flag=True, help="Train the first model again, as control, with other seeds."
 )
 @click.option("--batch-size", type=int, metavar="N", help="Images a step.")
 @click.option(
@@ -181,7 +186,7 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
         "recipe": ("-r", overrides["recipe"]),
         "trackers": ("--tracker", list(overrides["trackers"]) or None),
         "epochs": ("--epochs", overrides["epochs"]),
-        "seeds": ("--seeds", _parse_seeds(overrides["seeds"])),
+        "control": ("--control", overrides["control"] or None),
         "batch_size": ("--batch-size", overrides["batch_size"]),
         "device": ("--device", overrides["device"]),
         "precision": ("--precision", overrides["precision"]),
@@ -192,6 +197,10 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     for key, (flag, value) in flags.items():
         if value is not None:
             document = document.replaced((key,), value, flag)
+    if overrides["seeds"] is not None:
+        # Where the config has seeds added, too, what else it says of that stays.
+        location, value = _parse_seeds(overrides["seeds"])
+        document = document.replaced(location, value, "--seeds")
     for key, value in parse_settings(overrides["settings"], "recipe.learning_rate=3e-4").items():
         origin = f"--set {key}"
         document = _set(document, parse_key(key, origin), value, origin)
@@ -208,11 +217,13 @@ def _overridden(document: Document, overrides: dict[str, Any]) -> Document:
     return document
 
 
-def _parse_seeds(text: str | None) -> Any:
-    if text is None:
-        return None
+def _parse_seeds(text: str) -> tuple[tuple[str, ...], Any]:
+    """The key that ``--seeds`` stands for, and its value."""
+    kind, separator, count = text.partition(":")
+    if separator and kind.strip() == "until":
+        return ("seeds", "until"), _number_or_text(count)
     parts = [_number_or_text(part) for part in text.split(",")]
-    return parts if "," in text else parts[0]
+    return ("seeds",), parts if "," in text else parts[0]
 
 
 def _number_or_text(text: str) -> int | str:

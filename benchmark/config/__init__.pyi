@@ -1,4 +1,8 @@
 from .again import config_document as config_document
+from .control import (
+    control_of as control_of,
+    control_seeds as control_seeds,
+)
 from .model_choice import (
     choose_models as choose_models,
     resolve_model as resolve_model,
@@ -15,6 +19,7 @@ from .run_config import (
     preset_names as preset_names,
     resolve_selection as resolve_selection,
 )
+from .seeds import SeedsUntil as SeedsUntil
 from .strict_yaml import (
     Document as Document,
     parse_key as parse_key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmark.config.run_config import RunConfig
+from benchmark.config.seeds import SeedsUntil
 from benchmark.config.strict_yaml import Document
 from benchmark.records import Selection
 
@@ -18,4 +19,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Selection):
         others = value.model_dump(mode="json", exclude={"options"})
         return {**others, **value.options}
+    if isinstance(value, SeedsUntil):
+        return value.model_dump()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.catalog import Catalog, Shelf
 from benchmark.config.checker import Checker
+from benchmark.config.control import refuse_control
 from benchmark.config.python_values import mapping_document
+from benchmark.config.seeds import (
+    SeedsUntil,
+    chosen_seeds,
+    listed_seeds,
+    refuse_nothing_to_compare,
+)
 from benchmark.config.strict_yaml import Document, read_document
 from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
@@ -26,22 +33,21 @@ DEFAULTS = "defaults"
 # A run's name where its config has none.
 UNNAMED = "run"
 
-# Far beyond any use; a slip of the finger should not fill the memory with trials or steps.
+# Far beyond any use; a slip of the finger should not fill the memory with steps.
 MOST_EPOCHS = 100_000
 MOST_IMAGES = 2**31 - 1
-MOST_SEEDS = 10_000
-LARGEST_SEED = 2**32 - 1
 
 
 class RunConfig(BaseModel):
     """What to run. Where a key is left out, ``configs/defaults.yaml`` says what holds.
 
     ``dataset`` lists data sets of which the first that can be had is used. ``seeds`` is a list of
-    different whole numbers; written as one number n it means 0 to n - 1. ``train_images`` and
-    ``test_images``, where given, are the sizes of fixed subsets. ``note`` is printed with the
-    table. ``engine`` and ``compile`` say how steps are taken, ``checkpoint_every`` after how many
-    epochs a training's state is written to disk. ``trackers`` look on. ``plugins`` are all that
-    were selected, also by ``-p``.
+    different whole numbers; written as one number n it means 0 to n - 1. Or they are added until
+    the leading models differ. With ``control`` the first model is trained once more, under a second
+    name. ``train_images`` and ``test_images``, where given, are the sizes of fixed subsets.
+    ``note`` is printed with the table. ``engine`` and ``compile`` say how steps are taken,
+    ``checkpoint_every`` after how many epochs a training's state is written to disk. ``trackers``
+    look on. ``plugins`` are all that were selected, also by ``-p``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -53,7 +59,8 @@ class RunConfig(BaseModel):
     recipe: Selection
     epochs: int = Field(ge=1, le=MOST_EPOCHS)
     batch_size: int = Field(ge=1, le=MOST_IMAGES)
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] | SeedsUntil
+    control: bool = False
     train_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     test_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     device: str
@@ -79,22 +86,8 @@ class RunConfig(BaseModel):
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds_are_different(cls, seeds: Any) -> Any:
-        expected = "should be a number of seeds (1 or more) or a list of different whole numbers"
-        if _is_whole_number(seeds) and seeds > MOST_SEEDS:
-            raise ValueError(f"should be {MOST_SEEDS:,} seeds at most, got {seeds}")
-        if _is_whole_number(seeds) and seeds >= 1:
-            return tuple(range(seeds))
-        if not isinstance(seeds, list) or not seeds:
-            raise ValueError(f"{expected}, got {seeds!r}")
-        if not all(_is_whole_number(seed) and 0 <= seed <= LARGEST_SEED for seed in seeds):
-            raise ValueError(f"{expected}, got {seeds!r}")
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{expected}, got {seeds!r}, which has one twice")
-        return tuple(seeds)
-
-
-def _is_whole_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        # As a run's description has them, and as they have been checked.
+        return seeds if isinstance(seeds, dict | SeedsUntil) else listed_seeds(seeds)
 
 
 def preset_names() -> list[str]:
@@ -143,12 +136,15 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
     checker = Checker(document)
     sections = {
         "models": chosen_models(checker, catalog.models),
+        "seeds": chosen_seeds(checker),
         "dataset": checker.selections("dataset", catalog.datasets),
         "recipe": checker.selection("recipe", catalog.recipes),
         "executor": checker.selection("executor", catalog.executors),
         "trackers": checker.different_selections("trackers", catalog.trackers),
     }
     config = _validated(checker, sections)
+    if config is not None and config.models:
+        _refuse_combinations(checker, config)
     if checker.faults or config is None:
         raise ConfigError(list(dict.fromkeys(checker.faults)))
     return config
@@ -173,6 +169,15 @@ def _folder_name(stem: str) -> str:
     """Make a name of a file's, whatever letters it has."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80].rstrip(".")
     return name if is_name(name) else UNNAMED
+
+
+def _refuse_combinations(checker: Checker, config: RunConfig) -> None:
+    """Note the faults that no key has alone."""
+    listed = None if isinstance(config.seeds, SeedsUntil) else config.seeds
+    if listed is None:
+        refuse_nothing_to_compare(checker, config.models)
+    if config.control:
+        refuse_control(checker, config.models, listed)
 
 
 def _validated(checker: Checker, sections: Mapping[str, Any]) -> RunConfig | None:

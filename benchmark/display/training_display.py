@@ -55,15 +55,23 @@ class TrainingDisplay:
         self._display = display
         self._verbose = verbose
         self._lock = threading.Lock()
-        self._specs = {spec.key: spec for spec in pending}
-        self._epochs_left = {spec.key: spec.protocol.epochs for spec in pending}
+        self._specs: dict[TrialKey, TrialSpec] = {}
+        self._epochs_left: dict[TrialKey, int] = {}
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._at_work: dict[TrialKey, TrialStatus] = {}
         self._warned: set[str] = set()
-        total = sum(self._epochs_left.values())
-        self._run = RunStatus(total=total, epochs_left=total)
-        if total:
-            self._display.put(WHOLE, self._run)
+        self._run = RunStatus(total=0)
+        self.expect(pending)
+
+    def expect(self, pending: Sequence[TrialSpec]) -> None:
+        """Count these trials among those that the run has."""
+        with self._lock:
+            self._specs |= {spec.key: spec for spec in pending}
+            self._epochs_left |= {spec.key: spec.protocol.epochs for spec in pending}
+            self._run.total += sum(spec.protocol.epochs for spec in pending)
+            self._update_run()
+            if self._run.total:
+                self._display.put(WHOLE, self._run)
 
     def report(self, event: TrialEvent) -> None:
         """Show an epoch's figures, a trial's warnings, and why a trial did not complete."""

@@ -11,7 +11,7 @@ from benchmark.catalog import (
     plugin_origin,
     variant_identity,
 )
-from benchmark.config import ChosenModel, RunConfig
+from benchmark.config import ChosenModel, RunConfig, SeedsUntil, control_of, control_seeds
 from benchmark.datasets import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.records import (
@@ -28,8 +28,16 @@ from benchmark.store import RunDescription, RunDirectory
 
 
 def plan_variants(config: RunConfig, catalog: Catalog) -> tuple[PlannedVariant, ...]:
-    """The config's models as their code is now, each with the config's seeds."""
-    return tuple(_variant(model, config.seeds, catalog) for model in config.models)
+    """The config's models as their code is now, and its control, with all seeds there may be."""
+    seeds = config.seeds
+    if isinstance(seeds, SeedsUntil):
+        seeds = tuple(range(seeds.until))
+    variants = [_variant(model, seeds, catalog) for model in config.models]
+    if config.control:
+        first = config.models[0]
+        control = _variant(control_of(first), control_seeds(seeds), catalog)
+        variants.append(control.model_copy(update={"control_of": first.label}))
+    return tuple(variants)
 
 
 def plan_trials(
@@ -65,7 +73,12 @@ def plan_trials(
             core=core_identity(),
         )
 
-    return tuple(spec(variant, seed) for seed in config.seeds for variant in description.variants)
+    by_seed = zip(*(variant.seeds for variant in description.variants), strict=True)
+    return tuple(
+        spec(variant, seed)
+        for seeds in by_seed
+        for variant, seed in zip(description.variants, seeds, strict=True)
+    )
 
 
 def _variant(model: ChosenModel, seeds: tuple[int, ...], catalog: Catalog) -> PlannedVariant:

@@ -19,8 +19,11 @@ from benchmark.records import (
     TrialEvent,
     TrialKey,
     TrialRecord,
+    TrialSpec,
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
+from benchmark.runner.controls import refuse_shared_controls
+from benchmark.runner.looks import first_seeds, more_seeds, with_seeds
 from benchmark.runner.planning import plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
@@ -32,7 +35,8 @@ from benchmark.trial import Trackers
 class PreparedRun:
     """A run that is ready to be carried out: all that could be wrong has been looked for.
 
-    Its directory is changed only under the ``lock``.
+    Its directory is changed only under the ``lock``. ``with_seeds`` prepares the same run with more
+    seeds each, of which those that it has already are settled.
     """
 
     description: RunDescription
@@ -42,6 +46,46 @@ class PreparedRun:
     continuation: Continuation
     catalog: Catalog
     warn: Warn
+    with_seeds: Callable[[int], PreparedRun]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What holds for a run at each of its looks; ``whole`` has all seeds that there may be."""
+
+    whole: RunDescription
+    specs: tuple[TrialSpec, ...]
+    directory: RunDirectory
+    lock: DirectoryLock
+    catalog: Catalog
+    fresh: bool
+    retry_failed: bool
+    warn: Warn
+
+    def prepared(self, count: int, settled: int = 0) -> PreparedRun:
+        """The run with so many seeds, of which this command has seen to some already."""
+        description = with_seeds(self.whole, count)
+        models = len(description.variants)
+        config = description.config
+        continuation = continue_run(
+            self.directory,
+            description,
+            self.specs[settled * models : count * models],
+            fresh=self.fresh,
+            retry_failed=self.retry_failed,
+            is_remote=self.catalog.executors[config.executor.name].entry.remote,
+            warn=self.warn,
+        )
+        return PreparedRun(
+            description=description,
+            directory=self.directory,
+            lock=self.lock,
+            executor=_create_executor(config, self.catalog),
+            continuation=continuation,
+            catalog=self.catalog,
+            warn=self.warn,
+            with_seeds=lambda more: self.prepared(more, settled=count),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +110,8 @@ def prepare(
     warn: Warn,
 ) -> Iterator[PreparedRun]:
     """Load the data set and lay the trials out; within the context the run is this process's own.
+
+    Where seeds are added look by look, it has those of the first look.
 
     ``plugins`` is what was selected; ``fresh`` leaves earlier records out of account,
     ``retry_failed`` those of trials that did not complete. Where another process is at work on the
@@ -103,65 +149,92 @@ def prepare(
         # Held from here on, so that nobody changes what is looked at now.
         if directory.path.exists():
             lock.acquire()
-        continuation = continue_run(
-            directory,
-            description,
-            specs,
-            fresh=fresh,
-            retry_failed=retry_failed,
-            is_remote=is_remote,
-            warn=warn,
-        )
-        executor = _create_executor(config, catalog)
-        yield PreparedRun(description, directory, lock, executor, continuation, catalog, warn)
+        refuse_shared_controls(directory, description)
+        setup = _Setup(description, specs, directory, lock, catalog, fresh, retry_failed, warn)
+        yield setup.prepared(first_seeds(config))
 
 
 def carry_out(
-    run: PreparedRun, report: Callable[[TrialEvent], None], look: Callable[[], object]
+    run: PreparedRun,
+    report: Callable[[TrialEvent], None],
+    opened: Callable[[], object],
+    extend: Callable[[PreparedRun], None],
 ) -> Outcome:
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
-    ``look`` gives what trackers are given as the run, as it is at the time. An interruption ends
-    the run; finished trials are kept. Raises StoreError.
+    ``opened`` gives what trackers are given as the run, as it is at the time. Where seeds are added
+    look by look, ``extend`` is told of the run with those of each further look. An interruption
+    ends the run; finished trials are kept. Raises StoreError.
     """
-    directory, pending = run.directory, run.continuation.pending
-
-    def keep_and_report(event: TrialEvent) -> None:
-        if event.start is not None:
-            directory.write_history(event.trial, event.start.before)
-        if event.epoch is not None:
-            directory.append_epoch(event.trial, event.epoch)
-        report(event)
-
-    # First of all, because the executor may refuse.
-    trials = run.executor.run(pending, keep_and_report)
-    run.lock.acquire()
-    _lay_out(run)
     statuses = dict(run.continuation.kept)
+    trials = _begun(run, report)
     interrupted = False
     try:
-        with _tracked(run, look), closing(_until_closed(trials)) as ended:
-            for record in ended:
-                directory.write_record(record)
-                _remove_needless_checkpoints(directory, record.key, record.status)
-                statuses[record.key] = record.status
-                report(TrialEvent(trial=record.key, record=record))
-                interrupted |= record.status == "interrupted"
+        with _tracked(run, opened):
+            interrupted = _train(run, trials, statuses, report)
+            while count := _more_seeds(run, statuses, interrupted):
+                run = run.with_seeds(count)
+                extend(run)
+                statuses |= run.continuation.kept
+                interrupted = _train(run, _begun(run, report), statuses, report)
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(statuses, interrupted)
 
 
+def _more_seeds(
+    run: PreparedRun, statuses: Mapping[TrialKey, Status], interrupted: bool
+) -> int | None:
+    if interrupted:
+        return None
+    return more_seeds(run.description, run.directory, statuses, run.warn)
+
+
+def _begun(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Iterator[TrialRecord]:
+    """Hand what is pending to the executor, and lay it out on the disk."""
+
+    def keep_and_report(event: TrialEvent) -> None:
+        if event.start is not None:
+            run.directory.write_history(event.trial, event.start.before)
+        if event.epoch is not None:
+            run.directory.append_epoch(event.trial, event.epoch)
+        report(event)
+
+    # First of all, because the executor may refuse.
+    trials = run.executor.run(run.continuation.pending, keep_and_report)
+    run.lock.acquire()
+    _lay_out(run)
+    return trials
+
+
+def _train(
+    run: PreparedRun,
+    trials: Iterator[TrialRecord],
+    statuses: dict[TrialKey, Status],
+    report: Callable[[TrialEvent], None],
+) -> bool:
+    """Keep each trial's record, and its status in ``statuses``; whether any was interrupted."""
+    interrupted = False
+    with closing(_until_closed(trials)) as ended:
+        for record in ended:
+            run.directory.write_record(record)
+            _remove_needless_checkpoints(run.directory, record.key, record.status)
+            statuses[record.key] = record.status
+            report(TrialEvent(trial=record.key, record=record))
+            interrupted |= record.status == "interrupted"
+    return interrupted
+
+
 @contextmanager
-def _tracked(run: PreparedRun, look: Callable[[], object]) -> Iterator[None]:
+def _tracked(run: PreparedRun, opened: Callable[[], object]) -> Iterator[None]:
     """Have the trackers look on at the run: at its start, and at its end, however it ends."""
     with Trackers(run.warn) as trackers:
         trackers.create(run.catalog, run.description.config.trackers)
         try:
-            trackers.call("on_run_start", look())
+            trackers.call("on_run_start", opened())
             yield
         finally:
-            trackers.call("on_run_end", look())
+            trackers.call("on_run_end", opened())
 
 
 def _lay_out(run: PreparedRun) -> None:

@@ -67,6 +67,20 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["run", "--seeds", "-1"], "--seeds: should be a number of seeds (1 or more) or a list"),
         (["run", "--seeds", "0"], "--seeds: should be a number of seeds (1 or more) or a list"),
         (["run", "--seeds", "1,1"], "got [1, 1], which has one twice"),
+        (
+            ["run", "--seeds", "until:x"],
+            "--seeds: should be a number of seeds from 2 to 10,000, got",
+        ),
+        (
+            ["run", "--seeds", "until:"],
+            "--seeds: should be a number of seeds from 2 to 10,000, got",
+        ),
+        (
+            ["run", "--seeds", "until:5", "-m", "baseline_cnn"],
+            "--seeds: compares models, and there",
+        ),
+        (["run", "--seeds", "0,10000", "--control"], "--control: its seeds are 10,000 larger than"),
+        (["run", "--seeds", "4294967295,0", "--control"], "--control: its seeds are 10,000 larger"),
         (["run", "--seeds", "1,x"], "got [1, 'x']"),
         (["run", "-m", "baseline_cnn", "-m", "baseline_cnn"], "'baseline_cnn' is chosen twice"),
         (
@@ -259,6 +273,32 @@ def test_what_is_no_config_is_refused(
         ({"models": "baseline_cnn"}, "models: should be a list of names and mappings, got"),
         ({"models": []}, "models: should name at least one"),
         ({"seeds": 10**30}, "seeds: should be 10,000 seeds at most"),
+        (
+            {"seeds": {"until": 1}},
+            "seeds.until: should be a number of seeds from 2 to 10,000, got 1",
+        ),
+        ({"seeds": {"until": 20_000}}, "seeds.until: should be a number of seeds from 2 to 10,000"),
+        ({"seeds": {"until": True}}, "seeds.until: should be a number of seeds from 2 to 10,000"),
+        ({"seeds": {"until": 5, "resolve": -1}}, "seeds.resolve: should be greater than 0, got -1"),
+        ({"seeds": {"until": 5, "resolve": 0}}, "seeds.resolve: should be greater than 0, got 0"),
+        ({"seeds": {"until": 5, "resolve": 101}}, "seeds.resolve: should be less than or equal to"),
+        ({"seeds": {"until": 5, "resolv": 1}}, "unknown key - did you mean 'resolve'?"),
+        ({"seeds": {"resolve": 1}}, "seeds.until: missing: how many seeds there may be at most"),
+        ({"control": 1}, "control: should be a valid boolean, got 1"),
+        (
+            {
+                "models": [
+                    "baseline_cnn",
+                    {"name": "separable_cnn", "label": "Baseline_CNN-Control"},
+                ],
+                "control": True,
+            },
+            "control: its label would be 'baseline_cnn-control', which a model has; give that",
+        ),
+        (
+            {"models": [{"name": "separable_cnn", "label": "x" * 75}], "control": True},
+            "would be too long",
+        ),
         ({"seeds": [2**32]}, "seeds: should be a number of seeds"),
         ({"epochs": 10**30}, "epochs: "),
         ({"batch_size": 10**30}, "batch_size: "),
