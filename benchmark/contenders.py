@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.analysis import Contender, contender_of, summarize
+from benchmark.analysis import Contender, contender_of, run_confidence, summarize
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, usable_folder
 from benchmark.records import TrialKey
@@ -83,8 +83,8 @@ class Source:
         summaries = summarize(
             records, [planned[key] for key in keys if key in planned], warn, distinctions
         )
-        protocol = self.description.protocol
-        return [contender_of(summary, self.path, protocol) for summary in summaries]
+        protocol, confidence = self.description.protocol, run_confidence(self.description.config)
+        return [contender_of(summary, self.path, protocol, confidence) for summary in summaries]
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-import numpy
-
 from benchmark.analysis.comparison import outcomes_difference
-from benchmark.analysis.contender import Contender
 from benchmark.analysis.intervals import mean_ratio
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.power import MOST_SEEDS, fewest_seeds, seeds_needed
 from benchmark.analysis.student import smallest_detectable, welch_freedom
-
-ACCURACY = "accuracy"
-# Those that differ from seed to seed, and those that no seed changes.
-MEASURED = ("epoch_seconds", "peak_memory_bytes")
-COUNTED = ("params", "trainable_params", "macs")
-FIGURES = (ACCURACY, *MEASURED, *COUNTED)
 
 AT_THE_BOUND = "if that is the change, it is at the bound, and no number of seeds would"
 
@@ -71,11 +62,16 @@ class SettledChange:
 
 @dataclass(frozen=True)
 class AccuracyChange:
-    """The difference of two accuracies by both doubts, each of two seeds or more."""
+    """The difference of two accuracies by both doubts, each of two seeds or more.
+
+    After several ``looks``, each of which could have ended the trainings, each may err with its
+    part of the risk alone.
+    """
 
     name: str
     outcomes: Outcomes
     reference: Outcomes
+    looks: float = 1.0
 
     @property
     def amount(self) -> float:
@@ -90,7 +86,7 @@ class AccuracyChange:
 
     def bounds(self, confidence: float) -> tuple[float, float]:
         """The interval that ``difference`` gives."""
-        found = outcomes_difference(self.outcomes, self.reference, confidence)
+        found = outcomes_difference(self.outcomes, self.reference, self._of_a_look(confidence))
         assert found.low is not None
         assert found.high is not None
         return found.low, found.high
@@ -100,12 +96,16 @@ class AccuracyChange:
         distance = self.amount - float(limit)
         if math.isclose(distance, 0, abs_tol=1e-9):
             return AT_THE_BOUND
-        needed = seeds_needed(self.outcomes, self.reference, distance, confidence)
+        sure = self._of_a_look(confidence)
+        needed = seeds_needed(self.outcomes, self.reference, distance, sure)
         if needed is None:
             return "no number of seeds would with these test images"
         if needed <= min(self.outcomes.seeds, self.reference.seeds):
             return "more test images would"
         return f"{needed:,} seeds each would"
+
+    def _of_a_look(self, confidence: float) -> float:
+        return 1 - (1 - confidence) / self.looks
 
 
 @dataclass(frozen=True)
@@ -164,101 +164,15 @@ class RelativeChange:
         return [statistics.variance(values.values()) for values in (row, reference)]
 
 
-def change_of(figure: str, contender: Contender, reference: Contender | None) -> Change:
-    """The change of a figure that a gate can have, from its reference to a row."""
-    missing = _not_comparable(contender, reference)
-    if missing or reference is None:
-        return SettledChange(None, missing)
-    if figure == ACCURACY:
-        return _accuracy_change(contender, reference)
-    if figure in MEASURED:
-        return _measured_change(figure, contender, reference)
-    return _counted_change(figure, contender, reference)
-
-
-def _not_comparable(contender: Contender, reference: Contender | None) -> str:
-    """Why the two cannot be compared; empty where they can."""
-    if reference is None:
-        return f"{contender.name} has no namesake to be compared with"
-    for found in (contender, reference):
-        if found.outcomes is None:
-            return f"{found.name} has no completed trial"
-    if contender.protocol.hash != reference.protocol.hash:
-        return f"{contender.name} and {reference.name} were trained under different protocols"
-    return ""
-
-
 def accuracy_change(
-    name: str, outcomes: Outcomes, reference_name: str, reference: Outcomes
+    name: str, outcomes: Outcomes, reference_name: str, reference: Outcomes, looks: float = 1.0
 ) -> Change:
     """The change of an accuracy, which one seed does not show."""
-    single = _single_seed((name, outcomes.seeds), (reference_name, reference.seeds))
-    return single or AccuracyChange(name, outcomes, reference)
+    single = single_seed((name, outcomes.seeds), (reference_name, reference.seeds))
+    return single or AccuracyChange(name, outcomes, reference, looks)
 
 
-def _accuracy_change(contender: Contender, reference: Contender) -> Change:
-    assert contender.outcomes is not None
-    assert reference.outcomes is not None
-    if _has_the_same_answers(contender, reference):
-        return SettledChange(
-            0.0, f"{contender.name} has the code of {reference.name}, and gave the same answers"
-        )
-    return accuracy_change(contender.name, contender.outcomes, reference.name, reference.outcomes)
-
-
-def _has_the_same_answers(contender: Contender, reference: Contender) -> bool:
-    """Whether two seeds or more of the same code were right on the same images."""
-    a, b = contender.outcomes, reference.outcomes
-    assert a is not None
-    assert b is not None
-    return (
-        contender.variant.identity == reference.variant.identity
-        and contender.seeds == reference.seeds
-        and len(contender.seeds) > 1
-        and numpy.array_equal(a.accuracies, b.accuracies)
-        and numpy.array_equal(a.shares, b.shares)
-    )
-
-
-def _counted_change(figure: str, contender: Contender, reference: Contender) -> Change:
-    values = []
-    for found in (contender, reference):
-        if figure == "macs" and found.macs_is_lower_bound:
-            return SettledChange(None, f"of the MACs of {found.name} only a lower bound is known")
-        value: int | None = getattr(found, figure)
-        if value is None:
-            return _unknown(figure, found)
-        values.append(Fraction(value))
-    return exact_change(contender.name, *values)
-
-
-def _measured_change(figure: str, contender: Contender, reference: Contender) -> Change:
-    sides: list[dict[int, float]] = []
-    for found in (contender, reference):
-        by_seed: Mapping[int, float] = getattr(found, figure)
-        sides.append({seed: value for seed, value in by_seed.items() if value > 0})
-        if not sides[-1]:
-            return _unknown(figure, found)
-    if not contender.is_timed_like(reference):
-        return SettledChange(
-            None, f"{contender.name} and {reference.name} were trained on different machines"
-        )
-    values, others = sides
-    single = _single_seed((contender.name, len(values)), (reference.name, len(others)))
-    if single:
-        return single
-    if len({*values.values()}) == len({*others.values()}) == 1:
-        # Memory on a GPU often is that of the seed before, to the byte.
-        value, other = (Fraction(next(iter(side.values()))) for side in sides)
-        return exact_change(contender.name, value, other)
-    return RelativeChange(contender.name, values, others)
-
-
-def _unknown(figure: str, contender: Contender) -> SettledChange:
-    return SettledChange(None, f"no completed trial of {contender.name} has a figure for {figure}")
-
-
-def _single_seed(*sides: tuple[str, int]) -> SettledChange | None:
+def single_seed(*sides: tuple[str, int]) -> SettledChange | None:
     """That one seed shows nothing, where there is but one."""
     for name, seeds in sides:
         if seeds == 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.contender import Contender
+from benchmark.analysis.enough import CONFIDENCE
 from benchmark.analysis.intervals import mean_difference, mean_ratio
 from benchmark.analysis.pareto import Candidate, surely_dominating
 from benchmark.analysis.protocols import has_same_images
@@ -73,6 +74,11 @@ class ComparedGroup:
         return self.rows[0].contender.protocol
 
     @property
+    def seeds_were_added(self) -> bool:
+        """Whether any run added seeds look by look, until there were enough."""
+        return any(found.confidence > CONFIDENCE for found in self.contenders)
+
+    @property
     def contenders(self) -> list[Contender]:
         """Its rows as they are, not compared."""
         return [row.contender for row in self.rows]
@@ -112,12 +118,21 @@ def best_of(contenders: Sequence[Contender]) -> Contender | None:
 
 
 def accuracy_difference(a: Contender, b: Contender) -> Difference | None:
-    """By how much A is more accurate; by seeds alone where the test images are not the same."""
+    """By how much A is more accurate; by seeds alone where the test images are not the same.
+
+    Where seeds were added look by look, the interval and the p-value are those of all looks.
+    """
     if a.outcomes is None or b.outcomes is None:
         return None
+    confidence = max(a.confidence, b.confidence)
     if has_same_images(a.protocol, b.protocol):
-        return outcomes_difference(a.outcomes, b.outcomes)
-    return mean_difference(a.accuracies, b.accuracies)
+        found = outcomes_difference(a.outcomes, b.outcomes, confidence)
+    else:
+        found = mean_difference(a.accuracies, b.accuracies, confidence)
+    if found.p_value is None:
+        return found
+    looks = (1 - CONFIDENCE) / (1 - confidence)
+    return dataclasses.replace(found, p_value=min(1.0, found.p_value * looks))
 
 
 def _beside(contender: Contender, reference: Contender | None) -> ComparedRow:
@@ -144,8 +159,9 @@ def _ranked(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
     tables = [table for table in outcomes if table is not None]
     if not 2 <= len(tables) <= MOST_ROWS:
         return [*rows]
-    ranks = iter(rank_ranges(tables))
-    dominating = surely_dominating([_candidate(row.contender) for row in known])
+    confidence = max(row.contender.confidence for row in known)
+    ranks = iter(rank_ranges(tables, confidence))
+    dominating = surely_dominating([_candidate(row.contender) for row in known], confidence)
     return [
         dataclasses.replace(
             row,

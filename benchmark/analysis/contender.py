@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.analysis.devices import kind_of_device
+from benchmark.analysis.enough import CONFIDENCE
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.time_to import Curve
 from benchmark.records import Protocol, TrialRecord, Variant
@@ -27,7 +28,9 @@ class Contender:
     ``outcomes`` and the figures, which are by seed, are those of the completed trials; ``outcomes``
     is None where none completed. A figure that no trial has is missing, as ``epoch_seconds`` are
     where they would be no timing. ``devices`` are those of the completed trials, with what is known
-    of the hardware; ``torch`` and ``core_versions`` are versions with which they were trained.
+    of the hardware; ``torch`` and ``core_versions`` are versions with which they were trained. So
+    sure as ``confidence`` is has a statement about accuracies to be: surer than 95 % where seeds
+    were added until there were enough.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Contender:
     devices: tuple[str, ...]
     core_versions: tuple[str, ...]
     torch_versions: tuple[str, ...]
+    confidence: float = CONFIDENCE
 
     @property
     def label(self) -> str:
@@ -74,7 +78,9 @@ class Contender:
         return len({*self.devices, *other.devices}) <= 1
 
 
-def contender_of(summary: ModelSummary, run: Path, protocol: Protocol) -> Contender:
+def contender_of(
+    summary: ModelSummary, run: Path, protocol: Protocol, confidence: float = CONFIDENCE
+) -> Contender:
     """What is needed of a row, under the name that it has in the run's table."""
     completed = summary.completed
     params = summary.constant(lambda record: record.params)
@@ -99,6 +105,7 @@ def contender_of(summary: ModelSummary, run: Path, protocol: Protocol) -> Conten
         devices=_each(map(kind_of_device, completed)),
         core_versions=_each(record.core_version for record in completed),
         torch_versions=_each(_torch_version(record) for record in completed),
+        confidence=confidence,
     )
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from benchmark.analysis.changes import ACCURACY, FIGURES, Amount, Change, change_of
+from benchmark.analysis.changes import Amount, Change
 from benchmark.analysis.contender import Contender
+from benchmark.analysis.gated import ACCURACY, FIGURES, change_of
 from benchmark.errors import BenchmarkError
 from benchmark.spelling import did_you_mean
 

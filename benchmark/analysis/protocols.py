@@ -36,7 +36,7 @@ def _facts(protocols: Sequence[Protocol]) -> Iterator[tuple[str, list[str]]]:
     yield "dataset", said(lambda p: p.dataset.name)
     yield "dataset fingerprint", said(lambda p: p.dataset.fingerprint[:SHORT_DIGEST])
     yield "identity of the dataset's code", said(lambda p: p.dataset.identity[:SHORT_DIGEST])
-    yield "training images", said(lambda p: f"{p.dataset.train_images:,}")
+    yield "training images", said(_train_images)
     yield "test images", said(lambda p: f"{p.dataset.test_images:,}")
     yield "classes", said(lambda p: p.dataset.classes)
     yield "recipe", said(lambda p: p.recipe.name)
@@ -46,10 +46,19 @@ def _facts(protocols: Sequence[Protocol]) -> Iterator[tuple[str, list[str]]]:
             yield f"recipe {name}", said(partial(_option, name))
         yield "identity of the recipe's code", said(lambda p: p.recipe.identity[:SHORT_DIGEST])
     yield "epochs", said(lambda p: p.epochs)
-    yield "batch size", said(lambda p: p.batch_size)
-    yield "steps an epoch", said(lambda p: p.steps_per_epoch)
+    yield "batch size", said(_batch_size)
+    if all(len(said(fact)) == 1 for fact in (_train_images, _batch_size)):
+        yield "steps an epoch", said(lambda p: p.steps_per_epoch)
     yield "precision", said(lambda p: p.precision)
 
 
 def _option(name: str, protocol: Protocol) -> Any:
     return protocol.recipe.options.get(name, "not set")
+
+
+def _train_images(protocol: Protocol) -> str:
+    return f"{protocol.dataset.train_images:,}"
+
+
+def _batch_size(protocol: Protocol) -> int:
+    return protocol.batch_size

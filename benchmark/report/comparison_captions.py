@@ -11,7 +11,7 @@ from benchmark.report.comparison_columns import MARK
 
 def accuracy_caption(group: ComparedGroup) -> str:
     """Say what was trained, what is compared with what, and how sure figures are."""
-    return "\n".join([*_training(group), _accuracy_figures(group), *_mixed(group)])
+    return "\n".join([*_training(group), _accuracy_figures(group), *_looks(group), *_mixed(group)])
 
 
 def cost_caption(group: ComparedGroup) -> str:
@@ -69,6 +69,11 @@ def _accuracy_figures(group: ComparedGroup) -> str:
         "95 % intervals over seeds and test images; p is for that pair alone, ranks are for all "
         "pairs at once (Holm); wins is how often one training would beat one of the reference."
     )
+
+
+def _looks(group: ComparedGroup) -> Iterator[str]:
+    if group.seeds_were_added:
+        yield "Seeds were added look by look: intervals, p and ranks hold for all looks at once."
 
 
 def _mixed(group: ComparedGroup) -> Iterator[str]:

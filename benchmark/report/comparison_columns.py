@@ -166,7 +166,9 @@ ACCURACY = (
 
 
 def number_text(value: float) -> str:
-    """A positive number with three digits, or as many as it has before the point."""
+    """A positive number with two or three digits, or as many as it has before the point."""
+    if value >= 99_999.5:
+        return f"{value:.2g}"
     if value >= 99.95:
         return f"{value:,.0f}"
     if value >= 9.995:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.analysis import ComparedGroup, ComparedRow
+from benchmark.analysis import (
+    ComparedGroup,
+    ComparedRow,
+    has_same_images,
+    protocol_differences,
+)
+from benchmark.records import Protocol
 from benchmark.report.sentences import difference_sentence
 
 
@@ -26,7 +32,17 @@ def row_sentence(row: ComparedRow) -> str:
         return f"{contender.name} is compared with none: the other run has no such model."
     if row.difference is None:
         return ""
-    return difference_sentence(contender.name, reference.name, row.difference)
+    sentence = difference_sentence(contender.name, reference.name, row.difference)
+    return " ".join([sentence, *_of_protocols(contender.protocol, reference.protocol)])
+
+
+def _of_protocols(a: Protocol, b: Protocol) -> Iterator[str]:
+    """What has to be said with a difference between rows of different protocols."""
+    differences = protocol_differences([a, b])
+    if differences:
+        yield f"Their protocols differ: {', '.join(differences)}."
+    if not has_same_images(a, b):
+        yield "That other test images would give other accuracies is left out."
 
 
 def listed(names: Sequence[str]) -> str:

@@ -20,6 +20,11 @@ _RULE = (
     "studies; Hillis, Statistics in Medicine 33, 2014; for networks Jordan, arXiv:2304.01910, "
     "2023), with degrees of freedom by Satterthwaite (Biometrics Bulletin 2, 1946)."
 )
+_LOOKS = (
+    "Seeds were added in looks that were planned before the first training, until they were "
+    "enough; the risk of an error of 5 % was spread over all looks (Bonferroni), so that intervals "
+    "and p-values hold at whichever of them the training stopped."
+)
 _SCORE = (
     "Where seeds did not differ, or fewer than ten test images were classified wrongly or rightly, "
     "the interval is the score interval of Tango (Statistics in Medicine 17, 1998) over images."
@@ -123,10 +128,12 @@ def _incomplete(group: ComparedGroup) -> Iterator[str]:
     """Of which models trials did not complete."""
     for found in group.contenders:
         missing = found.planned - len(found.seeds)
-        if missing > 0:
-            verb = "was" if missing == 1 else "were"
+        if not found.seeds:
+            yield f"No trial of {found.name} completed."
+        elif missing > 0:
+            were = "was" if missing == 1 else "were"
             yield (
-                f"Of {found.planned} trials of {found.name}, {missing} did not complete and {verb} "
+                f"Of {found.planned} trials of {found.name}, {missing} did not complete and {were} "
                 "left out."
             )
 
@@ -143,6 +150,8 @@ def _intervals(group: ComparedGroup) -> Iterator[str]:
     freedoms = [found.degrees_of_freedom for found in paired if found.p_value is not None]
     if freedoms:
         yield _RULE
+    if group.seeds_were_added and freedoms:
+        yield _LOOKS
     if math.inf in freedoms:
         yield _SCORE
     if over_seeds:

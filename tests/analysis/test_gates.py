@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from benchmark.analysis.changes import (
-    FIGURES,
     AccuracyChange,
     Change,
     RelativeChange,
     SettledChange,
     exact_change,
 )
+from benchmark.analysis.gated import FIGURES
 from benchmark.analysis.gates import (
     GateError,
     Verdict,
@@ -247,6 +247,14 @@ def test_where_the_data_cannot_tell_so_many_seeds_would() -> None:
 )
 def test_a_change_as_large_as_the_bound_is_on_neither_side(gate: str, change: Change) -> None:
     assert verdict(gate, change).reason.endswith("at the bound, and no number of seeds would")
+
+
+def test_where_each_of_several_looks_could_end_the_trainings_a_gate_is_surer() -> None:
+    change = accuracy([0.72, 0.74, 0.73], [0.75, 0.77, 0.76])
+    gate = f"accuracy drops by {-100 * change.bounds(0.95)[1] - 0.1:.4f}"
+    looked = AccuracyChange("alpha", change.outcomes, change.reference, looks=4)
+    assert (outcome(gate, change), outcome(gate, looked)) == ("fails", "cannot tell")
+    assert looked.bounds(0.95) == change.bounds(1 - 0.05 / 4)
 
 
 def test_too_few_test_images_are_too_few_for_any_number_of_seeds() -> None:

@@ -5,85 +5,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.analysis import parse_gate
-from benchmark.analysis.changes import FIGURES
-from benchmark.catalog.shelves import load_catalog
-from benchmark.config import find_document, load_config
-from benchmark.records import ParameterCount, Timing, pack_bits
-from benchmark.store.directory import RunDescription, RunDirectory
+from benchmark.analysis.gated import FIGURES
+from benchmark.records import ParameterCount
 from tests.conftest import CommandLine, Result, only_error
 from tests.docs.test_docs import ROOT, blocks, keys, sections
 from tests.support.made_records import (
-    DATASET,
     IDENTITY,
-    PROTOCOL,
-    failed_record,
-    make_epoch,
-    make_planned,
-    make_record,
 )
+from tests.support.made_runs import MadeRun
 
-IMAGES = 2_000
+# What tells the code of a row from that of its namesake.
 OTHER = IDENTITY[::-1]
-MANY = DATASET.model_copy(update={"test_images": IMAGES})
-LONG = PROTOCOL.model_copy(update={"dataset": MANY})
 SOUND = (0.750, 0.752, 0.748)
+WORSE = (0.700, 0.702, 0.698)
 DROP = "accuracy drops by 0.5"
-
-
-class MadeRun:
-    """A run that nobody trained, to which rows are added."""
-
-    def __init__(self, folder: str, **protocol: Any) -> None:
-        self.protocol = LONG.model_copy(update=protocol)
-        self.directory = RunDirectory(Path(folder))
-        self.variants: list[Any] = []
-
-    def row(
-        self,
-        label: str = "alpha",
-        accuracies: Sequence[float] = SOUND,
-        seconds: Sequence[float | None] = (2.0, 2.1, 1.9),
-        identity: str = IDENTITY,
-        **changes: Any,
-    ) -> MadeRun:
-        self.variants.append(make_planned(label, *range(len(accuracies)), identity=identity))
-        for seed, (accuracy, epoch) in enumerate(zip(accuracies, seconds, strict=False)):
-            right = [image < round(accuracy * IMAGES) for image in range(IMAGES)]
-            fields = {
-                "identity": identity,
-                "dataset": MANY,
-                "protocol": self.protocol.hash,
-                "epochs": (make_epoch(1, 0.1), make_epoch(2, sum(right) / IMAGES)),
-                "correct": pack_bits(right),
-                "timing": Timing(epoch_seconds=epoch, total_seconds=6.0),
-            }
-            self.directory.write_record(make_record(label, seed, **{**fields, **changes}))
-        return self.written()
-
-    def failed(self, label: str = "alpha") -> MadeRun:
-        self.variants.append(make_planned(label, 0))
-        record = failed_record(label).model_copy(
-            update={"dataset": MANY, "protocol": self.protocol.hash}
-        )
-        self.directory.write_record(record)
-        return self.written()
-
-    def written(self) -> MadeRun:
-        self.directory.write_description(
-            RunDescription(
-                config=load_config(find_document("quickstart"), load_catalog()),
-                variants=tuple(self.variants),
-                protocol=self.protocol,
-                environment={"processor": "P", "threads": 2},
-            )
-        )
-        return self
 
 
 @pytest.fixture
@@ -124,15 +64,15 @@ def only_reason(result: Result, code: int) -> str:
 def test_a_gate_fails_holds_or_cannot_be_told(
     compare: Any, accuracies: Sequence[float], code: int, start: str
 ) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row(accuracies=accuracies, identity=OTHER)
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *accuracies, identity=OTHER)
     assert only_reason(compare(DROP), code).startswith(start)
     assert compare().code == 0
 
 
 def test_one_failure_comes_before_doubts_and_doubts_before_what_holds(compare: Any) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row(accuracies=(0.70, 0.702, 0.698), identity=OTHER)
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *WORSE, identity=OTHER)
     holds, fails, doubtful = "params grows by 0%", DROP, "accuracy drops by 5"
     assert [compare(gate).code for gate in (holds, doubtful, fails)] == [0, 3, 1]
     assert compare(holds, doubtful).code == 3
@@ -142,8 +82,10 @@ def test_one_failure_comes_before_doubts_and_doubts_before_what_holds(compare: A
 
 
 def test_every_figure_has_a_gate(compare: Any) -> None:
-    MadeRun("base").row()
+    MadeRun("base").row("alpha", *SOUND)
     MadeRun("head").row(
+        "alpha",
+        *SOUND,
         seconds=(2.4, 2.5, 2.6),
         identity=OTHER,
         params=ParameterCount(total=2_000_000, trainable=1_000_000, buffers=0),
@@ -205,8 +147,10 @@ ONE_MACHINE, ANOTHER = ({"processor": name, "threads": 2} for name in ("P", "Q")
 def test_what_the_data_do_not_show_cannot_be_told(
     compare: Any, gate: str, row: dict[str, Any], reason: str
 ) -> None:
-    MadeRun("base").row(environment=ONE_MACHINE)
-    MadeRun("head").row(**{"environment": ONE_MACHINE, **row}, identity=OTHER)
+    MadeRun("base").row("alpha", *SOUND, environment=ONE_MACHINE)
+    accuracies = row.pop("accuracies", SOUND)
+    changes = {"environment": ONE_MACHINE, "identity": OTHER, **row}
+    MadeRun("head").row("alpha", *accuracies, **changes)
     assert only_reason(compare(gate), 3).startswith(reason)
 
 
@@ -214,8 +158,8 @@ def test_what_the_data_do_not_show_cannot_be_told(
 def test_a_label_without_completed_trials_cannot_be_told_on_either_side(
     compare: Any, gate: str
 ) -> None:
-    MadeRun("base").row().failed("beta")
-    MadeRun("head").row("beta", identity=OTHER).failed()
+    MadeRun("base").row("alpha", *SOUND).failed("beta")
+    MadeRun("head").row("beta", *SOUND, identity=OTHER).failed("alpha")
     result = compare(gate)
     assert result.code == 3
     assert sorted(line.partition(": ")[2] for line in said(result)) == [
@@ -225,36 +169,30 @@ def test_a_label_without_completed_trials_cannot_be_told_on_either_side(
 
 
 def test_a_row_without_a_namesake_is_not_passed_over(compare: Any) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row().row("beta", (0.1, 0.1, 0.1))
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *SOUND).row("beta", 0.1, 0.1, 0.1)
     result = compare("params grows by 5%")
     assert result.code == 3
     assert said(result)[1].endswith("cannot tell: beta has no namesake to be compared with")
 
 
 def test_rows_of_different_protocols_are_not_judged(compare: Any) -> None:
-    MadeRun("base").row()
-    MadeRun("head", epochs=3, batch_size=5, steps_per_epoch=20).row(
-        accuracies=(0.1, 0.1, 0.1),
-        batch_size=5,
-        steps_per_epoch=20,
-        epochs=(make_epoch(1), make_epoch(2), make_epoch(3, 0.1)),
-    )
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head", batch_size=20).row("alpha", 0.1, 0.1, 0.1)
     reason = only_reason(compare(DROP, options=["--allow-mixed"]), 3)
     assert reason == "head:alpha and base:alpha were trained under different protocols"
 
 
 def test_the_same_code_with_the_same_answers_holds(compare: Any) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row()
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *SOUND)
     assert only_reason(compare("accuracy drops by 0"), 0) == (
         "head:alpha has the code of base:alpha, and gave the same answers"
     )
 
 
 def test_within_one_run_all_others_are_compared_with_a_label(benchmark: CommandLine) -> None:
-    worse = (0.70, 0.702, 0.698)
-    MadeRun("run").row().row("beta", worse, identity=OTHER).row("gamma", identity=OTHER)
+    MadeRun("run").row("alpha", *SOUND).row("beta", *WORSE).row("gamma", *SOUND)
     result = benchmark("compare", "run", "--against", "alpha", "--fail-if", "accuracy drops by 2")
     assert result.code == 1
     assert [line.partition("by 2' ")[2][:24] for line in said(result)] == [
@@ -265,8 +203,8 @@ def test_within_one_run_all_others_are_compared_with_a_label(benchmark: CommandL
 
 @pytest.mark.parametrize("format", ["json", "csv"])
 def test_what_is_for_programs_stays_so(compare: Any, format: str) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row(accuracies=(0.70, 0.702, 0.698), identity=OTHER)
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *WORSE, identity=OTHER)
     result = compare(DROP, options=["--format", format])
     assert result.code == 1
     (line,) = result.err.splitlines()
@@ -282,8 +220,8 @@ def test_what_is_for_programs_stays_so(compare: Any, format: str) -> None:
 def test_each_format_for_people_has_a_line_for_each_gate(
     compare: Any, format: str, start: str
 ) -> None:
-    MadeRun("base").row()
-    MadeRun("head").row(accuracies=(0.70, 0.702, 0.698), identity=OTHER)
+    MadeRun("base").row("alpha", *SOUND)
+    MadeRun("head").row("alpha", *WORSE, identity=OTHER)
     result = compare(DROP, "params grows by 5%", options=["--format", format])
     assert (result.code, result.err) == (1, "")
     assert len([line for line in result.out.splitlines() if line.startswith(start)]) == 2
