@@ -55,7 +55,10 @@ from .records import (
     TrialStart as TrialStart,
     Variant as Variant,
 )
-from .report import RunTable as RunTable
+from .report import (
+    Comparison as Comparison,
+    RunTable as RunTable,
+)
 from .running_clock import RunningClock as RunningClock
 from .runs import Run as Run
 from .summaries import (

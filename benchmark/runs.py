@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
@@ -9,10 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmark.catalog import Catalog, variant_identity
+from benchmark.comparing import compare
+from benchmark.contenders import Argument, Source
 from benchmark.display import warnings_of
-from benchmark.errors import PluginError
+from benchmark.errors import BenchmarkError, PluginError
 from benchmark.records import PlannedVariant, TrialKey, TrialRecord
-from benchmark.report import RunTable, TableView, epochs_frame
+from benchmark.report import Comparison, RunTable, TableView, epochs_frame
 from benchmark.standard_error import warn
 from benchmark.store import Records, RunDescription, RunDirectory, Version, Versions, version_of
 
@@ -95,6 +98,46 @@ class Run:
         if verbose:
             records = map(_with_warnings, records)
         return view.table(records, self.description, shown, warn, ORDER if versions else "")
+
+    def compare(
+        self,
+        against: str | os.PathLike[str] | Run | None = None,
+        models: Sequence[str] | None = None,
+        *,
+        time_to: float | None = None,
+        allow_mixed: bool = False,
+        format: str = "simple",
+    ) -> Comparison:
+        """Compare the rows with one another, as ``benchmark compare`` does.
+
+        ``against`` is the label of the row that all are compared with, by default the best one's;
+        or ``"RUN:label"``, a row of another run, whose directory is ``RUN``; or another run, whose
+        rows are compared with those of the same label, and never pooled with them. ``models`` are
+        the labels of the rows, ``label@identity`` for an earlier version of one. ``time_to`` is
+        the test accuracy, a fraction, to which trainings are timed. With ``allow_mixed`` rows of
+        different protocols stand in one table, marked.
+
+        Raises BenchmarkError for a mistake in these, and where there is nothing to compare.
+        """
+        if isinstance(models, str):
+            raise BenchmarkError(f"models: should be a list of labels, got {models!r}")
+        if isinstance(against, os.PathLike):
+            against = os.fspath(against)
+        return compare(
+            [self._argument()],
+            against._argument() if isinstance(against, Run) else against,
+            models,
+            allow_mixed=allow_mixed,
+            accuracy=time_to,
+            format=format,
+            warn=warn,
+        )
+
+    def _argument(self) -> Argument:
+        """The run as something to compare."""
+        if self.description is None:
+            return Argument(Source.open(self.path))
+        return Argument(Source(self._directory, self.description, self._trials))
 
     def _present(self) -> list[Version]:
         if self._trials is not None:

@@ -109,7 +109,15 @@ def mean_ratio(
         found = mean_difference([*logarithms_a.values()], [*logarithms_b.values()], confidence)
     return Ratio(
         math.exp(found.mean),
-        None if found.low is None else math.exp(found.low),
-        None if found.high is None else math.exp(found.high),
+        None if found.low is None else _exponential(found.low),
+        None if found.high is None else _exponential(found.high),
         is_paired=isinstance(found, Interval),
     )
+
+
+def _exponential(logarithm: float) -> float:
+    """The number, infinite where it is larger than any: a bound by two seeds can be."""
+    try:
+        return math.exp(logarithm)
+    except OverflowError:
+        return math.inf

@@ -23,7 +23,7 @@ from benchmark.printable import is_encodable
 from benchmark.spelling import did_you_mean
 from benchmark.standard_error import say, say_indented
 
-COMMANDS = ("run", "list", "plugins", "show", "table", "runs", "data", "env")
+COMMANDS = ("run", "list", "plugins", "show", "table", "compare", "runs", "data", "env")
 
 EXIT_MISTAKE = 2
 EXIT_BUG = 70
@@ -76,8 +76,9 @@ def root() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    With 0 if all is well, 1 if a trial did not complete, 2 for a mistake or for output that cannot
-    be written, 70 for a bug, 130 if interrupted.
+    With 0 if all is well, 1 if a trial did not complete or a gate failed, 2 for a mistake or for
+    output that cannot be written, 3 if no gate failed and the data cannot tell of one, 70 for a
+    bug, 130 if interrupted.
     """
     open_missing_descriptors()
     code = execute(arguments)

@@ -38,13 +38,17 @@ class TableChoice:
 
     def print(self, run: Run, **choices: Any) -> None:
         """Print the run's table on standard output; ``choices`` are arguments of ``Run.table``."""
-        from benchmark.report import DEFAULT_WIDTH
-
-        width = DEFAULT_WIDTH
-        if sys.stdout.isatty():
-            width = max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
         table = run.table(self.format, self.columns, self.sort, doubt=self.doubt, **choices)
-        click.echo(table.text(width))
+        click.echo(table.text(terminal_width()))
+
+
+def terminal_width() -> int:
+    """How many characters a table may be wide: those of a terminal, if it is wide enough."""
+    from benchmark.report import DEFAULT_WIDTH
+
+    if not sys.stdout.isatty():
+        return DEFAULT_WIDTH
+    return max(shutil.get_terminal_size().columns, DEFAULT_WIDTH)
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:

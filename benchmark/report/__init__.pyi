@@ -1,3 +1,4 @@
+from .comparison import Comparison as Comparison
 from .formats import (
     FORMATS as FORMATS,
     FORMATS_FOR_PROGRAMS as FORMATS_FOR_PROGRAMS,

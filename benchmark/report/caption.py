@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from benchmark.analysis import Doubt
-from benchmark.records import Machine
+from benchmark.analysis import Doubt, device_text
+from benchmark.records import Protocol
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary
 
@@ -37,7 +37,7 @@ class Coverage:
             self.completed.append(len(summary.completed))
             self._note_versions(summary)
         for record in summary.records:
-            device = _with_hardware(record.device, record.environment)
+            device = device_text(record.device, record.environment)
             if record.status != "completed":
                 self.devices_of_others.add(device)
                 continue
@@ -64,17 +64,11 @@ class Coverage:
 def write_caption(description: RunDescription, coverage: Coverage, doubt: Doubt = "both") -> str:
     """Name what was trained on what and how, and say what the figures stand for."""
     config, protocol = description.config, description.protocol
-    dataset = protocol.dataset
-    options = protocol.recipe.options.items()
-    recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
-    epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     # What did not complete says nothing of a machine, unless there is nothing else.
     devices = ", ".join(sorted(coverage.devices or coverage.devices_of_others)) or "no trial yet"
     lines = [
-        f"{config.name}: {dataset.name} ({dataset.fingerprint[:8]}), "
-        f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
-        f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, "
-        f"recipe {recipe}; {devices}, {protocol.precision}{_engines(coverage)}.",
+        f"{config.name}: {training_text(protocol)}; "
+        f"{devices}, {protocol.precision}{_engines(coverage)}.",
         _figures(coverage, doubt),
     ]
     lines += _versions(coverage)
@@ -82,6 +76,19 @@ def write_caption(description: RunDescription, coverage: Coverage, doubt: Doubt 
         lines.append(config.note)
     # A stranger's note, or name, begins no line of its own.
     return "\n".join(" ".join(line.split()) for line in lines)
+
+
+def training_text(protocol: Protocol) -> str:
+    """On which images models are trained, for how long, and by which recipe."""
+    dataset = protocol.dataset
+    options = protocol.recipe.options.items()
+    recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
+    epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
+    return (
+        f"{dataset.name} ({dataset.fingerprint[:8]}), "
+        f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
+        f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, recipe {recipe}"
+    )
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:
@@ -95,19 +102,6 @@ def _versions(coverage: Coverage) -> Iterator[str]:
         for name, versions in libraries.items():
             if len(versions) > 1:
                 yield f"Trials of {row} were trained with {name} {' and '.join(versions)}."
-
-
-def _with_hardware(device: str, machine: Machine) -> str:
-    """A device, and what it is as far as that is known."""
-    kind, _, number = device.partition(":")
-    if kind == "cuda":
-        index = int(number) if number.isdecimal() else 0
-        facts: list[str | None] = [gpu.name for gpu in machine.gpus[index : index + 1]]
-    else:
-        threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
-        facts = [machine.processor, threads if machine.threads else None]
-    known = ", ".join(fact for fact in facts if fact)
-    return f"{device} ({known})" if known else device
 
 
 def _engines(coverage: Coverage) -> str:

@@ -94,10 +94,10 @@ class TableView:
         """
         sort_column = None if sort is None else catalog.columns[sort].entry
         return cls(
-            _checked_word("format", format, FORMATS),
-            tuple(_columns(catalog, _checked_word("format", format, FORMATS), columns)),
+            checked_word("format", format, FORMATS),
+            tuple(_columns(catalog, checked_word("format", format, FORMATS), columns)),
             sort_column,
-            _checked_word("doubt", doubt, DOUBTS),
+            checked_word("doubt", doubt, DOUBTS),
         )
 
     def table(
@@ -148,7 +148,7 @@ class TableView:
         return RunTable(table.with_columns(self.columns), self.format, caption, verdict)
 
 
-def _checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
+def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
     """The one of the known words that it is; raises BenchmarkError where it is none."""
     for one in known:
         if one == word:

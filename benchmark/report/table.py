@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.entries import Column
 from benchmark.errors import PLUGIN_FAULTS, one_line
@@ -35,11 +35,23 @@ class Cell:
     text: str
 
 
+class Heading(Protocol):
+    """What a table needs of a column: its name, for programs, and its header, for people."""
+
+    @property
+    def name(self) -> str:
+        """The key of its cells."""
+
+    @property
+    def header(self) -> str:
+        """What stands above it, in one line or two."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells, each by its column's name."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[Heading, ...]
     rows: tuple[Mapping[str, Cell], ...]
 
     def sorted_by(self, column: Column) -> Table:
@@ -53,7 +65,7 @@ class Table:
         known.sort(key=figure, reverse=column.better == "higher")
         return replace(self, rows=(*known, *unknown))
 
-    def with_columns(self, columns: Sequence[Column]) -> Table:
+    def with_columns(self, columns: Sequence[Heading]) -> Table:
         """Those of the columns that it has, in that order."""
         return replace(self, columns=tuple(column for column in columns if column in self.columns))
 
@@ -110,14 +122,14 @@ def render(
         return json.dumps([row_values(table, row) for row in table.rows], indent=1)
     if format == "csv":
         return _csv(table)
-    parts = [_prose(caption, format, width), _for_people(table, format, width)]
-    return _between(format).join(filter(None, [*parts, _prose(verdict, format, width)]))
+    parts = [prose(caption, format, width), _for_people(table, format, width)]
+    return between(format).join(filter(None, [*parts, prose(verdict, format, width)]))
 
 
 def _cell(summary: ModelSummary, column: Column) -> Cell:
     value = column.value(summary)
-    json.dumps(_plain(value))
-    return Cell(_plain(value), _text(value) if column.text is None else column.text(summary))
+    json.dumps(plain(value))
+    return Cell(plain(value), _text(value) if column.text is None else column.text(summary))
 
 
 def row_values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
@@ -125,8 +137,8 @@ def row_values(table: Table, row: Mapping[str, Cell]) -> dict[str, Any]:
     return {column.name: row[column.name].value for column in table.columns}
 
 
-def _plain(value: Any) -> Any:
-    # JSON has no word for a number that is none.
+def plain(value: Any) -> Any:
+    """The value as JSON has it, which has no word for a number that is none."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -192,7 +204,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _prose(text: str, format: str, width: int) -> str:
+def prose(text: str, format: str, width: int) -> str:
     """Lines of prose as a format has them."""
     if not text:
         return ""
@@ -203,5 +215,6 @@ def _prose(text: str, format: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
-def _between(format: str) -> str:
+def between(format: str) -> str:
+    """What stands between tables and prose."""
     return "\n" if format in ("html", "latex") else "\n\n"

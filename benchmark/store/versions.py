@@ -65,14 +65,14 @@ class Versions:
         found = [version for label in self._labels() for version in self._recorded(label)]
         return [item for item in found if (item.label, item.identity) not in present]
 
-    def named(self, texts: Sequence[str]) -> list[Version]:
+    def named(self, texts: Sequence[str], origin: str = "-m ") -> list[Version]:
         """Those that texts name: a label, one with ``*`` and ``?``, or ``label@identity``.
 
         Each comes once, as the first text names it. Raises StoreError for a text that names none,
-        or more than one identity.
+        or more than one identity; ``origin`` stands before the text in its message.
         """
         found: dict[tuple[str, str], Version] = {}
-        for version in (version for text in texts for version in self._named(text)):
+        for version in (version for text in texts for version in self._named(text, origin)):
             found.setdefault((version.label, version.identity), version)
         return [*found.values()]
 
@@ -105,24 +105,24 @@ class Versions:
         unknown = [version for version in self._recorded(label) if version not in planned]
         return [*unknown, *planned]
 
-    def _named(self, text: str) -> Iterator[Version]:
+    def _named(self, text: str, origin: str) -> Iterator[Version]:
         labels = self._labels()
         found = _NAMED.fullmatch(text)
         if found is not None and found["label"] in labels:
-            yield self._of_identity(found["label"], found["identity"].lower())
+            yield self._of_identity(found["label"], found["identity"].lower(), origin)
             return
         matching = [label for label in labels if label == text or fnmatch.fnmatchcase(label, text)]
         if not matching:
             hint = did_you_mean(text, labels) or f" (there are: {', '.join(labels) or 'none'})"
-            raise StoreError(f"-m {text}: {self.directory.path} has no such model{hint}")
+            raise StoreError(f"{origin}{text}: {self.directory.path} has no such model{hint}")
         for label in matching:
             yield from self._present(label)
 
-    def _of_identity(self, label: str, identity: str) -> Version:
+    def _of_identity(self, label: str, identity: str, origin: str) -> Version:
         every = self._every(label)
         found = [version for version in every if version.identity.startswith(identity)]
         if len(found) == 1:
             return found[0]
         known = ", ".join(version.identity for version in found or every)
         problem = "stands for more than one version" if found else "is no version of it"
-        raise StoreError(f"-m {label}@{identity}: {identity} {problem} (there are: {known})")
+        raise StoreError(f"{origin}{label}@{identity}: {identity} {problem} (there are: {known})")

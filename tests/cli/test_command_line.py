@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import CommandLine
 
 COMMANDS = (
-    *("run", "list", "plugins", "show", "table", "env"),
+    *("run", "list", "plugins", "show", "table", "compare", "env"),
     *("runs", "runs clean", "data prepare", "data info"),
 )
 

@@ -1,0 +1,180 @@
+"""A paragraph for the methods section of a paper: what was trained on what, and how compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from benchmark.analysis import ComparedGroup, Contender, has_same_images
+from benchmark.report.comparison_sentences import listed
+from benchmark.summaries import Difference, Ratio
+
+_ACCURACY = (
+    "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy, and no trial "
+    "that completed was left out."
+)
+_RULE = (
+    "The 95 % confidence intervals of differences in accuracy cover two sources of doubt, training "
+    "seeds and test images: seeds are nested in models and test images are crossed with them, so "
+    "answers are paired by image and not by seed (the split-plot design of multi-reader multi-case "
+    "studies; Hillis, Statistics in Medicine 33, 2014; for networks Jordan, arXiv:2304.01910, "
+    "2023), with degrees of freedom by Satterthwaite (Biometrics Bulletin 2, 1946)."
+)
+_LOOKS = (
+    "Seeds were added in looks that were planned before the first training, until they were "
+    "enough; the risk of an error of 5 % was spread over all looks (Bonferroni), so that intervals "
+    "and p-values hold at whichever of them the training stopped."
+)
+_SCORE = (
+    "Where seeds did not differ, or fewer than ten test images were classified wrongly or rightly, "
+    "the interval is the score interval of Tango (Statistics in Medicine 17, 1998) over images."
+)
+_OVER_SEEDS = (
+    "Models that were tested on different images were compared over seeds alone (Welch, Biometrika "
+    "34, 1947), which leaves out the doubt that comes from the choice of test images."
+)
+_RANKS = (
+    "Ranks rest on the p-values of all pairs, adjusted after Holm (Scandinavian Journal of "
+    "Statistics 6, 1979)."
+)
+_ONE_SEED = (
+    "Of models that were trained with one seed no interval can be given; two such trainings were "
+    "compared by the exact test of McNemar (Psychometrika 12, 1947), which calls two trainings of "
+    "one model different in about one case of six."
+)
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_WELCH = "by the interval of Welch (Biometrika 34, 1947) for the logarithms"
+_PAIRED = "by Student's interval (Biometrika 6, 1908) for the logarithms, paired by seed"
+
+
+def methods_paragraph(group: ComparedGroup) -> str:
+    """Say how the rows of a table were trained and compared, of those with completed trials."""
+    trained = [found for found in group.contenders if found.outcomes is not None]
+    if not trained:
+        return "No trial completed."
+    sentences = [*_trainings(trained), *_incomplete(group), _ACCURACY]
+    return " ".join([*sentences, *_intervals(group), *_ratios(group)])
+
+
+def latex_text(text: str) -> str:
+    """The text as LaTeX has it, in which some characters are commands."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _trainings(contenders: Sequence[Contender]) -> Iterator[str]:
+    """What was trained, once for each protocol."""
+    by_protocol: dict[str, list[Contender]] = {}
+    for found in contenders:
+        by_protocol.setdefault(found.protocol.hash, []).append(found)
+    for alike in by_protocol.values():
+        yield _training(alike)
+
+
+def _training(contenders: Sequence[Contender]) -> str:
+    protocol = contenders[0].protocol
+    dataset = protocol.dataset
+    epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
+    options = ", ".join(f"{name} {value}" for name, value in protocol.recipe.options.items())
+    models = listed([_model(found) for found in contenders])
+    return (
+        f"We trained {models} on the {dataset.train_images:,} training images of {dataset.name} "
+        f"(fingerprint {dataset.fingerprint[:16]}, {dataset.classes} classes) for {epochs} with "
+        f"the recipe {protocol.recipe.name}{f' ({options})' if options else ''} and a batch size "
+        f"of {protocol.batch_size}, in {protocol.precision}, with {_seeds(contenders)}, on "
+        f"{_each(found.devices for found in contenders)}, using {_software(contenders)}. They "
+        f"were tested on {dataset.test_images:,} images."
+    )
+
+
+def _model(contender: Contender) -> str:
+    params = contender.params
+    return contender.name if params is None else f"{contender.name} ({params:,} parameters)"
+
+
+def _seeds(contenders: Sequence[Contender]) -> str:
+    counts = [len(found.seeds) for found in contenders]
+    if len({*counts}) == 1:
+        each = " each" if len(counts) > 1 else ""
+        return f"{_number_of_seeds(counts[0])}{each}"
+    return listed(
+        [
+            f"{_number_of_seeds(count)} for {found.name}"
+            for found, count in zip(contenders, counts, strict=True)
+        ]
+    )
+
+
+def _number_of_seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _software(contenders: Sequence[Contender]) -> str:
+    core = _each(found.core_versions for found in contenders)
+    torch = _each(found.torch_versions for found in contenders)
+    return f"benchmark {core} and PyTorch {torch}" if torch else f"benchmark {core}"
+
+
+def _each(groups: Iterator[tuple[str, ...]]) -> str:
+    """Every text of all groups, once."""
+    return listed(sorted({text for group in groups for text in group}))
+
+
+def _incomplete(group: ComparedGroup) -> Iterator[str]:
+    """Of which models trials did not complete."""
+    for found in group.contenders:
+        missing = found.planned - len(found.seeds)
+        if not found.seeds:
+            yield f"No trial of {found.name} completed."
+        elif missing > 0:
+            were = "was" if missing == 1 else "were"
+            yield (
+                f"Of {found.planned} trials of {found.name}, {missing} did not complete and {were} "
+                "left out."
+            )
+
+
+def _intervals(group: ComparedGroup) -> Iterator[str]:
+    """How the intervals that there are were computed."""
+    paired: list[Difference] = []
+    over_seeds: list[Difference] = []
+    for row in group.rows:
+        if row.difference is None or row.reference is None:
+            continue
+        is_paired = has_same_images(row.contender.protocol, row.reference.protocol)
+        (paired if is_paired else over_seeds).append(row.difference)
+    freedoms = [found.degrees_of_freedom for found in paired if found.p_value is not None]
+    if freedoms:
+        yield _RULE
+    if group.seeds_were_added and freedoms:
+        yield _LOOKS
+    if math.inf in freedoms:
+        yield _SCORE
+    if over_seeds:
+        yield _OVER_SEEDS
+    if any(found.trainings_p_value is not None for found in paired):
+        yield _ONE_SEED
+    if any(row.rank for row in group.rows):
+        yield _RANKS
+
+
+def _ratios(group: ComparedGroup) -> Iterator[str]:
+    """How times and memory were compared, where they were."""
+    seconds = [row.epoch_seconds for row in group.rows if row.epoch_seconds is not None]
+    memory = [row.peak_memory for row in group.rows if row.peak_memory is not None]
+    if seconds:
+        yield (
+            "The epoch time of a trial is the median training time of its epochs after the first, "
+            f"without evaluation; times were compared by ratios of geometric means{_by(seconds)}."
+        )
+    if memory:
+        yield f"Peak memory was compared by ratios of geometric means{_by(memory)}."
+
+
+def _by(ratios: Sequence[Ratio]) -> str:
+    kinds = [_PAIRED if ratio.is_paired else _WELCH for ratio in ratios if ratio.low is not None]
+    return f", {listed([*dict.fromkeys(kinds)])}" if kinds else ""
