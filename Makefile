@@ -7,7 +7,7 @@
 # make docs   the documentation site, in docs/_build/html
 # make perf   what the framework costs, and what others cost, in docs/performance.md
 # make perf-scale  what runs of many trials cost, in docs/scaling.md
-# make calibration  how often intervals cover the truth, by simulation, in docs/calibration.md
+# make calibration  how often intervals cover the truth, and gates and looks err, by simulation
 # make perf-gpu         what a GPU makes of it, without a network; IMAGES=archive or folder,
 #                       OPTIONS='--repeats 3' and the like
 # make perf-gpu-wheels  what that needs beside PyTorch, to be carried to the GPU's machine
@@ -67,7 +67,9 @@ perf-scale: $(STAMPS)/test
 	$(BIN)/python -m perf.overhead
 
 calibration: $(STAMPS)/run
-	$(BIN)/python -m perf.calibration $(OPTIONS)
+	$(BIN)/python -m perf.calibration
+	$(BIN)/python -m perf.gate_errors
+	$(BIN)/python -m perf.look_errors
 
 # PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
 # one made from that would not see them, so a folder stands before them on the path. The checkout is
