@@ -21,7 +21,7 @@ import numpy
 from benchmark.analysis import Outcomes, outcomes_difference, outcomes_interval, rank_ranges
 from perf.calibration_tables import write_tables
 from perf.components import components
-from perf.other_rules import counting_noise_twice, paired_by_seed
+from perf.other_rules import by_satterthwaite, counting_noise_twice, paired_by_seed
 from perf.processes import ROOT
 from perf.publish import publish
 from perf.scenarios import FEW_WRONG, SCENARIOS, Scenario
@@ -171,10 +171,13 @@ def _compared_otherwise(of_a: Bools, of_b: Bools, scenario: Scenario) -> dict[st
         "seeds": (by_seeds.low, by_seeds.high),
         "noise": (noise_twice.low, noise_twice.high),
     }
+    alone = ((by_satterthwaite(a), scenario.a), (by_satterthwaite(b), scenario.b))
     one_each = outcomes_difference(Outcomes.of(of_a[:1]), Outcomes.of(of_b[:1]))
     return {
         **{f"{name}_covered": _covers(*pair, scenario.difference) for name, pair in bounds.items()},
         **{f"{name}_different": _finds(*pair) for name, pair in bounds.items()},
+        # Of both models together.
+        "satterthwaite_covered": sum(_covers(*pair, model.accuracy) for pair, model in alone) / 2,
         "mcnemar_different": (one_each.trainings_p_value or 0.0) < 0.05,
     }
 

@@ -7,7 +7,7 @@ import math
 import numpy
 from scipy import special
 
-from benchmark.analysis import Outcomes
+from benchmark.analysis import Outcomes, outcomes_interval
 from perf.simulation import Bools
 
 
@@ -38,3 +38,21 @@ def paired_by_seed(of_a: Bools, of_b: Bools, confidence: float = 0.95) -> tuple[
 def counting_noise_twice(a: Outcomes, b: Outcomes) -> tuple[Outcomes, Outcomes]:
     """The same as if nothing of what varies between images were the noise of single answers."""
     return Outcomes(a.accuracies, a.shares, 0.0), Outcomes(b.accuracies, b.shares, 0.0)
+
+
+def by_satterthwaite(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
+    """The bounds of one model's interval, with the degrees of freedom that serve for a difference.
+
+    Where the interval is Wilson's it has none, and is left as it is.
+    """
+    found = outcomes_interval(outcomes, confidence)
+    assert found.low is not None
+    assert found.high is not None
+    if found.degrees_of_freedom == math.inf:
+        return found.low, found.high
+    assert found.seed_standard_error is not None
+    assert found.image_standard_error is not None
+    variance = found.seed_standard_error**2 + found.image_standard_error**2
+    freedom = variance**2 / (found.seed_standard_error**4 / (outcomes.seeds - 1))
+    reach = special.stdtrit(freedom, 0.5 + confidence / 2) * math.sqrt(variance)
+    return found.mean - reach, found.mean + reach
