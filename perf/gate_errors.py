@@ -5,22 +5,21 @@ The models never existed, so it is known which gates should fail. ``docs/gates.m
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy
 
 from benchmark.analysis import Outcomes, accuracy_change, exit_code, judge, parse_gate
-from perf.page import replace_generated
 from perf.processes import ROOT
+from perf.publish import publish_simulations
 from perf.report import table
 from perf.simulation import MadeModel, draw_tables
 
 PART = "gates"
+PAGE = ROOT / "docs" / "gates.md"
 RUNS = 2_000
 SEEDS = 5
 IMAGES = 10_000
@@ -86,15 +85,12 @@ def write_table(shares: Sequence[tuple[GateScenario, Mapping[int, float]]]) -> s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate every scenario, and put the table into the page; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m perf.gate_errors", description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "gates.md")
-    wanted = parser.parse_args(arguments)
-    text = write_table([(found, gate_shares(found, wanted.runs)) for found in SCENARIOS])
-    page = wanted.page.read_text(encoding="utf-8")
-    wanted.page.write_text(replace_generated(page, PART, text), encoding="utf-8")
-    print(text)
-    return 0
+    return publish_simulations(arguments, PART, PAGE, RUNS, simulated_table)
+
+
+def simulated_table(runs: int) -> str:
+    """The table of so many runs of every scenario."""
+    return write_table([(found, gate_shares(found, runs)) for found in SCENARIOS])
 
 
 if __name__ == "__main__":

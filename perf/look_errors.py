@@ -5,22 +5,21 @@ The models never existed, so it is known which of them differ. ``docs/seeds.md``
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy
 
 from benchmark.analysis import Decision, Outcomes, decide, look_confidence, planned_looks
-from perf.page import replace_generated
 from perf.processes import ROOT
+from perf.publish import publish_simulations
 from perf.report import table
 from perf.simulation import Bools, MadeModel, draw_tables
 
 PART = "looks"
+PAGE = ROOT / "docs" / "seeds.md"
 RUNS = 2_000
 IMAGES = 2_000
 # Of a model's seeds, as a fraction.
@@ -104,15 +103,12 @@ def write_table(found: Sequence[tuple[LookScenario, Ends]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate every scenario, and put the table into the page; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m perf.look_errors", description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "seeds.md")
-    wanted = parser.parse_args(arguments)
-    text = write_table([(found, simulate(found, wanted.runs)) for found in SCENARIOS])
-    page = wanted.page.read_text(encoding="utf-8")
-    wanted.page.write_text(replace_generated(page, PART, text), encoding="utf-8")
-    print(text)
-    return 0
+    return publish_simulations(arguments, PART, PAGE, RUNS, simulated_table)
+
+
+def simulated_table(runs: int) -> str:
+    """The table of so many runs of every scenario."""
+    return write_table([(found, simulate(found, runs)) for found in SCENARIOS])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from perf.page import MarkersError, replace_generated
@@ -39,4 +40,26 @@ def publish(
     tables = write(results)
     wanted.page.write_text(replace_generated(page, part, tables), encoding="utf-8")
     print(tables)
+    return 0
+
+
+def publish_simulations(
+    arguments: Sequence[str] | None,
+    part: str,
+    page: Path,
+    runs: int,
+    simulate: Callable[[int], str],
+) -> int:
+    """Put the table that ``simulate`` makes of so many runs into ``part`` of a page.
+
+    The command line can name other ``runs``, and another page. Returns the exit status.
+    """
+    parser = argparse.ArgumentParser(description=f"Simulations for docs/{page.name}.")
+    parser.add_argument("--runs", type=int, default=runs, help="runs of each scenario")
+    parser.add_argument("--page", type=Path, default=page)
+    wanted = parser.parse_args(arguments)
+    text = simulate(wanted.runs)
+    found = wanted.page.read_text(encoding="utf-8")
+    wanted.page.write_text(replace_generated(found, part, text), encoding="utf-8")
+    print(text)
     return 0
