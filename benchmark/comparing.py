@@ -10,6 +10,7 @@ from benchmark.analysis import (
     Contender,
     Gate,
     best_of,
+    by_protocol,
     compared_group,
     judge_rows,
     protocol_differences,
@@ -124,22 +125,21 @@ def compare(
     by_key = read_contenders(each_once([*rows, *(chosen.rows if chosen else ())]), warn)
     contenders = [found for group in by_key.values() for found in group]
     references = [found for row in (chosen.rows if chosen else ()) for found in by_key[row.key]]
-    groups = [contenders] if allow_mixed else _by_protocol(contenders)
+    groups = [contenders] if allow_mixed else by_protocol(contenders)
     compared = [
         compared_group(group, _references(group, references, chosen), accuracy) for group in groups
     ]
     _refuse_if_nothing_to_compare(compared)
-    compared_keys = {row.key for row in chosen.rows} if chosen else set()
-    gated = [found for row in rows if row.key not in compared_keys for found in by_key[row.key]]
+    gated = _gated([found for row in rows for found in by_key[row.key]], references)
+    if gates and not gated:
+        raise StoreError("--fail-if: there is no row to judge beside the reference")
     pairs = [(found, _reference_of_gate(found, references, chosen)) for found in gated]
     return Comparison(tuple(compared), format, tuple(judge_rows(gates, pairs)))
 
 
-def _by_protocol(contenders: Sequence[Contender]) -> list[list[Contender]]:
-    groups: dict[str, list[Contender]] = {}
-    for found in contenders:
-        groups.setdefault(found.protocol.hash, []).append(found)
-    return [*groups.values()]
+def _gated(contenders: Sequence[Contender], references: Sequence[Contender]) -> list[Contender]:
+    """The rows that gates judge: no reference, and no control, which is no model of its own."""
+    return [found for found in contenders if found not in references and found.control_of is None]
 
 
 def _references(

@@ -84,7 +84,11 @@ class Source:
             records, [planned[key] for key in keys if key in planned], warn, distinctions
         )
         protocol, confidence = self.description.protocol, run_confidence(self.description.config)
-        return [contender_of(summary, self.path, protocol, confidence) for summary in summaries]
+        controls = {item.model: item.control_of for item in self.description.variants}
+        return [
+            contender_of(summary, self.path, protocol, confidence, controls.get(summary.model))
+            for summary in summaries
+        ]
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,14 @@ class Interval:
 class Difference:
     """By how much a mean of A exceeds that of B; ``counts`` are their numbers of seeds.
 
-    ``low`` and ``high`` are the bounds of an interval, the standard errors and the degrees of
-    freedom those of ``Interval``. ``p_value`` is how often models that are alike would differ as
-    much, ``superiority`` the probability that one training of A beats one of B, ``detectable`` the
-    smallest difference that would have been found with a power of 80 %. All of these are None
-    where either has one seed.
+    ``low`` and ``high`` are the bounds of an interval of this ``confidence``, the standard errors
+    and the degrees of freedom those of ``Interval``. ``p_value`` is how often models that are alike
+    would differ as much, ``superiority`` the probability that one training of A beats one of B,
+    ``detectable`` the smallest difference that would have been found with a power of 80 %. All of
+    these are None where either has one seed.
 
     ``trainings_p_value`` is that of the exact McNemar test of one training each, None elsewhere.
-    Of models that are alike it finds about one pair in six different at 5 %.
+    Of models that are alike it finds at least one pair in six different at 5 %.
     """
 
     mean: float
@@ -57,6 +57,12 @@ class Difference:
     superiority: float | None = None
     detectable: float | None = None
     trainings_p_value: float | None = None
+    confidence: float = 0.95
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval says that there is one; False without an interval."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)

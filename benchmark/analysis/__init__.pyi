@@ -13,6 +13,7 @@ from .comparison import (
 )
 from .contender import (
     Contender as Contender,
+    by_protocol as by_protocol,
     contender_of as contender_of,
 )
 from .devices import device_text as device_text

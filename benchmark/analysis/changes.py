@@ -14,6 +14,7 @@ from benchmark.analysis.intervals import mean_ratio
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.power import MOST_SEEDS, fewest_seeds, seeds_needed
 from benchmark.analysis.student import smallest_detectable, welch_freedom
+from benchmark.summaries import Ratio
 
 AT_THE_BOUND = "if that is the change, it is at the bound, and no number of seeds would"
 
@@ -115,11 +116,12 @@ class RelativeChange:
     name: str
     values: Mapping[int, float]
     reference: Mapping[int, float]
+    is_one_run: bool = True
 
     @property
     def amount(self) -> float:
         """The ratio of geometric means, less 1."""
-        return mean_ratio(self.values, self.reference).mean - 1
+        return self._ratio().mean - 1
 
     @property
     def words(self) -> str:
@@ -129,7 +131,7 @@ class RelativeChange:
 
     def bounds(self, confidence: float) -> tuple[float, float]:
         """The interval that ``mean_ratio`` gives, less 1."""
-        found = mean_ratio(self.values, self.reference, confidence)
+        found = self._ratio(confidence)
         assert found.low is not None
         assert found.high is not None
         return found.low - 1, found.high - 1
@@ -152,13 +154,16 @@ class RelativeChange:
             return f"not even {MOST_SEEDS:,} seeds each would"
         return f"{needed:,} seeds each would"
 
+    def _ratio(self, confidence: float = 0.95) -> Ratio:
+        return mean_ratio(self.values, self.reference, confidence, is_one_run=self.is_one_run)
+
     def _variances(self) -> list[float]:
         """Of the logarithms, as ``mean_ratio`` takes them: of the pairs, or of each model."""
         row, reference = (
             {seed: math.log(value) for seed, value in values.items()}
             for values in (self.values, self.reference)
         )
-        if mean_ratio(self.values, self.reference).is_paired:
+        if self._ratio().is_paired:
             pairs = [row[seed] - reference[seed] for seed in row if seed in reference]
             return [statistics.variance(pairs)]
         return [statistics.variance(values.values()) for values in (row, reference)]
@@ -184,7 +189,7 @@ def single_seed(*sides: tuple[str, int]) -> SettledChange | None:
 
 def exact_change(name: str, value: Fraction, reference: Fraction) -> SettledChange:
     """The change of a figure that no seed changes, such as a number of parameters."""
-    before, after = f"{float(reference):,.10g}", f"{float(value):,.10g}"
+    before, after = _number(reference), _number(value)
     if value == reference:
         return SettledChange(0.0, f"{name} stayed at {after}")
     verb = "grew" if value > reference else "dropped"
@@ -193,6 +198,11 @@ def exact_change(name: str, value: Fraction, reference: Fraction) -> SettledChan
         return SettledChange(math.inf, words)
     amount = value / reference - 1
     return SettledChange(amount, f"{words}, by {100 * abs(float(amount)):.1f} %")
+
+
+def _number(value: Fraction) -> str:
+    """A count with all its digits, anything else with ten."""
+    return f"{value.numerator:,}" if value.denominator == 1 else f"{float(value):,.10g}"
 
 
 def _moved(amount: float, low: float, high: float, digits: int, unit: str) -> str:

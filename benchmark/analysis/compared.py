@@ -6,11 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmark.analysis.comparison import outcomes_difference
-from benchmark.analysis.contender import Contender
-from benchmark.analysis.enough import CONFIDENCE
+from benchmark.analysis.contender import Contender, by_protocol, shared_confidence
+from benchmark.analysis.enough import CONFIDENCE, looks_of
 from benchmark.analysis.intervals import mean_difference, mean_ratio
 from benchmark.analysis.pareto import Candidate, surely_dominating
 from benchmark.analysis.protocols import has_same_images
@@ -102,7 +103,7 @@ def compared_group(
     """
     target = _lowest_accuracy(contenders) if accuracy is None else accuracy
     rows = {found.name: _beside(found, references.get(found.name)) for found in contenders}
-    for alike in _by_protocol(contenders):
+    for alike in by_protocol(contenders):
         rows |= {row.contender.name: row for row in _ranked([rows[found.name] for found in alike])}
     if target is not None:
         rows = {name: _timed(row, target) for name, row in rows.items()}
@@ -112,9 +113,13 @@ def compared_group(
 
 
 def best_of(contenders: Sequence[Contender]) -> Contender | None:
-    """The one with the highest mean accuracy; None where no trial completed."""
+    """The one with the highest mean accuracy; None where no trial completed.
+
+    A control is none of them, unless all are.
+    """
     known = [found for found in contenders if found.outcomes is not None]
-    return max(known, key=_mean, default=None)
+    models = [found for found in known if found.control_of is None]
+    return max(models or known, key=_mean, default=None)
 
 
 def accuracy_difference(a: Contender, b: Contender) -> Difference | None:
@@ -124,42 +129,46 @@ def accuracy_difference(a: Contender, b: Contender) -> Difference | None:
     """
     if a.outcomes is None or b.outcomes is None:
         return None
-    confidence = max(a.confidence, b.confidence)
+    confidence = shared_confidence([a, b])
     if has_same_images(a.protocol, b.protocol):
         found = outcomes_difference(a.outcomes, b.outcomes, confidence)
     else:
         found = mean_difference(a.accuracies, b.accuracies, confidence)
     if found.p_value is None:
         return found
-    looks = (1 - CONFIDENCE) / (1 - confidence)
-    return dataclasses.replace(found, p_value=min(1.0, found.p_value * looks))
+    return dataclasses.replace(found, p_value=min(1.0, found.p_value * looks_of(confidence)))
 
 
 def _beside(contender: Contender, reference: Contender | None) -> ComparedRow:
     if reference is None or reference is contender:
         return ComparedRow(contender, reference)
+    ratio = partial(_ratio, is_one_run=contender.run == reference.run)
     alike = contender.is_timed_like(reference)
-    seconds = _ratio(contender.epoch_seconds, reference.epoch_seconds) if alike else None
-    memory = _ratio(contender.peak_memory_bytes, reference.peak_memory_bytes) if alike else None
     return ComparedRow(
         contender,
         reference,
         difference=accuracy_difference(contender, reference),
-        epoch_seconds=seconds,
+        epoch_seconds=ratio(contender.epoch_seconds, reference.epoch_seconds) if alike else None,
         params=_exact_ratio(contender.params, reference.params),
         macs=_exact_ratio(contender.exact_macs, reference.exact_macs),
-        peak_memory=memory,
+        peak_memory=(
+            ratio(contender.peak_memory_bytes, reference.peak_memory_bytes) if alike else None
+        ),
     )
 
 
 def _ranked(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
-    """The same rows of one protocol with their ranks, and with what dominates them."""
-    known = [row for row in rows if row.contender.outcomes is not None]
+    """The rows of one protocol that are models with their ranks, and with what dominates them."""
+    known = [
+        row
+        for row in rows
+        if row.contender.outcomes is not None and row.contender.control_of is None
+    ]
     outcomes = [row.contender.rankable for row in known]
     tables = [table for table in outcomes if table is not None]
     if not 2 <= len(tables) <= MOST_ROWS:
         return [*rows]
-    confidence = max(row.contender.confidence for row in known)
+    confidence = shared_confidence(row.contender for row in known)
     ranks = iter(rank_ranges(tables, confidence))
     dominating = surely_dominating([_candidate(row.contender) for row in known], confidence)
     return [
@@ -186,13 +195,6 @@ def _timed(row: ComparedRow, accuracy: float) -> ComparedRow:
     return dataclasses.replace(row, time_to=time_to(row.contender.curves, accuracy))
 
 
-def _by_protocol(contenders: Sequence[Contender]) -> list[list[Contender]]:
-    groups: dict[str, list[Contender]] = {}
-    for found in contenders:
-        groups.setdefault(found.protocol.hash, []).append(found)
-    return [*groups.values()]
-
-
 def _place(row: ComparedRow) -> Any:
     return -_mean(row.contender)
 
@@ -215,10 +217,12 @@ def _lowest_accuracy(contenders: Sequence[Contender]) -> float | None:
     return lowest or None
 
 
-def _ratio(values: Mapping[int, float], others: Mapping[int, float]) -> Ratio | None:
+def _ratio(
+    values: Mapping[int, float], others: Mapping[int, float], *, is_one_run: bool
+) -> Ratio | None:
     if not values or not others or min(*values.values(), *others.values()) <= 0:
         return None
-    return mean_ratio(values, others)
+    return mean_ratio(values, others, is_one_run=is_one_run)
 
 
 def _exact_ratio(value: int | None, other: int | None) -> float | None:

@@ -124,12 +124,14 @@ def outcomes_difference(
             mean,
             (a.seeds, b.seeds),
             trainings_p_value=mcnemar(a.shares, b.shares) if both else None,
+            confidence=confidence,
         )
     found = _spread(a, b, doubt)
     if found.is_normal:
         return _normal_difference(a, b, found, confidence)
     if doubt == "seeds":
-        return Difference(mean, (a.seeds, b.seeds), superiority=_superiority(a, b))
+        counts = a.seeds, b.seeds
+        return Difference(mean, counts, superiority=_superiority(a, b), confidence=confidence)
     return _score_difference(a, b, found, confidence)
 
 
@@ -179,6 +181,7 @@ def _normal_difference(a: Outcomes, b: Outcomes, spread: _Spread, confidence: fl
         p_value=two_sided_p_value(abs(mean) / error, spread.freedom),
         superiority=_superiority(a, b),
         detectable=smallest_detectable(error, spread.freedom, confidence),
+        confidence=confidence,
     )
 
 
@@ -195,11 +198,12 @@ def _score_difference(a: Outcomes, b: Outcomes, spread: _Spread, confidence: flo
         low=low,
         high=high,
         seed_standard_error=_root(spread.from_seeds),
-        image_standard_error=error,
+        image_standard_error=_rest(error, spread.from_seeds),
         degrees_of_freedom=math.inf,
         p_value=two_sided_p_value(abs(answers.score(0.0)), math.inf),
         superiority=_superiority(a, b),
         detectable=smallest_detectable(error, math.inf, confidence),
+        confidence=confidence,
     )
 
 
@@ -235,7 +239,7 @@ def _wilson(
         high,
         outcomes.seeds,
         seed_standard_error=_root(from_seeds),
-        image_standard_error=(high - low) / 2 / quantile,
+        image_standard_error=_rest((high - low) / 2 / quantile, from_seeds),
         degrees_of_freedom=math.inf,
     )
 
@@ -249,6 +253,11 @@ def _superiority(a: Outcomes, b: Outcomes) -> float | None:
     if variance == 0:
         return 0.5 if mean == 0 else float(mean > 0)
     return float(special.ndtr(mean / math.sqrt(variance)))
+
+
+def _rest(error: float, from_seeds: float | None) -> float:
+    """What images contribute to a standard error, of which seeds contribute a part."""
+    return math.sqrt(max(0.0, error**2 - (from_seeds or 0.0)))
 
 
 def _root(variance: float | None) -> float | None:

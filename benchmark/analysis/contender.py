@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.analysis.devices import kind_of_device
-from benchmark.analysis.enough import CONFIDENCE
+from benchmark.analysis.enough import CONFIDENCE, joint_confidence
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.time_to import Curve
 from benchmark.records import Protocol, TrialRecord, Variant
@@ -28,9 +28,10 @@ class Contender:
     ``outcomes`` and the figures, which are by seed, are those of the completed trials; ``outcomes``
     is None where none completed. A figure that no trial has is missing, as ``epoch_seconds`` are
     where they would be no timing. ``devices`` are those of the completed trials, with what is known
-    of the hardware; ``torch`` and ``core_versions`` are versions with which they were trained. So
-    sure as ``confidence`` is has a statement about accuracies to be: surer than 95 % where seeds
-    were added until there were enough.
+    of the hardware; ``torch`` and ``core_versions`` are versions with which they were trained. A
+    statement about accuracies has to be as sure as ``confidence``: surer than 95 % where seeds were
+    added until there were enough. ``control_of`` is the label of the row of the same run that it
+    repeats with other seeds, if it is a control.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Contender:
     core_versions: tuple[str, ...]
     torch_versions: tuple[str, ...]
     confidence: float = CONFIDENCE
+    control_of: str | None = None
 
     @property
     def label(self) -> str:
@@ -70,16 +72,41 @@ class Contender:
 
     @property
     def rankable(self) -> Outcomes | None:
-        """The outcomes, if they are of the two seeds without which their spread is not known."""
-        return self.outcomes if self.outcomes is not None and self.outcomes.seeds > 1 else None
+        """The outcomes, if they are of the two seeds without which their spread is not known.
+
+        A control has no rank: it is no model of its own.
+        """
+        if self.outcomes is None or self.outcomes.seeds == 1 or self.control_of is not None:
+            return None
+        return self.outcomes
 
     def is_timed_like(self, other: Contender) -> bool:
         """Whether one kind of device trained both, so that times and memory can be compared."""
         return len({*self.devices, *other.devices}) <= 1
 
 
+def shared_confidence(contenders: Iterable[Contender]) -> float:
+    """How sure a statement about several rows has to be: see ``joint_confidence``."""
+    by_run: dict[Path, float] = {}
+    for found in contenders:
+        by_run[found.run] = max(found.confidence, by_run.get(found.run, CONFIDENCE))
+    return joint_confidence(*by_run.values())
+
+
+def by_protocol(contenders: Iterable[Contender]) -> list[list[Contender]]:
+    """The rows of each protocol, in the order in which the protocols come."""
+    groups: dict[str, list[Contender]] = {}
+    for found in contenders:
+        groups.setdefault(found.protocol.hash, []).append(found)
+    return [*groups.values()]
+
+
 def contender_of(
-    summary: ModelSummary, run: Path, protocol: Protocol, confidence: float = CONFIDENCE
+    summary: ModelSummary,
+    run: Path,
+    protocol: Protocol,
+    confidence: float = CONFIDENCE,
+    control_of: str | None = None,
 ) -> Contender:
     """What is needed of a row, under the name that it has in the run's table."""
     completed = summary.completed
@@ -106,6 +133,7 @@ def contender_of(
         core_versions=_each(record.core_version for record in completed),
         torch_versions=_each(_torch_version(record) for record in completed),
         confidence=confidence,
+        control_of=control_of,
     )
 
 

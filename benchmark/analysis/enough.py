@@ -2,10 +2,10 @@
 
 Whoever adds seeds until two models differ is sure to find a difference at last, of models that are
 alike, too. So the looks are planned before the first training, and each may err with its part of
-5 % alone. The parts add up whatever the looks have in common (Bonferroni's inequality), and they
-have much: the seeds of earlier looks, and the test images. The interval at a look's level is a
-repeated confidence interval (Jennison and Turnbull, Journal of the Royal Statistical Society B 51,
-1989): it holds at whichever look one stops.
+5 % alone. That the risks add up to 5 % at most holds however correlated the looks are (Bonferroni's
+inequality), and they are strongly correlated, by the seeds of earlier looks and by the test images.
+The interval at a look's level is a repeated confidence interval (Jennison and Turnbull, Journal of
+the Royal Statistical Society B 51, 1989): it holds at whichever look one stops.
 """
 
 from __future__ import annotations
@@ -54,6 +54,19 @@ def run_confidence(config: RunConfig) -> float:
     if isinstance(config.seeds, SeedsUntil):
         return look_confidence(config.seeds.until)
     return CONFIDENCE
+
+
+def joint_confidence(*runs: float) -> float:
+    """How sure a statement about models of several runs has to be, each run being so sure.
+
+    Each run may have ended at any of its looks, and every combination of them may err.
+    """
+    return 1 - (1 - CONFIDENCE) / math.prod(map(looks_of, runs))
+
+
+def looks_of(confidence: float) -> float:
+    """Over how many looks the risk of an error is spread where each is so sure."""
+    return (1 - CONFIDENCE) / (1 - confidence)
 
 
 @dataclass(frozen=True)

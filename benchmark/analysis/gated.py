@@ -15,8 +15,8 @@ from benchmark.analysis.changes import (
     exact_change,
     single_seed,
 )
-from benchmark.analysis.contender import Contender
-from benchmark.analysis.enough import CONFIDENCE
+from benchmark.analysis.contender import Contender, shared_confidence
+from benchmark.analysis.enough import looks_of
 
 ACCURACY = "accuracy"
 # Those that differ from seed to seed, and those that no seed changes.
@@ -57,7 +57,7 @@ def _accuracy_change(contender: Contender, reference: Contender) -> Change:
         return SettledChange(
             0.0, f"{contender.name} has the code of {reference.name}, and gave the same answers"
         )
-    looks = (1 - CONFIDENCE) / (1 - max(contender.confidence, reference.confidence))
+    looks = looks_of(shared_confidence([contender, reference]))
     return accuracy_change(contender.name, outcomes, reference.name, others, looks)
 
 
@@ -106,7 +106,7 @@ def _measured_change(figure: str, contender: Contender, reference: Contender) ->
         # Memory on a GPU often is that of the seed before, to the byte.
         value, other = (Fraction(next(iter(side.values()))) for side in sides)
         return exact_change(contender.name, value, other)
-    return RelativeChange(contender.name, values, others)
+    return RelativeChange(contender.name, values, others, contender.run == reference.run)
 
 
 def _unknown(figure: str, contender: Contender) -> SettledChange:

@@ -63,11 +63,11 @@ def mean_difference(
     mean = statistics.fmean(values_a) - statistics.fmean(values_b)
     counts = len(values_a), len(values_b)
     if 1 in counts:
-        return Difference(mean, counts)
+        return Difference(mean, counts, confidence=confidence)
     variances = statistics.variance(values_a), statistics.variance(values_b)
     parts = [variance / count for variance, count in zip(variances, counts, strict=True)]
     if sum(parts) == 0:
-        return Difference(mean, counts)
+        return Difference(mean, counts, confidence=confidence)
     freedom = welch_freedom(sum(parts), *zip(parts, counts, strict=True))
     error = math.sqrt(sum(parts))
     reach = t_quantile(freedom, confidence) * error
@@ -82,18 +82,23 @@ def mean_difference(
         p_value=two_sided_p_value(abs(mean) / error, freedom),
         superiority=normal.cdf(mean / math.sqrt(sum(variances))),
         detectable=smallest_detectable(error, freedom, confidence),
+        confidence=confidence,
     )
 
 
 def mean_ratio(
-    values_a: Mapping[int, float], values_b: Mapping[int, float], confidence: float = 0.95
+    values_a: Mapping[int, float],
+    values_b: Mapping[int, float],
+    confidence: float = 0.95,
+    *,
+    is_one_run: bool = True,
 ) -> Ratio:
     """How many times those of B the values of A are, from positive values by seed.
 
     The ratio of geometric means, whose interval is that of the difference of the logarithms' means:
-    Welch's, or, where five or more seeds have both, Student's over the seeds, since trials of one
-    seed were trained soon after one another. Raises ValueError for no values, for one that is not
-    positive, and a confidence that is not between 0 and 1.
+    Welch's, or, where five or more seeds of one run have both, Student's over the seeds, since a
+    run trains all models of one seed soon after one another. Raises ValueError for no values, for
+    one that is not positive, and a confidence that is not between 0 and 1.
     """
     check_confidence(confidence)
     if not values_a or not values_b or min(*values_a.values(), *values_b.values()) <= 0:
@@ -102,7 +107,7 @@ def mean_ratio(
     logarithms_b = {seed: math.log(value) for seed, value in values_b.items()}
     shared = [seed for seed in logarithms_a if seed in logarithms_b]
     found: Interval | Difference
-    if len(shared) >= FEWEST_PAIRS:
+    if is_one_run and len(shared) >= FEWEST_PAIRS:
         differences = [logarithms_a[seed] - logarithms_b[seed] for seed in shared]
         found = mean_interval(differences, confidence)
     else:

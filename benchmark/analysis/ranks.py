@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 from scipy import special
 
-from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.outcomes import Floats, Outcomes
+from benchmark.analysis.scores import scores_of_no_difference
 from benchmark.analysis.student import check_confidence
 from benchmark.summaries import RankRange
 
@@ -68,10 +68,8 @@ def pairwise_p_values(outcomes: Sequence[Outcomes]) -> tuple[Floats, Floats]:
         deviation = numpy.abs(means[:, None] - means[None, :]) / numpy.sqrt(variance)
         p_values = 2 * special.stdtr(variance**2 / estimated, -deviation)
     is_normal = (seed_variance > 0) & ~(extreme[:, None] | extreme[None, :])
-    for row, column in numpy.argwhere(~is_normal):
-        if row < column:
-            found = outcomes_difference(outcomes[row], outcomes[column])
-            p_values[row, column] = p_values[column, row] = found.p_value
+    scores = scores_of_no_difference(means[:, None] - means[None, :], images, variance)
+    p_values = numpy.where(is_normal, p_values, 2 * special.ndtr(-numpy.abs(scores)))
     p_values[numpy.diag_indices(count)] = 1.0
     return means, p_values
 

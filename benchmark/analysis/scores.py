@@ -80,6 +80,17 @@ class PairedAnswers:
         return near
 
 
+def scores_of_no_difference(means: Floats, images: int, variances: Floats) -> Floats:
+    """``PairedAnswers.of(mean, images, variance).score(0)`` of many at once."""
+    squares = means**2
+    differing = numpy.maximum(numpy.abs(means), (images - 1) * variances + squares)
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        # More than all images cannot differ: then there are fewer images.
+        effective = numpy.where(differing > 1, 1 + (1 - squares) / variances, images)
+        scores = means * numpy.sqrt(effective / numpy.minimum(1.0, differing))
+    return numpy.where(means == 0, 0.0, scores)
+
+
 def mcnemar(right_a: Floats, right_b: Floats) -> float:
     """The exact test of McNemar (Psychometrika 12, 1947): of images that one alone has right."""
     only_a = int(numpy.count_nonzero(right_a > right_b))

@@ -8,6 +8,8 @@ import math
 from scipy import special
 
 POWER = 0.8
+# Beyond it the normal part of a noncentral t no longer matters, and its series does not end.
+_LARGEST_QUANTILE = 1_000
 
 
 def welch_freedom(variance: float, *parts: tuple[float, int]) -> float:
@@ -27,6 +29,10 @@ def smallest_detectable(
     quantile = t_quantile(freedom, confidence)
     if math.isinf(freedom):
         return standard_error * (quantile + float(special.ndtri(power)))
+    if quantile > _LARGEST_QUANTILE:
+        # It is found where the estimated variance is small enough, by the chi-squared distribution.
+        smaller = special.chdtri(freedom, 1 - power) / freedom
+        return standard_error * quantile * math.sqrt(smaller)
     return standard_error * float(special.nctdtrinc(freedom, 1 - power, quantile))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from benchmark.analysis import ComparedGroup, Contender, has_same_images
+from benchmark.analysis import ComparedGroup, Contender, by_protocol, has_same_images
 from benchmark.report.comparison_sentences import listed
 from benchmark.summaries import Difference, Ratio
 
@@ -68,10 +68,7 @@ def latex_text(text: str) -> str:
 
 def _trainings(contenders: Sequence[Contender]) -> Iterator[str]:
     """What was trained, once for each protocol."""
-    by_protocol: dict[str, list[Contender]] = {}
-    for found in contenders:
-        by_protocol.setdefault(found.protocol.hash, []).append(found)
-    for alike in by_protocol.values():
+    for alike in by_protocol(contenders):
         yield _training(alike)
 
 
