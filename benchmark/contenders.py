@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.analysis import Contender, contender_of, run_confidence, summarize
+from benchmark.analysis import Contender, contender_of, look_confidence, summarize
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, usable_folder
 from benchmark.records import TrialKey
@@ -83,7 +83,8 @@ class Source:
         summaries = summarize(
             records, [planned[key] for key in keys if key in planned], warn, distinctions
         )
-        protocol, confidence = self.description.protocol, run_confidence(self.description.config)
+        protocol = self.description.protocol
+        confidence = look_confidence(len(self.description.looks))
         controls = {item.model: item.control_of for item in self.description.variants}
         return [
             contender_of(summary, self.path, protocol, confidence, controls.get(summary.model))

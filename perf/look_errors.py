@@ -81,7 +81,7 @@ def end(answers: Sequence[Bools], until: int, resolve: float | None) -> tuple[De
     """Where a run stops whose models would give these answers, and with how many seeds each."""
     for count in planned_looks(until):
         outcomes = {f"{model}": Outcomes.of(answer[:count]) for model, answer in enumerate(answers)}
-        decision = decide(outcomes, look_confidence(until), resolve)
+        decision = decide(outcomes, look_confidence(len(planned_looks(until))), resolve)
         if decision.verdict != "undecided":
             break
     return decision, count

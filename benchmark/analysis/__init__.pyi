@@ -23,7 +23,6 @@ from .enough import (
     decide as decide,
     look_confidence as look_confidence,
     planned_looks as planned_looks,
-    run_confidence as run_confidence,
 )
 from .gates import (
     Gate as Gate,

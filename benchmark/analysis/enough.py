@@ -18,7 +18,6 @@ from typing import Literal
 from benchmark.analysis.comparison import outcomes_difference
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.ranks import holm_adjusted, pairwise_p_values
-from benchmark.config import RunConfig, SeedsUntil
 from benchmark.summaries import Difference
 
 CONFIDENCE = 0.95
@@ -41,19 +40,12 @@ def planned_looks(until: int) -> tuple[int, ...]:
     return (*(math.ceil(round(seeds, 6)) for seeds in earlier), until)
 
 
-def look_confidence(until: int) -> float:
-    """How sure a statement at any of the looks has to be, for all of them to err in 5 % of runs."""
-    return 1 - (1 - CONFIDENCE) / len(planned_looks(until))
+def look_confidence(looks: int) -> float:
+    """How sure a statement at any of so many looks has to be, for all to err in 5 % of runs.
 
-
-def run_confidence(config: RunConfig) -> float:
-    """How sure a statement about a run's models has to be, to err in 5 % of such runs.
-
-    That is 0.95, unless its seeds were added look by look: the data decided how many there are.
+    That is 0.95 without looks, where the data did not decide how many seeds there are.
     """
-    if isinstance(config.seeds, SeedsUntil):
-        return look_confidence(config.seeds.until)
-    return CONFIDENCE
+    return 1 - (1 - CONFIDENCE) / max(1, looks)
 
 
 def joint_confidence(*runs: float) -> float:

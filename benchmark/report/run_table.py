@@ -12,7 +12,7 @@ from benchmark.analysis import (
     DOUBTS,
     Doubt,
     Standings,
-    run_confidence,
+    look_confidence,
     summarize,
 )
 from benchmark.catalog import Catalog
@@ -120,7 +120,7 @@ class TableView:
         keys = [(version.label, version.identity) for version in versions]
         distinctions = dict(zip(keys, (version.distinction for version in versions), strict=True))
         shown = [planned[key] for key in keys if key in planned]
-        confidence = run_confidence(description.config) if description else CONFIDENCE
+        confidence = look_confidence(len(description.looks)) if description else CONFIDENCE
         controls = {
             variant.model: variant.control_of for variant in shown if variant.control_of is not None
         }

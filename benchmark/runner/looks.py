@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from benchmark.analysis import Decision, Outcomes, decide, look_confidence, planned_looks
 from benchmark.config import RunConfig, SeedsUntil
+from benchmark.errors import StoreError
 from benchmark.files import UnreadableError
 from benchmark.records import UNFINISHED, PlannedVariant, Status, TrialKey, TrialRecord
 from benchmark.store import RunDescription, RunDirectory
@@ -17,6 +19,33 @@ def first_seeds(config: RunConfig) -> int:
     """How many seeds each a run begins with; all, unless they are added look by look."""
     seeds = config.seeds
     return planned_looks(seeds.until)[0] if isinstance(seeds, SeedsUntil) else len(seeds)
+
+
+def with_looks(description: RunDescription, directory: RunDirectory, warn: Warn) -> RunDescription:
+    """A run with the looks that this command and earlier ones planned.
+
+    Where there have been looks, any other number of seeds is one more: the data had a part in it.
+    """
+    rule = description.config.seeds
+    planned = planned_looks(rule.until) if isinstance(rule, SeedsUntil) else ()
+    earlier: tuple[int, ...] = ()
+    # There may be none, and of one that is damaged something is said elsewhere.
+    with suppress(StoreError, UnreadableError):
+        earlier = directory.read_description().looks
+    if earlier and not isinstance(rule, SeedsUntil):
+        planned = (len(rule),)
+    looks = tuple(sorted({*earlier, *planned}))
+    if earlier and looks != earlier:
+        warn(
+            f"this run had looks after {_listed(earlier)} seeds each, and with this command after "
+            f"{_listed(looks)}; what was seen may have led to that, so each now has to be "
+            f"{100 * look_confidence(len(looks)):.4g} % sure"
+        )
+    return description.model_copy(update={"looks": looks})
+
+
+def _listed(looks: tuple[int, ...]) -> str:
+    return ", ".join(map(str, looks))
 
 
 def with_seeds(description: RunDescription, count: int) -> RunDescription:
@@ -51,7 +80,7 @@ def more_seeds(
         if variant.control_of is None
     }
     resolve = None if rule.resolve is None else rule.resolve / 100
-    decision = decide(outcomes, look_confidence(rule.until), resolve)
+    decision = decide(outcomes, look_confidence(len(description.looks)), resolve)
     following = looks[number] if number < len(looks) else None
     if decision.verdict != "undecided":
         following = None
@@ -96,7 +125,7 @@ def _finding(decision: Decision, rule: SeedsUntil) -> str:
         case "agree":
             return f"{lead}, they agree within {rule.resolve:g} points"
         case _:
-            return f"{lead}, not resolved"
+            return f"{lead}, undecided"
 
 
 def _consequence(decision: Decision, count: int, following: int | None) -> str:
@@ -105,4 +134,4 @@ def _consequence(decision: Decision, count: int, following: int | None) -> str:
         return f"{more} more seed{'s' if more > 1 else ''} each"
     if decision.verdict != "undecided":
         return "no more seeds are needed"
-    return f"no more seeds, as planned: until {count}"
+    return f"stopping at {count} seeds each, as planned"

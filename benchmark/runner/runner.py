@@ -23,7 +23,7 @@ from benchmark.records import (
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
 from benchmark.runner.controls import refuse_shared_controls
-from benchmark.runner.looks import first_seeds, more_seeds, with_seeds
+from benchmark.runner.looks import first_seeds, more_seeds, with_looks, with_seeds
 from benchmark.runner.planning import plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
@@ -150,6 +150,7 @@ def prepare(
         if directory.path.exists():
             lock.acquire()
         refuse_shared_controls(directory, description)
+        description = with_looks(description, directory, warn)
         setup = _Setup(description, specs, directory, lock, catalog, fresh, retry_failed, warn)
         yield setup.prepared(first_seeds(config))
 

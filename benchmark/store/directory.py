@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from benchmark.config import RunConfig
 from benchmark.errors import StoreError
@@ -63,7 +63,9 @@ class RunDescription(BaseModel):
     """What a run directory's ``run.json`` says.
 
     ``config`` is that of the last command that was given; ``variants`` are all that were asked for,
-    by whichever command. Of those with the same label the last is the present one.
+    by whichever command. Of those with the same label the last is the present one. ``looks`` are
+    the numbers of seeds after any of which the trainings could have stopped, because what they
+    showed decided it; none where it was never so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +76,7 @@ class RunDescription(BaseModel):
     variants: tuple[PlannedVariant, ...]
     protocol: Protocol
     environment: Machine
+    looks: tuple[PositiveInt, ...] = ()
 
     @property
     def present(self) -> tuple[PlannedVariant, ...]:

@@ -37,7 +37,7 @@ def test_every_look_adds_two_seeds_and_the_error_is_spent_over_all() -> None:
         assert looks[-1] == until
         assert looks[0] >= min(3, until)
         assert all(later - look >= 2 for look, later in itertools.pairwise(looks))
-        assert len(looks) * (1 - look_confidence(until)) == pytest.approx(0.05)
+        assert len(looks) * (1 - look_confidence(len(looks))) == pytest.approx(0.05)
 
 
 def answers(accuracy: float, seeds: int = 3, images: int = 2_000, seed: int = 0) -> Any:

@@ -107,7 +107,7 @@ def test_seeds_are_added_until_the_leaders_differ(benchmark: CommandLine, looks:
     assert result.code == 0
     first, last = said(result.err)
     assert re.fullmatch(
-        r"look 1 of 3, 3 seeds each: seeing leads blind by \d+\.\d\d points, not resolved; "
+        r"look 1 of 3, 3 seeds each: seeing leads blind by \d+\.\d\d points, undecided; "
         r"2 more seeds each",
         first,
     )
@@ -159,15 +159,15 @@ def test_an_interrupted_run_makes_the_same_decisions_in_the_end(
     Path("stop").touch()
     result = benchmark(*arguments)
     assert result.code == 130
-    first = "look 1 of 2, 3 seeds each: stopped and twin are level, not resolved; 2 more seeds each"
+    first = "look 1 of 2, 3 seeds each: stopped and twin are level, undecided; 2 more seeds each"
     assert said(result.err) == [first]
     assert "4 of 10 trials are not finished yet: the same command continues" in result.err
     Path("stop").unlink()
     again = benchmark(*arguments)
     assert again.code == 0
     last = (
-        "look 2 of 2, 5 seeds each: stopped and twin are level, not resolved; "
-        "no more seeds, as planned: until 5"
+        "look 2 of 2, 5 seeds each: stopped and twin are level, undecided; "
+        "stopping at 5 seeds each, as planned"
     )
     assert said(again.err) == [first, last]
     assert {seed for _, seed in trained(again.err)} == {3, 4}
@@ -188,7 +188,7 @@ def test_a_model_without_two_completed_seeds_cannot_be_compared(
     refusal = "broken cannot be compared (0 completed, and 2 seeds are needed)"
     assert said(result.err) == [
         f"look 1 of 2, 3 seeds each: {refusal}; 2 more seeds each",
-        f"look 2 of 2, 5 seeds each: {refusal}; no more seeds, as planned: until 5",
+        f"look 2 of 2, 5 seeds each: {refusal}; stopping at 5 seeds each, as planned",
     ]
     # Each is tried once again, and not again at the next look.
     retried = benchmark(*arguments, "--retry-failed")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from benchmark.analysis import planned_looks
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config import SeedsUntil, find_document, load_config
 from benchmark.records import PlannedVariant, Timing, pack_bits
@@ -39,6 +40,7 @@ class MadeRun:
         config = load_config(find_document("quickstart"), load_catalog())
         seeds = config.seeds if until is None else SeedsUntil(until=until)
         self.config = config.model_copy(update={"seeds": seeds})
+        self.looks = () if until is None else planned_looks(until)
 
     def row(
         self,
@@ -89,6 +91,7 @@ class MadeRun:
                 variants=tuple(self.variants),
                 protocol=self.protocol,
                 environment={"processor": "P", "threads": 2},
+                looks=self.looks,
             )
         )
         return self
