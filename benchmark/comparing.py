@@ -120,6 +120,8 @@ def compare(
     """
     if accuracy is not None and not 0 < accuracy <= 1:
         raise BenchmarkError(f"the accuracy to reach should be above 0 and at most 1: {accuracy}")
+    if models is not None and all(argument.label is not None for argument in arguments):
+        raise BenchmarkError("-m chooses rows of whole runs, and each RUN names a row already")
     rows = rows_of(arguments, models)
     chosen = None if against is None else Against.read(against, arguments, rows)
     by_key = read_contenders(each_once([*rows, *(chosen.rows if chosen else ())]), warn)
@@ -129,12 +131,27 @@ def compare(
     compared = [
         compared_group(group, _references(group, references, chosen), accuracy) for group in groups
     ]
-    _refuse_if_nothing_to_compare(compared)
+    if not gates:
+        _refuse_if_nothing_to_compare(compared)
+    has_whole_runs = models is None and all(argument.label is None for argument in arguments)
+    if chosen is not None and chosen.by_label and has_whole_runs:
+        _say_what_is_not_compared(chosen.rows[0].source, rows, chosen.written, warn)
     gated = _gated([found for row in rows for found in by_key[row.key]], references)
     if gates and not gated:
         raise StoreError("--fail-if: there is no row to judge beside the reference")
     pairs = [(found, _reference_of_gate(found, references, chosen)) for found in gated]
     return Comparison(tuple(compared), format, tuple(judge_rows(gates, pairs)))
+
+
+def _say_what_is_not_compared(
+    source: Source, rows: Sequence[Row], written: str, warn: Callable[[str], None]
+) -> None:
+    """Warn of the models of another run that none of the rows is compared with."""
+    labels = {row.version.label for row in rows}
+    missing = [row.version.label for row in source.present() if row.version.label not in labels]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        warn(f"{ORIGIN}{written}: {', '.join(missing)} {are} in no other run, and not compared")
 
 
 def _gated(contenders: Sequence[Contender], references: Sequence[Contender]) -> list[Contender]:
@@ -172,7 +189,8 @@ def _reference_of_gate(
 
 def _refuse_if_nothing_to_compare(groups: Sequence[ComparedGroup]) -> None:
     rows = [row for group in groups for row in group.rows]
-    if any(row.reference is not None and not row.is_reference for row in rows):
+    has_results = any(row.contender.outcomes is not None for row in rows)
+    if has_results and any(row.reference and not row.is_reference for row in rows):
         return
     if len(rows) < 2:
         what = f"one row, {rows[0].contender.name}" if rows else "no row"

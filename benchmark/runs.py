@@ -123,6 +123,10 @@ class Run:
             raise BenchmarkError(f"models: should be a list of labels, got {models!r}")
         if isinstance(against, os.PathLike):
             against = os.fspath(against)
+        if not isinstance(against, str | Run | None):
+            raise BenchmarkError(f"against: should be a label, a path or a Run, got {against!r}")
+        if isinstance(time_to, bool) or not isinstance(time_to, int | float | None):
+            raise BenchmarkError(f"time_to: should be a fraction such as 0.7, got {time_to!r}")
         return compare(
             [self._argument()],
             against._argument() if isinstance(against, Run) else against,

@@ -24,7 +24,7 @@ from perf.components import components
 from perf.other_rules import by_satterthwaite, counting_noise_twice, paired_by_seed
 from perf.processes import ROOT
 from perf.publish import publish
-from perf.scenarios import FEW_WRONG, SCENARIOS, Scenario
+from perf.scenarios import EVERY, FEW_WRONG, SCENARIOS, Scenario
 from perf.simulation import Bools, MadeModel, draw_tables
 
 PART = "calibration"
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     """Simulate every scenario, at 10,000 images and at few, and five equal models."""
     named = [
-        *((name, IMAGES, wanted.repeats) for name in [*SCENARIOS, *FEW_WRONG]),
+        *((name, IMAGES, wanted.repeats) for name in EVERY),
         *itertools.product([*SCENARIOS, *FEW_WRONG], FEW_IMAGES, [wanted.repeats]),
         (None, IMAGES, wanted.ranked),
     ]
@@ -120,8 +120,7 @@ def carry_out(task: Task) -> Counts:
     generator = numpy.random.Generator(numpy.random.SFC64(task.seed))
     if task.scenario is None:
         return simulate_ranks(task.repeats, generator)
-    scenario = {**SCENARIOS, **FEW_WRONG}[task.scenario]
-    return simulate(scenario, task.images, task.repeats, generator)
+    return simulate(EVERY[task.scenario], task.images, task.repeats, generator)
 
 
 def simulate(scenario: Scenario, images: int, repeats: int, generator: Generator) -> Counts:
@@ -143,6 +142,10 @@ def simulate(scenario: Scenario, images: int, repeats: int, generator: Generator
             found = _compared(of_a[:seeds], of_b[:seeds], scenario)
             if images == IMAGES:
                 found |= _compared_otherwise(of_a[:seeds], of_b[:seeds], scenario)
+                beside_ten = outcomes_difference(Outcomes.of(of_a), Outcomes.of(of_b[:seeds]))
+                found["beside_ten_covered"] = _covers(
+                    beside_ten.low, beside_ten.high, scenario.difference
+                )
             counts.update({(seeds, name): value for name, value in found.items()})
     return counts
 

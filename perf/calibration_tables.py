@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perf.report import table
-from perf.scenarios import FEW_WRONG, SCENARIOS
+from perf.scenarios import EVERY, FEW_WRONG, SCENARIOS
 
 SEEDS = (2, 3, 5, 10)
 IMAGES = 10_000
@@ -18,6 +18,7 @@ OTHER_RULES = {
     "seeds_": "seeds alone",
     "noise_": "noise twice",
 }
+LOPSIDED = ("point", "unequal", "lopsided")
 COMPARED = ("same", "point", "good", "unlike")
 
 Cells = Mapping[tuple[str, int, int], Mapping[str, float]]
@@ -38,6 +39,9 @@ def write_tables(results: Mapping[str, Any]) -> str:
         _coverage(cells, SCENARIOS, "covered", repeats),
         "### Coverage of one model's interval",
         _coverage(cells, SCENARIOS, "interval_covered", repeats),
+        "### Unequal numbers of seeds",
+        "Coverage of a difference, in %, where the first model and the second have so many seeds.",
+        _unequal(cells, repeats),
         "### What is found",
         "How often models are called different, in %. The first and the fifth scenario have no "
         "difference, the third has one of 0.3 points, our families one of 9 points, and all others "
@@ -120,6 +124,18 @@ def _coverage(cells: Cells, names: Iterable[str], count: str, repeats: int) -> s
     return _by_seeds(["scenario"], rows)
 
 
+def _unequal(cells: Cells, repeats: int) -> str:
+    few = SEEDS[:-1]
+    rows = [
+        [EVERY[name].title]
+        + [_percent(cells[name, IMAGES, seeds]["covered"], repeats) for seeds in few]
+        + [_percent(cells[name, IMAGES, seeds]["beside_ten_covered"], repeats) for seeds in few]
+        for name in LOPSIDED
+    ]
+    header = [*(f"{seeds} and {seeds}" for seeds in few), *(f"10 and {seeds}" for seeds in few)]
+    return table(["scenario", *header], rows)
+
+
 def _found(cells: Cells, repeats: int) -> str:
     def cell(row: Mapping[str, float]) -> str:
         half = 100 * row["width"] / 2 / repeats
@@ -171,10 +187,11 @@ def _others(cells: Cells, repeats: int) -> str:
 def _one_training(cells: Cells, repeats: int) -> str:
     found = [
         _percent(cells[name, IMAGES, SEEDS[0]]["mcnemar_different"], repeats)
-        for name in ("same", "alike")
+        for name in ("same", "same_wide", "same_widest")
     ]
     return (
-        f"An exact McNemar test of one training each calls one model trained twice different in "
-        f"{found[0]} % of simulations, where seeds spread by 0.25 points. Of the two that are "
-        f"alike, whose seeds spread by 0.4 points, it is {found[1]} %."
+        "An exact McNemar test of one training each calls one model that was trained twice "
+        f"different in {found[0]} % of simulations where seeds spread by 0.25 points, in "
+        f"{found[1]} % where they spread by 0.7 points, and in {found[2]} % where they spread by "
+        "1.8 points."
     )

@@ -82,3 +82,27 @@ FEW_WRONG = {
         "99.9 against 99.85 %", MadeModel(0.999, 0.0001), MadeModel(0.9985, 0.0001), USUAL_LIKENESS
     ),
 }
+
+# Where the rules reach their limits: for a difference, and for a test that knows nothing of seeds.
+LIMITS = {
+    "lopsided": Scenario(
+        "seeds spread by 0.1 against 1.8 points",
+        MadeModel(0.85, 0.001),
+        MadeModel(0.84, 0.018),
+        USUAL_LIKENESS,
+    ),
+    "same_wide": Scenario(
+        "one model twice, seeds spread by 0.7 points",
+        MadeModel(0.85, 0.007),
+        MadeModel(0.85, 0.007),
+        1.0,
+    ),
+    "same_widest": Scenario(
+        "one model twice, seeds spread by 1.8 points",
+        MadeModel(0.85, 0.018),
+        MadeModel(0.85, 0.018),
+        1.0,
+    ),
+}
+
+EVERY = {**SCENARIOS, **FEW_WRONG, **LIMITS}

@@ -84,7 +84,12 @@ def _test_accuracy_text(summary: ModelSummary) -> str:
     above, below = interval.high - interval.mean, interval.mean - interval.low
     if math.isclose(above, below, abs_tol=5e-5):
         return f"{text} ± {above * 100:.2f}"
-    return f"{text} [{interval.low * 100:.4g}, {interval.high * 100:.4g}]"
+    return f"{text} [{_bound_text(interval.low)}, {_bound_text(interval.high)}]"
+
+
+def _bound_text(bound: float) -> str:
+    """A bound in per cent; the ends of the scale, which many a bound is, without decimals."""
+    return str(round(bound) * 100) if bound in (0, 1) else f"{bound * 100:.2f}"
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:

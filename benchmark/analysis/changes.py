@@ -16,7 +16,7 @@ from benchmark.analysis.power import MOST_SEEDS, fewest_seeds, seeds_needed
 from benchmark.analysis.student import smallest_detectable, welch_freedom
 from benchmark.summaries import Ratio
 
-AT_THE_BOUND = "if that is the change, it is at the bound, and no number of seeds would"
+AT_THE_BOUND = "the observed change equals the bound, so how many seeds would tell is not known"
 
 # What a change may be: a share that was computed exactly is compared exactly.
 Amount = float | Fraction
@@ -100,10 +100,10 @@ class AccuracyChange:
         sure = self._of_a_look(confidence)
         needed = seeds_needed(self.outcomes, self.reference, distance, sure)
         if needed is None:
-            return "no number of seeds would with these test images"
+            return "no number of seeds would tell with these test images"
         if needed <= min(self.outcomes.seeds, self.reference.seeds):
-            return "more test images would"
-        return f"{needed:,} seeds each would"
+            return "more test images would tell"
+        return f"about {needed:,} seeds each would tell"
 
     def _of_a_look(self, confidence: float) -> float:
         return 1 - (1 - confidence) / self.looks
@@ -151,8 +151,8 @@ class RelativeChange:
 
         needed = fewest_seeds(detects)
         if needed is None:
-            return f"not even {MOST_SEEDS:,} seeds each would"
-        return f"{needed:,} seeds each would"
+            return f"not even {MOST_SEEDS:,} seeds each would tell"
+        return f"about {needed:,} seeds each would tell"
 
     def _ratio(self, confidence: float = 0.95) -> Ratio:
         return mean_ratio(self.values, self.reference, confidence, is_one_run=self.is_one_run)
@@ -182,7 +182,7 @@ def single_seed(*sides: tuple[str, int]) -> SettledChange | None:
     for name, seeds in sides:
         if seeds == 1:
             return SettledChange(
-                None, f"{name} has one seed, which shows no spread; 2 seeds each might"
+                None, f"{name} has only one seed, so its spread is unknown; train 2 or more each"
             )
     return None
 

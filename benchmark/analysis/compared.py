@@ -28,9 +28,10 @@ class ComparedRow:
 
     The ``difference`` of accuracies and the ratios are the row's to the reference's. Each is None
     for a reference, and where either has no such figure. ``rank`` is that among all rows of the
-    protocol, None where it has none; ``on_front`` whether it is on their Pareto front, None where
-    too few rows have two seeds to tell, and ``dominating`` the row that surely dominates it.
-    ``time_to`` is how long trainings took to the accuracy that the comparison asks for.
+    protocol, None where it has none, ``reference_rank`` the reference's; ``on_front`` whether it is
+    on their Pareto front, None where too few rows have two seeds to tell, and ``dominating`` the
+    row that surely dominates it. ``time_to`` is how long trainings took to the accuracy that the
+    comparison asks for.
     """
 
     contender: Contender
@@ -41,6 +42,7 @@ class ComparedRow:
     macs: float | None = None
     peak_memory: Ratio | None = None
     rank: RankRange | None = None
+    reference_rank: RankRange | None = None
     on_front: bool | None = None
     dominating: Contender | None = None
     time_to: TimeTo | None = None
@@ -80,6 +82,11 @@ class ComparedGroup:
         return any(found.confidence > CONFIDENCE for found in self.contenders)
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether its rows have several protocols."""
+        return len({found.protocol.hash for found in self.contenders}) > 1
+
+    @property
     def contenders(self) -> list[Contender]:
         """Its rows as they are, not compared."""
         return [row.contender for row in self.rows]
@@ -105,6 +112,12 @@ def compared_group(
     rows = {found.name: _beside(found, references.get(found.name)) for found in contenders}
     for alike in by_protocol(contenders):
         rows |= {row.contender.name: row for row in _ranked([rows[found.name] for found in alike])}
+    rows = {
+        name: dataclasses.replace(row, reference_rank=rows[row.reference.name].rank)
+        if row.reference and row.reference.name in rows
+        else row
+        for name, row in rows.items()
+    }
     if target is not None:
         rows = {name: _timed(row, target) for name, row in rows.items()}
     has_several = len({row.reference for row in rows.values()} - {None}) > 1

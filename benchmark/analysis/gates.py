@@ -31,6 +31,7 @@ EXAMPLES = "'accuracy drops by 0.5' or 'epoch_seconds grows by 5%'"
 
 # Without an exponent, and with no more digits than a bound can need.
 _NUMBER = r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}"
+_TOO_MANY_DIGITS = r"\d{10,}|\d*\.\d{10,}"
 _AMOUNT = re.compile(rf"({_NUMBER})\s*(%|points?)?", re.ASCII)
 
 
@@ -156,6 +157,8 @@ def _what_is_wrong_with(amount: str) -> str:
     if amount.startswith("-"):
         return f"the amount should be 0 or more, got {amount!r}"
     number = re.match(_NUMBER, amount, re.ASCII)
+    if re.match(_TOO_MANY_DIGITS, amount, re.ASCII):
+        return f"an amount has at most 9 digits before the point and 9 after it, got {amount!r}"
     if number is None:
         return f"the amount should be a number, got {amount!r}"
     return f"an amount cannot end in {amount[number.end() :].strip()!r}"
@@ -198,7 +201,7 @@ def _judged(
         return "holds", change.words
     among = ""
     if bounds is not None and all(gate.is_passed_by(bound) for bound in bounds):
-        among = f", which one of {rows} rows may do by chance"
+        among = f"; of {rows} rows, one may look like this by chance"
     if change.amount is not None and gate.is_passed_by(change.amount):
         confidence = 1 - (1 - confidence) / rows
     remedy = change.remedy(gate.limit, confidence)

@@ -45,6 +45,7 @@ class Standings:
     rows: list[Standing] = field(default_factory=list)
     count: int = 0
     controls: Mapping[str, str] = field(default_factory=dict)
+    _ranges: dict[float, list[RankRange]] = field(default_factory=dict, repr=False)
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
         """The same summaries; each is noted as it passes."""
@@ -77,10 +78,25 @@ class Standings:
         ]
         return found if len(found) > 1 else []
 
+    @property
+    def of_one_training(self) -> list[tuple[str, Outcomes]]:
+        """The rows of which one trial completed, and which therefore have no rank."""
+        return [
+            (row.name, row.outcomes)
+            for row in self.rows
+            if row.outcomes is not None and row.outcomes.seeds == 1 and row.control_of is None
+        ]
+
     def ranks(self, confidence: float = 0.95) -> list[RankRange | None]:
         """The rank of each row, in their order; None for one that cannot be ranked."""
-        ranked = self.ranked
-        if not ranked:
+        if not self.ranked:
             return [None] * self.count
-        found = iter(rank_ranges([outcomes for _, outcomes in ranked], confidence))
+        found = iter(self.ranges(confidence))
         return [next(found) if row.can_be_ranked else None for row in self.rows]
+
+    def ranges(self, confidence: float = 0.95) -> list[RankRange]:
+        """Those of ``ranked``, worked out once; to be asked for when all rows have been noted."""
+        if confidence not in self._ranges:
+            outcomes = [outcomes for _, outcomes in self.ranked]
+            self._ranges[confidence] = rank_ranges(outcomes, confidence)
+        return self._ranges[confidence]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from benchmark.analysis import ComparedGroup, ComparedRow, has_same_images, protocol_differences
 from benchmark.report.caption import training_text
 from benchmark.report.comparison_columns import MARK
+from benchmark.report.sentences import listed, percent
 
 
 def accuracy_caption(group: ComparedGroup) -> str:
@@ -18,10 +19,10 @@ def cost_caption(group: ComparedGroup) -> str:
     """Say what costs are relative to, and which cannot be compared."""
     ratios = [ratio for row in group.rows for ratio in (row.epoch_seconds, row.peak_memory)]
     has_intervals = any(ratio is not None and ratio.low is not None for ratio in ratios)
-    intervals = "; those of epoch time and memory with 95 % intervals over seeds"
+    intervals = " Intervals are 95 %, over seeds." if has_intervals else ""
     figures = (
-        f"Ratios to {reference_text(group)}, whose row has the figures themselves"
-        f"{intervals if has_intervals else ''}."
+        f"Ratios to {reference_text(group)}, whose row has the figures themselves: for epoch time "
+        f"and memory the geometric mean over seeds.{intervals}"
     )
     return "\n".join([figures, *_devices(group), *_untimed(group)])
 
@@ -36,10 +37,11 @@ def time_to_caption(group: ComparedGroup) -> str:
     ]
     for row in group.rows:
         if row.time_to is not None and row.time_to.untimed:
-            trials = "1 trial" if row.time_to.untimed == 1 else f"{row.time_to.untimed} trials"
+            untimed = row.time_to.untimed
+            trials = "1 trial is" if untimed == 1 else f"{untimed} trials are"
             lines.append(
-                f"Of {row.contender.name} {trials} cannot count: the epochs up to then are no "
-                "timing."
+                f"{trials} of {row.contender.name} left out: the epochs up to then were not "
+                "timed without an interruption."
             )
     if len({device for found in group.contenders for device in found.devices}) > 1:
         lines.append("Times of different devices say nothing of the models.")
@@ -66,9 +68,15 @@ def _accuracy_figures(group: ComparedGroup) -> str:
         return f"Differences of the test accuracy after the last epoch to {reference_text(group)}."
     return (
         f"Differences of the test accuracy after the last epoch to {reference_text(group)}, with "
-        "95 % intervals over seeds and test images; p is for that pair alone, ranks are for all "
-        "pairs at once (Holm); wins is how often one training would beat one of the reference."
+        f"{_confidences(group)} intervals over seeds and test images; p is for that pair alone, "
+        f"ranks are for all pairs{' of a protocol' if group.is_mixed else ''} at once (Holm); wins "
+        "is how often one training would beat one of the reference."
     )
+
+
+def _confidences(group: ComparedGroup) -> str:
+    found = {row.difference.confidence for row in group.rows if row.difference is not None}
+    return listed([percent(confidence) for confidence in sorted(found)])
 
 
 def _looks(group: ComparedGroup) -> Iterator[str]:
@@ -90,12 +98,12 @@ def _mixed(group: ComparedGroup) -> Iterator[str]:
         names = ", ".join(row.contender.name for row in rows)
         line = (
             f"{MARK.strip()} {names}: another protocol than that of {reference.name} "
-            f"({', '.join(differences)}), so not the model alone makes the difference."
+            f"({', '.join(differences)}), so the difference is not due to the model alone."
         )
         if not has_same_images(first.protocol, reference.protocol):
             line += (
                 " The test images are not the same: the interval is over seeds alone, and leaves "
-                "out that other images would give other accuracies."
+                "out the doubt that comes from the choice of test images."
             )
         yield line
 

@@ -72,6 +72,7 @@ FOR_PROGRAMS = (
     ComparisonColumn("difference", _of_difference("mean")),
     ComparisonColumn("difference_low", _of_difference("low")),
     ComparisonColumn("difference_high", _of_difference("high")),
+    ComparisonColumn("confidence", _of_difference("confidence")),
     ComparisonColumn("seed_standard_error", _of_difference("seed_standard_error")),
     ComparisonColumn("image_standard_error", _of_difference("image_standard_error")),
     ComparisonColumn("degrees_of_freedom", _of_difference("degrees_of_freedom")),
@@ -187,10 +188,10 @@ def ratio_text(ratio: Ratio | None) -> str:
 
 
 def _epoch_text(row: ComparedRow) -> str:
-    seconds = _epoch_seconds(row)
+    values = row.contender.epoch_seconds.values()
     if not row.is_reference:
         return ratio_text(row.epoch_seconds)
-    return NO_FIGURE if seconds is None else f"{number_text(seconds)} s"
+    return f"{number_text(statistics.geometric_mean(values))} s" if values else NO_FIGURE
 
 
 def count_text(count: int) -> str:
@@ -217,10 +218,10 @@ def _macs_text(row: ComparedRow) -> str:
 
 
 def _peak_text(row: ComparedRow) -> str:
-    peak = _peak_memory_bytes(row)
+    values = row.contender.peak_memory_bytes.values()
     if not row.is_reference:
         return ratio_text(row.peak_memory)
-    return NO_FIGURE if peak is None else f"{peak / 2**20:,.0f} MiB"
+    return f"{statistics.geometric_mean(values) / 2**20:,.0f} MiB" if values else NO_FIGURE
 
 
 def _front_text(row: ComparedRow) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from benchmark.analysis import (
     ComparedGroup,
     ComparedRow,
+    Contender,
     has_same_images,
     protocol_differences,
 )
 from benchmark.records import Protocol
-from benchmark.report.sentences import difference_sentence
+from benchmark.report.control import control_sentence, other_code_sentence
+from benchmark.report.sentences import difference_sentence, listed
 
 
 def group_sentences(group: ComparedGroup) -> Iterator[str]:
@@ -20,6 +22,8 @@ def group_sentences(group: ComparedGroup) -> Iterator[str]:
         sentence = row_sentence(row)
         if sentence:
             yield sentence
+    yield from _controls(group.contenders)
+    yield from incomplete_sentences(group.contenders)
     yield from _front(group)
 
 
@@ -33,7 +37,41 @@ def row_sentence(row: ComparedRow) -> str:
     if row.difference is None:
         return ""
     sentence = difference_sentence(contender.name, reference.name, row.difference)
+    # That of each pair alone can be sure where that of all pairs at once is not.
+    if row.difference.is_sure and row.rank and row.reference_rank and _may_both_be_best(row):
+        sentence = f"{sentence[:-1]}; of all pairs at once they cannot be told apart."
     return " ".join([sentence, *_of_protocols(contender.protocol, reference.protocol)])
+
+
+def _may_both_be_best(row: ComparedRow) -> bool:
+    ranks = row.rank, row.reference_rank
+    return all(rank is not None and rank.best == 1 for rank in ranks)
+
+
+def incomplete_sentences(contenders: Sequence[Contender]) -> Iterator[str]:
+    """Of which models some trials are missing, though not all."""
+    for found in contenders:
+        missing = found.planned - len(found.seeds)
+        if found.seeds and missing > 0:
+            yield (
+                f"Of {found.planned} trials of {found.name}, {missing} did not complete or "
+                f"{'has' if missing == 1 else 'have'} no sound record, and "
+                f"{'is' if missing == 1 else 'are'} left out."
+            )
+
+
+def _controls(contenders: Sequence[Contender]) -> Iterator[str]:
+    """What each control shows whose model is there."""
+    for control in contenders:
+        for model in contenders:
+            if model.run != control.run or model.label != control.control_of:
+                continue
+            if model.variant.identity == control.variant.identity:
+                yield control_sentence(
+                    model.name, model.outcomes, control.outcomes, control.confidence
+                )
+            else:
+                yield other_code_sentence(model.name, control.name)
 
 
 def _of_protocols(a: Protocol, b: Protocol) -> Iterator[str]:
@@ -42,18 +80,14 @@ def _of_protocols(a: Protocol, b: Protocol) -> Iterator[str]:
     if differences:
         yield f"Their protocols differ: {', '.join(differences)}."
     if not has_same_images(a, b):
-        yield "That other test images would give other accuracies is left out."
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+        yield "The interval leaves out the doubt that comes from the choice of test images."
 
 
 def _front(group: ComparedGroup) -> Iterator[str]:
     """Who is on the front, and who is dominated by whom."""
     judged = [row for row in group.rows if row.on_front is not None]
-    if not judged:
+    # Within each protocol there is a front of its own, which only the column shows.
+    if not judged or group.is_mixed:
         return
     figures = listed([*_figures(judged)])
     dominated = [row for row in judged if row.dominating is not None]

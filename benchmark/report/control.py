@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.analysis import Outcomes, Standings, outcomes_difference
-from benchmark.report.sentences import bounds, points
+from benchmark.report.sentences import bounds, percent, points
 
 
 def control_sentences(standings: Standings, confidence: float = 0.95) -> Iterator[str]:
@@ -18,10 +18,15 @@ def control_sentences(standings: Standings, confidence: float = 0.95) -> Iterato
         if model.identity == row.identity:
             yield control_sentence(model.name, model.outcomes, row.outcomes, confidence)
         else:
-            yield (
-                f"control: {row.name} is of other code than {model.name}, and shows nothing of it; "
-                "--control trains it again."
-            )
+            yield other_code_sentence(model.name, row.name)
+
+
+def other_code_sentence(name: str, control: str) -> str:
+    """Say of a control why it is none any more."""
+    return (
+        f"control: {control} was trained from other code than {name}, so it is no control of it; "
+        "run again with --control."
+    )
 
 
 def control_sentence(
@@ -32,15 +37,15 @@ def control_sentence(
     The trials of either are None where none completed.
     """
     if outcomes is None or control is None:
-        return f"control: {name} cannot be held against itself before a trial of either completed."
+        return f"control: {name} needs a completed trial on either side to be compared with itself."
     difference = outcomes_difference(outcomes, control, confidence)
     found = f"control: {name} against itself, with other seeds, differs by "
     found += f"{points(difference.mean)} points"
     if difference.p_value is None:
         return f"{found}; with one seed it has no interval."
-    if difference.p_value >= 1 - confidence:
-        return f"{found} ({bounds(difference)}), as chance may."
+    if not difference.is_sure:
+        return f"{found} ({bounds(difference)}), which is within chance."
     return (
-        f"{found} ({bounds(difference)}), which chance makes in less than "
-        f"{100 * (1 - confidence):.3g} % of runs: hold other differences against it."
+        f"{found} ({bounds(difference)}), more than chance makes in {percent(confidence)} of runs: "
+        "be careful with other differences of this size."
     )

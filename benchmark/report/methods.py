@@ -6,24 +6,22 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.analysis import ComparedGroup, Contender, by_protocol, has_same_images
-from benchmark.report.comparison_sentences import listed
+from benchmark.report.comparison_sentences import incomplete_sentences
+from benchmark.report.sentences import listed, percent
 from benchmark.summaries import Difference, Ratio
 
-_ACCURACY = (
-    "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy, and no trial "
-    "that completed was left out."
-)
+_ACCURACY = "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy."
 _RULE = (
-    "The 95 % confidence intervals of differences in accuracy cover two sources of doubt, training "
+    "The {} confidence intervals of differences in accuracy cover two sources of doubt, training "
     "seeds and test images: seeds are nested in models and test images are crossed with them, so "
     "answers are paired by image and not by seed (the split-plot design of multi-reader multi-case "
     "studies; Hillis, Statistics in Medicine 33, 2014; for networks Jordan, arXiv:2304.01910, "
     "2023), with degrees of freedom by Satterthwaite (Biometrics Bulletin 2, 1946)."
 )
 _LOOKS = (
-    "Seeds were added in looks that were planned before the first training, until they were "
-    "enough; the risk of an error of 5 % was spread over all looks (Bonferroni), so that intervals "
-    "and p-values hold at whichever of them the training stopped."
+    "Seeds were added look by look, until they were enough; the risk of an error of 5 % was spread "
+    "over all looks (Bonferroni), so that intervals and p-values hold at whichever of them the "
+    "training stopped."
 )
 _SCORE = (
     "Where seeds did not differ, or fewer than ten test images were classified wrongly or rightly, "
@@ -40,8 +38,9 @@ _RANKS = (
 _ONE_SEED = (
     "Of models that were trained with one seed no interval can be given; two such trainings were "
     "compared by the exact test of McNemar (Psychometrika 12, 1947), which calls two trainings of "
-    "one model different in about one case of six."
+    "one model different in at least one case of six."
 )
+_NO_INTERVAL = "Of models that were trained with one seed no interval can be given."
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -57,7 +56,7 @@ def methods_paragraph(group: ComparedGroup) -> str:
     trained = [found for found in group.contenders if found.outcomes is not None]
     if not trained:
         return "No trial completed."
-    sentences = [*_trainings(trained), *_incomplete(group), _ACCURACY]
+    sentences = [*_trainings(trained), *_incomplete(group.contenders), _ACCURACY]
     return " ".join([*sentences, *_intervals(group), *_ratios(group)])
 
 
@@ -90,7 +89,12 @@ def _training(contenders: Sequence[Contender]) -> str:
 
 def _model(contender: Contender) -> str:
     params = contender.params
-    return contender.name if params is None else f"{contender.name} ({params:,} parameters)"
+    details = (
+        [] if params is None else [f"{params:,} {'parameter' if params == 1 else 'parameters'}"]
+    )
+    if contender.control_of is not None:
+        details.append(f"{contender.control_of} with other seeds, as a control")
+    return f"{contender.name} ({'; '.join(details)})" if details else contender.name
 
 
 def _seeds(contenders: Sequence[Contender]) -> str:
@@ -121,18 +125,12 @@ def _each(groups: Iterator[tuple[str, ...]]) -> str:
     return listed(sorted({text for group in groups for text in group}))
 
 
-def _incomplete(group: ComparedGroup) -> Iterator[str]:
-    """Of which models trials did not complete."""
-    for found in group.contenders:
-        missing = found.planned - len(found.seeds)
+def _incomplete(contenders: Sequence[Contender]) -> Iterator[str]:
+    """Of which models trials are missing."""
+    for found in contenders:
         if not found.seeds:
             yield f"No trial of {found.name} completed."
-        elif missing > 0:
-            were = "was" if missing == 1 else "were"
-            yield (
-                f"Of {found.planned} trials of {found.name}, {missing} did not complete and {were} "
-                "left out."
-            )
+    yield from incomplete_sentences(contenders)
 
 
 def _intervals(group: ComparedGroup) -> Iterator[str]:
@@ -146,7 +144,9 @@ def _intervals(group: ComparedGroup) -> Iterator[str]:
         (paired if is_paired else over_seeds).append(row.difference)
     freedoms = [found.degrees_of_freedom for found in paired if found.p_value is not None]
     if freedoms:
-        yield _RULE
+        yield _RULE.format(
+            listed([percent(level) for level in sorted({found.confidence for found in paired})])
+        )
     if group.seeds_were_added and freedoms:
         yield _LOOKS
     if math.inf in freedoms:
@@ -155,6 +155,8 @@ def _intervals(group: ComparedGroup) -> Iterator[str]:
         yield _OVER_SEEDS
     if any(found.trainings_p_value is not None for found in paired):
         yield _ONE_SEED
+    elif any(1 in found.counts for found in paired):
+        yield _NO_INTERVAL
     if any(row.rank for row in group.rows):
         yield _RANKS
 

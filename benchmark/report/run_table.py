@@ -70,13 +70,15 @@ class RunTable:
 class TableView:
     """How a table is shown: its format, its columns, and the one its rows are sorted by.
 
-    The accuracies' intervals are about ``doubt``.
+    The accuracies' intervals are about ``doubt``. Unless columns ``were_named``, those that need a
+    rank are left out where there are not two models.
     """
 
     format: str
     columns: tuple[Column, ...]
     sort: Column | None
     doubt: Doubt = "both"
+    were_named: bool = False
 
     @classmethod
     def choose(
@@ -93,11 +95,13 @@ class TableView:
         is not.
         """
         sort_column = None if sort is None else catalog.columns[sort].entry
+        known = checked_word("format", format, FORMATS)
         return cls(
-            checked_word("format", format, FORMATS),
-            tuple(_columns(catalog, checked_word("format", format, FORMATS), columns)),
+            known,
+            tuple(_columns(catalog, known, columns)),
             sort_column,
             checked_word("doubt", doubt, DOUBTS),
+            were_named=columns is not None,
         )
 
     def table(
@@ -145,7 +149,13 @@ class TableView:
                 ],
             )
         )
-        return RunTable(table.with_columns(self.columns), self.format, caption, verdict)
+        columns = self._shown_columns(standings.count)
+        return RunTable(table.with_columns(columns), self.format, caption, verdict)
+
+    def _shown_columns(self, rows: int) -> list[Column]:
+        if self.were_named or self.format in FORMATS_FOR_PROGRAMS or rows > 1:
+            return [*self.columns]
+        return [column for column in self.columns if not column.needs_rank]
 
 
 def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.analysis import Outcomes, Standings, outcomes_difference, rank_ranges, seeds_needed
+from benchmark.analysis import Outcomes, Standings, outcomes_difference, seeds_needed
 from benchmark.summaries import Difference
 
 # Fewer say too little of the spread.
 ADVISED_SEEDS = 3
 _NO_SURENESS = (
-    "this test finds two trainings of one model different in about one run of six, so it does not "
-    "say which model is better"
+    "this test finds two trainings of one model different in about one run of six, and more often "
+    "if seeds vary widely, so it does not say which model is better"
 )
 
 
@@ -22,6 +22,11 @@ def points(fraction: float, *, signed: bool = False) -> str:
     return f"{number:+.2f}" if signed else f"{number:.2f}"
 
 
+def percent(fraction: float) -> str:
+    """A confidence in per cent."""
+    return f"{100 * fraction:.4g} %"
+
+
 def bounds(difference: Difference) -> str:
     """The interval of a difference, in points; empty where there is none."""
     if difference.low is None or difference.high is None:
@@ -29,37 +34,43 @@ def bounds(difference: Difference) -> str:
     return f"{points(difference.low)} to {points(difference.high)}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def difference_sentence(name_a: str, name_b: str, difference: Difference) -> str:
     """Say by how much A is better or worse than B, and how sure that is."""
-    size = f"{points(abs(difference.mean))} points"
-    direction = "below" if difference.mean < 0 else "above"
+    size = _size(difference)
     if difference.p_value is None:
-        return f"{_without_interval(name_a, name_b, size, direction, difference)}."
+        return f"{_without_interval(name_a, name_b, size, difference)}."
     wide = "; with two seeds the interval is wide" if 2 in difference.counts else ""
-    interval = f"95 % interval {bounds(difference)}{wide}"
-    if difference.p_value < 0.05:
-        return f"{name_a} is {size} {direction} {name_b} ({interval})."
+    interval = f"{percent(difference.confidence)} interval {bounds(difference)}{wide}"
+    if difference.is_sure:
+        return f"{name_a} is {size} {name_b} ({interval})."
     return (
         f"{name_a} and {name_b} cannot be told apart: a difference of "
         f"{points(difference.mean, signed=True)} points ({interval})."
     )
 
 
-def _without_interval(
-    name_a: str, name_b: str, size: str, direction: str, difference: Difference
-) -> str:
+def _size(difference: Difference) -> str:
+    if difference.mean == 0:
+        return "level with"
+    direction = "below" if difference.mean < 0 else "above"
+    return f"{points(abs(difference.mean))} points {direction}"
+
+
+def _without_interval(name_a: str, name_b: str, size: str, difference: Difference) -> str:
     if difference.trainings_p_value is not None:
         return (
-            f"{name_a} is {size} {direction} {name_b} in these two trainings (exact McNemar test, "
+            f"{name_a} is {size} {name_b} in these two trainings (exact McNemar test, "
             f"p = {difference.trainings_p_value:.2g}), of one seed each; {_NO_SURENESS}"
         )
     if 1 in difference.counts:
         alone = name_a if difference.counts[0] == 1 else name_b
-        return (
-            f"{name_a} is {size} {direction} {name_b}, but {alone} was trained with one seed, "
-            "which says nothing of its spread"
-        )
-    return f"{name_a} is {size} {direction} {name_b}, without any spread over seeds"
+        return f"{name_a} is {size} {name_b}, but {alone} has only one seed: there is no interval"
+    return f"{name_a} is {size} {name_b}; no seed differs from another, so there is no interval"
 
 
 def leader_sentence(standings: Standings, confidence: float = 0.95) -> str:
@@ -68,15 +79,18 @@ def leader_sentence(standings: Standings, confidence: float = 0.95) -> str:
     Empty where there are not two rows with completed trials.
     """
     if not standings.is_complete:
-        return f"Of {standings.count:,} models no ranks are worked out."
-    ranked = sorted(standings.ranked, key=lambda row: -row[1].mean)
-    if not ranked:
+        return f"Ranks are not computed for {standings.count:,} models."
+    if not standings.ranked:
         return _of_single_trainings(standings)
-    ranges = rank_ranges([outcomes for _, outcomes in ranked], confidence)
-    rivals = [row for row, rank in zip(ranked, ranges, strict=True) if rank.best == 1]
+    pairs = zip(standings.ranked, standings.ranges(confidence), strict=True)
+    best_first = sorted(pairs, key=lambda pair: -pair[0][1].mean)
+    ranked = [row for row, _ in best_first]
+    rivals = [row for row, rank in best_first if rank.best == 1]
     if len(rivals) == 1:
-        return _of_leader(ranked, confidence)
-    return _of_rivals(rivals, len(ranked), confidence)
+        sentence = _of_leader(ranked, confidence)
+    else:
+        sentence = _of_rivals(rivals, len(ranked), confidence)
+    return " ".join(filter(None, [sentence, _of_unranked(standings, ranked[0])]))
 
 
 def _of_leader(ranked: Sequence[tuple[str, Outcomes]], confidence: float) -> str:
@@ -86,33 +100,34 @@ def _of_leader(ranked: Sequence[tuple[str, Outcomes]], confidence: float) -> str
     wide = " With two seeds intervals are wide." if 2 in difference.counts else ""
     return (
         f"{first} is best: {points(difference.mean)} points above {following} "
-        f"({_percent(confidence)} interval {bounds(difference)}).{wide}"
+        f"({percent(confidence)} interval {bounds(difference)}).{wide}"
     )
 
 
 def _of_rivals(rivals: Sequence[tuple[str, Outcomes]], count: int, confidence: float) -> str:
-    """Name the first two of the rows that may be the best, and how many seeds would tell them."""
+    """Name the first two of the rows that may be the best, and how many seeds would tell them.
+
+    Every pair of the ``count`` models is compared, so the interval is the one of all pairs at once.
+    """
     (first, best), (second, next_best) = rivals[:2]
-    difference = outcomes_difference(best, next_best, confidence)
-    among = "" if len(rivals) == 2 else f", and {len(rivals) - 2} more may be the best"
+    pairs = count * (count - 1) // 2
+    surer = 1 - (1 - confidence) / pairs
+    difference = outcomes_difference(best, next_best, surer)
+    all_pairs = f" over all {pairs} pairs" if pairs > 1 else ""
+    others = len(rivals) - 2
+    among = f"; {others} more could be best" if others else ""
     return (
-        f"This run cannot tell which is best: {first} is {points(difference.mean)} points above "
-        f"{second} ({_percent(confidence)} interval {bounds(difference)}){among}. "
-        f"{_what_would_tell(best, next_best, count, confidence)}"
+        f"This run cannot tell which is best: {first} is {_size(difference)} {second} "
+        f"({percent(confidence)} interval{all_pairs} {bounds(difference)}){among}. "
+        f"{_what_would_tell(best, next_best, surer)}"
     )
 
 
-def _percent(confidence: float) -> str:
-    return f"{100 * confidence:.4g} %"
-
-
-def _what_would_tell(a: Outcomes, b: Outcomes, count: int, confidence: float) -> str:
+def _what_would_tell(a: Outcomes, b: Outcomes, confidence: float) -> str:
     distance = a.mean - b.mean
     if distance == 0:
-        return "They are level, so no number of seeds would tell."
-    # Of several models every pair is compared, and each has to be surer.
-    pairs = count * (count - 1) // 2
-    needed = seeds_needed(a, b, distance, 1 - (1 - confidence) / pairs)
+        return "Their means are equal, so how many seeds would tell cannot be estimated."
+    needed = seeds_needed(a, b, distance, confidence)
     if needed is None:
         return (
             f"No number of seeds would: {a.images:,} test images are too few for a difference of "
@@ -122,6 +137,15 @@ def _what_would_tell(a: Outcomes, b: Outcomes, count: int, confidence: float) ->
     if needed <= present:
         return f"More seeds than {present} may tell."
     return f"If that is the difference, about {needed:,} seeds each would tell."
+
+
+def _of_unranked(standings: Standings, best: tuple[str, Outcomes]) -> str:
+    """Name the rows of one seed that are above the best of the others; empty where none is."""
+    names = [name for name, found in standings.of_one_training if found.mean > best[1].mean]
+    if not names:
+        return ""
+    has = "has" if len(names) == 1 else "have"
+    return f"{listed(names)} scored higher than {best[0]}, but {has} only one seed and no rank."
 
 
 def _of_single_trainings(standings: Standings) -> str:

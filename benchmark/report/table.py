@@ -208,11 +208,15 @@ def prose(text: str, format: str, width: int) -> str:
     """Lines of prose as a format has them."""
     if not text:
         return ""
+    lines = text.splitlines()
     if format == "html":
-        return f"<p>{html.escape(text)}</p>"
+        return "\n".join(f"<p>{html.escape(line)}</p>" for line in lines)
     if format == "latex":
-        return "\n".join(f"% {line}" for line in text.splitlines())
-    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+        return "\n".join(f"% {line}" for line in lines)
+    if format == "github":
+        # In Markdown, lines without one between them are one paragraph, and * begins a list.
+        return "\n\n".join(re.sub(r"^\*", r"\\*", line) for line in lines)
+    return "\n".join(textwrap.fill(line, width) for line in lines)
 
 
 def between(format: str) -> str:

@@ -75,6 +75,18 @@ def test_the_smallest_detectable_difference_has_a_power_of_80_percent(
     assert found.detectable == pytest.approx(deviations * values.std(ddof=1), rel=1e-4)
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("confidence", [0.9999, 1 - 0.05 / 15_000, 1 - 0.05 / 500_000])
+def test_the_smallest_detectable_difference_is_known_however_sure_it_has_to_be(
+    confidence: float,
+) -> None:
+    found = mean_difference([0.0, 1.0], [2.0, 2.0], confidence)
+    # With one degree of freedom the t statistic is found where chance makes its divisor small.
+    reach = stats.t.ppf(0.5 + confidence / 2, 1)
+    expected = 0.5 * reach * numpy.sqrt(stats.chi2.ppf(0.8, 1))
+    assert found.detectable == pytest.approx(expected, rel=1e-3)
+
+
 def test_superiority_is_how_often_a_draw_of_one_exceeds_one_of_the_other() -> None:
     values_a, values_b = [0.80, 0.82, 0.84], [0.79, 0.80, 0.81]
     generator = numpy.random.default_rng(0)
@@ -113,6 +125,16 @@ def test_a_ratio_of_five_and_more_shared_seeds_is_paired() -> None:
     assert found.is_paired
     assert found.mean == pytest.approx(stats.gmean(quotients))
     assert (found.low, found.high) == pytest.approx(tuple(expected))
+
+
+def test_seeds_of_two_runs_are_not_paired() -> None:
+    seconds = {seed: 2.0 + seed for seed in range(6)}
+    twice = {seed: 2 * value for seed, value in seconds.items()}
+    assert mean_ratio(twice, seconds).is_paired
+    found = mean_ratio(twice, seconds, is_one_run=False)
+    assert not found.is_paired
+    assert found.low is not None
+    assert found.low < 1.5
 
 
 def test_the_reverse_ratio_is_the_reciprocal() -> None:

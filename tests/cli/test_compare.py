@@ -208,6 +208,98 @@ def test_where_seeds_were_added_a_difference_holds_for_all_looks(benchmark: Comm
     assert "whichever of them" in " ".join(benchmark("compare", "looks", "--methods").out.split())
 
 
+def test_the_interval_of_looks_is_called_what_it_is(benchmark: CommandLine) -> None:
+    MadeRun("looks", until=10).row("alpha", 0.8, 0.81, 0.79).row("beta", 0.5, 0.51, 0.49)
+    text = " ".join(benchmark("compare", "looks").out.split())
+    assert "(98.75 % interval -" in text
+    assert "with 98.75 % intervals over seeds and test images" in text
+    assert "The 98.75 % confidence intervals" in " ".join(
+        benchmark("compare", "looks", "--methods").out.split()
+    )
+    # Both runs could have ended at any of their looks, so 16 statements could be wrong.
+    MadeRun("again", until=10).row("alpha", 0.7, 0.71, 0.69)
+    result = benchmark("compare", "looks:alpha", "again", "--format", "json")
+    assert rows(result)["again:alpha"]["confidence"] == pytest.approx(1 - 0.05 / 16)
+
+
+def test_a_control_is_no_model_of_its_own(benchmark: CommandLine) -> None:
+    MadeRun("plain").row("alpha", 0.8, 0.81, 0.79).row("beta", 0.5, 0.51, 0.49)
+    run = MadeRun("control").row("alpha", 0.8, 0.81, 0.79).row("beta", 0.5, 0.51, 0.49)
+    run.row("alpha-control", 0.82, 0.83, 0.81, control_of="alpha")
+    plain = rows(benchmark("compare", "plain", "--format", "json"))
+    found = rows(benchmark("compare", "control", "--format", "json"))
+    control = found.pop("alpha-control")
+    assert control["difference"] == pytest.approx(0.02)
+    assert (control["reference"], control["rank"], control["on_front"]) == ("alpha", None, None)
+    for name, row in found.items():
+        assert {**row, "run": ""} == {**plain[name], "run": ""}
+    text = " ".join(benchmark("compare", "control").out.split())
+    assert "control: alpha against itself, with other seeds, differs by -2.00 points (" in text
+    assert "(1,000,000 parameters; alpha with other seeds, as a control)" in " ".join(
+        benchmark("compare", "control", "--methods").out.split()
+    ).replace("1,172,410", "1,000,000")
+    # Nor is it judged.
+    gate = ("--fail-if", "accuracy drops by 40")
+    judged = benchmark("compare", "control", "--against", "beta", *gate)
+    assert [line for line in judged.out.splitlines() if "-control" in line and "gate" in line] == []
+    alone = benchmark("compare", "control:alpha-control", "--against", "beta", *gate)
+    assert "--fail-if: there is no row to judge beside the reference" in only_error(alone)
+
+
+def test_a_trial_that_is_missing_is_said_to_be(benchmark: CommandLine) -> None:
+    run = MadeRun("run").row("alpha", 0.8, 0.81, 0.79).row("beta", 0.5, 0.51, 0.49)
+    run.directory.trial_directory(
+        next(key for key in run.variants[0].trials if key.seed == 1)
+    ).joinpath("trial.json").write_text("{}")
+    for options in ((), ("--methods",)):
+        text = " ".join(benchmark("compare", "run", *options).out.split())
+        said = "Of 3 trials of alpha, 1 did not complete or has no sound record, and is left out."
+        assert said in text
+
+
+def test_a_difference_that_is_sure_for_one_pair_alone_is_not_all_there_is_to_say(
+    benchmark: CommandLine,
+) -> None:
+    run = MadeRun("many").row("best", 0.625, 0.64, 0.655)
+    for name in "abcdefgh":
+        run.row(name, 0.59, 0.605, 0.62)
+    found = rows(benchmark("compare", "many", "--format", "json"))
+    sure = [row for row in found.values() if row["difference"] and row["difference_high"] < 0]
+    assert sure
+    for row in sure:
+        assert row["rank"] == [1, 9]
+        assert row["sentence"].endswith("; of all pairs at once they cannot be told apart.")
+
+
+def test_what_only_the_other_run_has_is_named(benchmark: CommandLine) -> None:
+    result = benchmark("compare", "head:alpha", "--against", "base")
+    assert (result.code, result.err) == (0, "")
+    result = benchmark("compare", "head", "--against", "base")
+    assert result.code == 0
+    assert "--against base: beta is in no other run, and not compared" in result.err
+
+
+def test_trials_are_paired_by_seed_within_one_run_alone(benchmark: CommandLine) -> None:
+    seconds = (2.0, 2.1, 2.2, 2.3, 2.4)
+    for name in ("one", "two"):
+        run = MadeRun(name).row("alpha", *[0.8] * 5, seconds=seconds)
+        run.row("beta", *[0.7] * 5, seconds=[1.1 * value for value in seconds])
+    within = rows(benchmark("compare", "one", "--format", "json"))["beta"]
+    beyond = rows(benchmark("compare", "one:beta", "two:alpha", "--format", "json"))["beta"]
+    assert within["epoch_seconds_ratio"] == pytest.approx(beyond["epoch_seconds_ratio"])
+    assert within["epoch_seconds_ratio_low"] == pytest.approx(1.1)
+    assert beyond["epoch_seconds_ratio_low"] < 1.05
+
+
+def test_in_markdown_every_line_is_a_paragraph_and_none_a_list(benchmark: CommandLine) -> None:
+    result = benchmark("compare", "base", "longer", "--allow-mixed", "--format", "github")
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert any(line.startswith("\\* base:alpha, base:beta: another protocol") for line in lines)
+    prose = [number for number, line in enumerate(lines) if line and not line.startswith("|")]
+    assert all(lines[number + 1 : number + 2] in ([], [""]) for number in prose)
+
+
 def test_the_reference_has_no_difference(benchmark: CommandLine) -> None:
     alpha = rows(benchmark("compare", "base", "--format", "json"))["alpha"]
     assert (alpha["is_reference"], alpha["difference"], alpha["sentence"]) == (True, None, "")
@@ -218,7 +310,7 @@ def test_with_one_seed_the_sentence_is_about_these_trainings(benchmark: CommandL
     result = benchmark("compare", "base:alpha", "head:gamma", "--format", "json")
     row = rows(result)["gamma"]
     assert (row["difference_low"], row["p_value"], row["rank"], row["on_front"]) == (None,) * 4
-    assert "was trained with one seed" in row["sentence"]
+    assert "but gamma has only one seed" in row["sentence"]
     MadeRun("single").row("alpha", 0.8).row("beta", 0.6)
     text = " ".join(benchmark("compare", "single").out.split())
     assert "in about one run of six" in text

@@ -39,6 +39,7 @@ CALLS = {
     "plugins": ("plugins",),
     "show": ("show", "tiny", "-p", "tiny.py"),
     "table": ("table", "old"),
+    "compare": ("compare", "old", "--against", "base"),
     "runs": ("runs", "--out", "."),
     "runs clean": ("runs", "clean", "--out", ".", "--data-dir", ".", "--yes"),
     "data prepare": ("data", "prepare", "synthetic", "--set", "train_images=20"),
@@ -52,6 +53,7 @@ def _surroundings(tmp_path: Path) -> None:
     """A tiny model and config, and an old run."""
     write_tiny_run(tmp_path)
     write_run(tmp_path / "old", note="old")
+    write_run(tmp_path / "base", note="base")
 
 
 def write_run(folder: Path, note: str) -> None:
@@ -402,5 +404,5 @@ def test_what_an_encoding_does_not_have_is_escaped(
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), "ascii"))
     RunDirectory(Path("old")).write_record(make_record("alpha", 1, accuracy=0.51))
     assert benchmark("table", "old").code == 0
-    assert b"50.50 \\xb1 1.9" in written.getvalue()
+    assert b"50.50 \\xb1 5.20" in written.getvalue()
     assert benchmark("run", "\u65e5.yaml").code == 2

@@ -40,14 +40,14 @@ def test_the_difference_of_a_model_from_itself_is_shown(confidence: float) -> No
     assert found.high is not None
     assert sentence == (
         f"control: alpha against itself, with other seeds, differs by {100 * found.mean:.2f} "
-        f"points ({100 * found.low:.2f} to {100 * found.high:.2f}), as chance may."
+        f"points ({100 * found.low:.2f} to {100 * found.high:.2f}), which is within chance."
     )
 
 
 def test_what_chance_seldom_makes_is_said_to_be_that() -> None:
     (sentence,) = control_sentences(standings(model=answers(0.8), control=answers(0.7)))
     assert sentence.endswith(
-        "), which chance makes in less than 5 % of runs: hold other differences against it."
+        "), more than chance makes in 95 % of runs: be careful with other differences of this size."
     )
 
 
@@ -56,7 +56,7 @@ def test_without_seeds_there_is_no_interval() -> None:
     assert sentence.endswith("points; with one seed it has no interval.")
     (sentence,) = control_sentences(standings(model=answers(0.8), control=None))
     assert sentence == (
-        "control: alpha cannot be held against itself before a trial of either completed."
+        "control: alpha needs a completed trial on either side to be compared with itself."
     )
     assert [*control_sentences(Standings([Standing("alpha", None)], 1))] == []
 
@@ -67,8 +67,8 @@ def test_a_control_of_other_code_shows_nothing() -> None:
         Standing("alpha-control", Outcomes.of(answers(0.8)), "alpha", "old"),
     ]
     assert [*control_sentences(Standings(rows, 2))] == [
-        "control: alpha-control is of other code than alpha, and shows nothing of it; "
-        "--control trains it again."
+        "control: alpha-control was trained from other code than alpha, so it is no control of it; "
+        "run again with --control."
     ]
 
 

@@ -86,13 +86,33 @@ def test_where_test_images_are_too_few_no_number_of_seeds_would_tell() -> None:
 def test_models_that_are_level_are_never_told_apart() -> None:
     right = answers(0, 0.60, 0.61, 0.62)
     sentence = leader_sentence(standing(a=right, b=right[::-1]))
-    assert sentence.startswith("This run cannot tell which is best: a is 0.00 points above b")
-    assert sentence.endswith("They are level, so no number of seeds would tell.")
+    assert sentence.startswith("This run cannot tell which is best: a is level with b")
+    assert sentence.endswith(
+        "Their means are equal, so how many seeds would tell cannot be estimated."
+    )
+
+
+def test_a_difference_that_is_sure_only_by_itself_is_not_quoted_as_sure() -> None:
+    rows = {"best": answers(9, 0.625, 0.63, 0.64)}
+    rows |= {name: answers(seed, 0.60, 0.61, 0.62) for seed, name in enumerate("abcde")}
+    found = standing(**rows)
+    sentence = leader_sentence(found)
+    assert sentence.startswith("This run cannot tell which is best: best is ")
+    interval = re.search(r"\(95 % interval over all 15 pairs (-?[\d.]+) to [\d.]+\)", sentence)
+    assert interval is not None, sentence
+    assert float(interval[1]) < 0
+
+
+def test_what_scored_higher_in_its_one_training_is_not_passed_over() -> None:
+    rows = {**CLEAR, "lucky": answers(3, 0.9), "poor": answers(4, 0.2)}
+    assert leader_sentence(standing(**rows)).endswith(
+        ". lucky scored higher than high, but has only one seed and no rank."
+    )
 
 
 def test_how_many_more_may_be_the_best_is_said() -> None:
     rows = {name: answers(seed, 0.60, 0.61, 0.62) for seed, name in enumerate("abcd")}
-    assert ", and 2 more may be the best. " in leader_sentence(standing(**rows))
+    assert "; 2 more could be best. " in leader_sentence(standing(**rows))
 
 
 def test_one_training_each_says_nothing_of_the_models() -> None:
@@ -106,7 +126,7 @@ def test_one_training_each_says_nothing_of_the_models() -> None:
 
 def test_a_row_with_one_seed_is_named() -> None:
     sentence = leader_sentence(standing(a=answers(0, 0.6), b=answers(1, 0.7, 0.71)))
-    assert "but a was trained with one seed, which says nothing of its spread" in sentence
+    assert "but a has only one seed: there is no interval" in sentence
 
 
 def test_two_seeds_are_said_to_be_few() -> None:
@@ -127,7 +147,7 @@ def test_of_too_many_rows_it_is_said_that_they_are_not_ranked(
     monkeypatch.setattr(standings, "MOST_ROWS", 3)
     many = Standings()
     assert len([*many.noting(make_summary(name, 0.60, 0.61) for name in "abcd")]) == 4
-    assert leader_sentence(many) == "Of 4 models no ranks are worked out."
+    assert leader_sentence(many) == "Ranks are not computed for 4 models."
     assert many.ranks() == [None] * 4
 
 

@@ -138,6 +138,25 @@ def test_seeds_are_added_until_the_leaders_differ(benchmark: CommandLine, looks:
     again = benchmark(*looks, "--seeds", "until:7")
     assert (said(again.err), trained(again.err)) == (said(result.err), [])
     assert again.out == result.out
+    assert "had looks" not in again.err
+
+
+def test_what_was_seen_at_looks_is_not_forgotten(benchmark: CommandLine, looks: list[str]) -> None:
+    assert "had looks" not in benchmark(*looks, "--seeds", "until:5").err
+    assert description()["looks"] == [3, 5]
+    # A number is one more look, at which every statement has to be sure.
+    result = benchmark(*looks, "--seeds", "2")
+    assert (
+        "this run had looks after 3, 5 seeds each, and with this command after 2, 3, 5; what was "
+        "seen may have led to that, so each now has to be 98.33 % sure"
+    ) in result.err
+    assert re.search(r"\(98\.33 %\sinterval", result.out)
+    table = benchmark("table", str(only_run())).out
+    assert re.search(r"\(98\.33 %\sinterval", table)
+    # So is another end.
+    benchmark(*looks, "--seeds", "until:7")
+    assert description()["looks"] == [2, 3, 5, 7]
+    assert re.search(r"\(98\.75 %\sinterval", benchmark("table", str(only_run())).out)
 
 
 def test_seeds_are_added_until_the_leaders_agree(benchmark: CommandLine, looks: list[str]) -> None:

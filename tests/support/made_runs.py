@@ -48,10 +48,12 @@ class MadeRun:
         *accuracies: float,
         seconds: Sequence[float | None] = (),
         identity: str = IDENTITY,
+        control_of: str | None = None,
         **changes: Any,
     ) -> MadeRun:
         """Add a row of trials with about these accuracies, each seed right on images of its own."""
-        self.variants.append(make_planned(label, *range(len(accuracies)), identity=identity))
+        planned = make_planned(label, *range(len(accuracies)), identity=identity)
+        self.variants.append(planned.model_copy(update={"control_of": control_of}))
         for seed, accuracy in enumerate(accuracies):
             correct = self.correct(label, seed, accuracy)
             fields = {
