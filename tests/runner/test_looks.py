@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from benchmark import BenchmarkError, run
 from tests.conftest import CommandLine, only_error
+from tests.support.command_process import start
 
 PLUGIN = """
 from pathlib import Path
@@ -260,3 +262,31 @@ def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
     named = "[{name: twin, label: seeing-control}]"
     refused = only_error(benchmark(*looks, "--seeds", "2", "--set", f"models={named}"))
     assert "has a model seeing-control and a control of that name" in refused
+
+
+@pytest.mark.parametrize(
+    "moment", [r"seeing seed 2  epoch 1/1", r"look 1 of 2", r"(seeing|twin) seed 3  epoch 1/1"]
+)
+def test_a_run_that_is_killed_makes_the_same_decisions_in_the_end(
+    benchmark: CommandLine, looks: list[str], moment: str
+) -> None:
+    arguments = [*looks, "-m", "seeing", "-m", "twin", "--seeds", "until:5"]
+    undisturbed = benchmark(*arguments, "--out", "undisturbed")
+    process = start(*arguments)
+    assert process.stderr is not None
+    assert any(re.search(moment, line) for line in process.stderr)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    after = benchmark(*arguments)
+    assert after.code == 0
+    assert said(after.err) == said(undisturbed.err)
+    assert description()["looks"] == [3, 5]
+    shown = [
+        json.loads(benchmark("table", str(folder), "--format", "json").out)
+        for folder in (only_run(), *Path("undisturbed").iterdir())
+    ]
+    for row in (row for table in shown for row in table):
+        # These two are never the same twice.
+        del row["epoch_seconds"], row["peak_memory_bytes"]
+    assert shown[0] == shown[1]
