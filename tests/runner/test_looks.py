@@ -270,7 +270,7 @@ def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
 def test_a_run_that_is_killed_makes_the_same_decisions_in_the_end(
     benchmark: CommandLine, looks: list[str], moment: str
 ) -> None:
-    arguments = [*looks, "-m", "seeing", "-m", "twin", "--seeds", "until:5"]
+    arguments = [*looks, "-m", "seeing", "-m", "twin", "--seeds", "until:5", "--executor", "inline"]
     undisturbed = benchmark(*arguments, "--out", "undisturbed")
     process = start(*arguments)
     assert process.stderr is not None
