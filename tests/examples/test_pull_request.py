@@ -57,7 +57,7 @@ sys.exit(code)
 PROGRAMS = {
     "benchmark": f'exec "{sys.executable}" -IS "$(dirname "$0")/caller.py" "$@"',
     "pip": 'echo "$*" > pip.txt',
-    "gh": 'echo "$GH_REPO $*" > gh.txt; cp "$5" posted.md',
+    "gh": 'echo "$GH_REPO $*" > gh.txt; shift $(($# - 1)); cp "$1" posted.md',
 }
 
 
@@ -204,7 +204,8 @@ def test_a_pull_request_is_compared_and_commented(
     assert runner.text("pip.txt") == "install benchmark-models\n"
     posted = runner.text("posted.md")
     assert runner.text("gh.txt") == (
-        f"somebody/models pr comment {PULL_REQUEST} --body-file comment.md\n"
+        f"somebody/models pr comment {PULL_REQUEST} --edit-last --create-if-none "
+        "--body-file comment.md\n"
     )
     assert runner.text("summary.md") == posted
     assert "| head:classifier |" in posted
