@@ -118,7 +118,8 @@ def named_folder(
     if value is None:
         return None
     name = parameter.opts[0] if isinstance(parameter, click.Option) else ""
-    return usable_folder(value, f"{name} {value}".strip() or parameter.human_readable_name.upper())
+    argument = parameter.human_readable_name.upper().removesuffix("...")
+    return usable_folder(value, f"{name} {value}".strip() or argument)
 
 
 def named_folders(

@@ -102,7 +102,7 @@ def refused(benchmark: CommandLine, *arguments: str) -> str:
         (["list", "modles"], "'modles' is not one of 'models'"),
         (["table", "nowhere"], "nowhere: no such folder"),
         (["table", "."], ".: not a run directory (there is no run.json in it)"),
-        (["table"], "missing argument 'RUN'"),
+        (["table"], "missing argument 'RUN...'"),
         (["run", "--set", "x.y.z=1"], "--set x.y.z: x: unknown key"),
         (["run", "--set", "recipe..x=1"], "--set recipe..x: should be a key, with a name before"),
         (["run", "--set", "recipe.=1"], "--set recipe.: should be a key, with a name before"),
