@@ -65,7 +65,10 @@ def refuse_nothing_to_compare(checker: Checker, models: Sequence[object]) -> Non
 
 def listed_seeds(seeds: Any) -> tuple[int, ...]:
     """The seeds that a number or a list stands for; raises ValueError."""
-    expected = "should be a number of seeds (1 or more) or a list of different whole numbers"
+    expected = (
+        "should be a number of seeds (1 or more), a list of different whole numbers, or {until: N} "
+        "(--seeds until:N)"
+    )
     if is_whole_number(seeds) and seeds > MOST_SEEDS:
         raise ValueError(f"should be {MOST_SEEDS:,} seeds at most, got {seeds}")
     if is_whole_number(seeds) and seeds >= 1:
