@@ -98,8 +98,8 @@ def command(
 
     Rows of one protocol are compared with each other, those of another apart from them.
 
-    Ends with 1 only if a gate of --fail-if fails, and with 3 only if none does and the data cannot
-    tell of one.
+    Exit code 1 means that a gate of --fail-if fails, 3 that none fails but at least one cannot be
+    decided from the data.
     """
     if methods and format not in PROSE_FORMATS:
         known = ", ".join(PROSE_FORMATS)

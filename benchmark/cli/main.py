@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     With 0 if all is well, 1 if a trial did not complete or a gate failed, 2 for a mistake or for
-    output that cannot be written, 3 if no gate failed and the data cannot tell of one, 70 for a
+    output that cannot be written, 3 if no gate failed but the data cannot decide one, 70 for a
     bug, 130 if interrupted.
     """
     open_missing_descriptors()

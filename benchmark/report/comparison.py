@@ -89,7 +89,7 @@ class Comparison:
             return ""
         differences = protocol_differences([group.protocol for group in self.groups])
         return (
-            f"The rows have {len(self.groups)} protocols and are compared within each: "
+            f"The rows come from {len(self.groups)} protocols and are compared only within each: "
             f"{', '.join(differences)} (--allow-mixed shows them side by side)."
         )
 

@@ -382,7 +382,7 @@ def test_rows_are_compared_and_ranked_within_each_protocol(benchmark: CommandLin
     assert [row["rank"] for row in rows(result).values()] == [[1, 1], [2, 2]] * 2
     text = " ".join(benchmark("compare", "base", "longer").out.split())
     assert text.startswith(
-        "The rows have 2 protocols and are compared within each: batch size 10 and 20"
+        "The rows come from 2 protocols and are compared only within each: batch size 10 and 20"
     )
 
 
