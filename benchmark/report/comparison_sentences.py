@@ -23,7 +23,7 @@ def group_sentences(group: ComparedGroup) -> Iterator[str]:
         if sentence:
             yield sentence
     yield from _controls(group.contenders)
-    yield from incomplete_sentences(group.contenders)
+    yield from filter(None, [incomplete_sentence(group.contenders)])
     yield from _front(group)
 
 
@@ -48,16 +48,16 @@ def _may_both_be_best(row: ComparedRow) -> bool:
     return all(rank is not None and rank.best == 1 for rank in ranks)
 
 
-def incomplete_sentences(contenders: Sequence[Contender]) -> Iterator[str]:
-    """Of which models some trials are missing, though not all."""
-    for found in contenders:
-        missing = found.planned - len(found.seeds)
-        if found.seeds and missing > 0:
-            yield (
-                f"Of {found.planned} trials of {found.name}, {missing} did not complete or "
-                f"{'has' if missing == 1 else 'have'} no sound record, and "
-                f"{'is' if missing == 1 else 'are'} left out."
-            )
+def incomplete_sentence(contenders: Sequence[Contender]) -> str:
+    """Of which rows some trials are missing, though not all; empty where none are."""
+    missing = [
+        f"{found.planned - len(found.seeds)} of {found.planned} trials of {found.name}"
+        for found in contenders
+        if 0 < len(found.seeds) < found.planned
+    ]
+    if not missing:
+        return ""
+    return f"Left out, having no sound record of a completed training: {listed(missing)}."
 
 
 def _controls(contenders: Sequence[Contender]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.analysis import ComparedGroup, Contender, by_protocol, has_same_images
-from benchmark.report.comparison_sentences import incomplete_sentences
+from benchmark.report.comparison_sentences import incomplete_sentence
 from benchmark.report.sentences import listed, percent
 from benchmark.summaries import Difference, Ratio
 
@@ -130,7 +130,7 @@ def _incomplete(contenders: Sequence[Contender]) -> Iterator[str]:
     for found in contenders:
         if not found.seeds:
             yield f"No trial of {found.name} completed."
-    yield from incomplete_sentences(contenders)
+    yield from filter(None, [incomplete_sentence(contenders)])
 
 
 def _intervals(group: ComparedGroup) -> Iterator[str]:

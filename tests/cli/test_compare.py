@@ -253,8 +253,8 @@ def test_a_trial_that_is_missing_is_said_to_be(benchmark: CommandLine) -> None:
     ).joinpath("trial.json").write_text("{}")
     for options in ((), ("--methods",)):
         text = " ".join(benchmark("compare", "run", *options).out.split())
-        said = "Of 3 trials of alpha, 1 did not complete or has no sound record, and is left out."
-        assert said in text
+        said = "Left out, having no sound record of a completed training: 1 of 3 trials of "
+        assert f"{said}alpha." in text
 
 
 def test_a_difference_that_is_sure_for_one_pair_alone_is_not_all_there_is_to_say(
