@@ -201,6 +201,7 @@ def _candidate(contender: Contender) -> Candidate:
         contender.epoch_seconds,
         contender.devices,
         (contender.params, contender.exact_macs),
+        contender.run,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy
 
@@ -24,22 +25,24 @@ class Candidate:
     """What a model is judged by.
 
     ``outcomes`` are None where nothing is sure of its accuracy, as with one seed. ``seconds`` are
-    those of an epoch, by seed, on these ``devices``; ``counts`` are figures that are exact, the
-    fewer the better, None for one that is not known.
+    those of an epoch, by seed, on these ``devices``, in one run or another; ``counts`` are figures
+    that are exact, the fewer the better, None for one that is not known.
     """
 
     outcomes: Outcomes | None
     seconds: Mapping[int, float]
     devices: tuple[str, ...]
     counts: tuple[int | None, ...]
+    run: Path = Path()
 
     def is_surely_faster(self, other: Candidate, confidence: float) -> bool:
         """Whether its epochs are shorter, which devices of two kinds do not tell."""
         is_alike = len({*self.devices, *other.devices}) == 1
         if not is_alike or not self.seconds or not other.seconds:
             return False
-        high = mean_ratio(self.seconds, other.seconds, confidence).high
-        return high is not None and high < 1
+        is_one_run = self.run == other.run
+        ratio = mean_ratio(self.seconds, other.seconds, confidence, is_one_run=is_one_run)
+        return ratio.high is not None and ratio.high < 1
 
 
 def surely_dominating(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy
 import pytest
 
@@ -22,6 +24,16 @@ def outcomes(accuracy: float, seeds: int = 3, seed: int = 0, spread: float = 0.0
 
 GOOD, BAD = outcomes(0.8), outcomes(0.5, seed=1)
 BEST = Candidate(GOOD, FAST, CPU, (100, 10))
+
+
+def test_epochs_of_the_same_seed_are_paired_within_one_run_alone() -> None:
+    seconds = {seed: 1.0 + seed for seed in range(6)}
+    slower = {seed: 1.1 * value for seed, value in seconds.items()}
+    of_run, of_other = Path("run"), Path("other")
+    best = Candidate(GOOD, seconds, CPU, (100, 10), of_run)
+    for run, dominated in ((of_run, 0), (of_other, None)):
+        worse = Candidate(BAD, slower, CPU, (100, 10), run)
+        assert surely_dominating([best, worse]) == [None, dominated]
 
 
 @pytest.mark.parametrize(
