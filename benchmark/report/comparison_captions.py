@@ -124,7 +124,9 @@ def _devices(group: ComparedGroup) -> Iterator[str]:
 
 
 def _untimed(group: ComparedGroup) -> Iterator[str]:
-    """Which rows have no epoch time though they have epochs that should have one."""
+    """Which rows have no epoch time, and why."""
+    if any(found.protocol.epochs == 1 for found in group.contenders):
+        yield "A training of one epoch has no epoch time, because the first epoch does not count."
     names = [
         found.name
         for found in group.contenders

@@ -1,4 +1,4 @@
-"""The page about comparisons: each command that it shows prints what it shows."""
+"""The pages that compare published runs: each command that they show prints what they show."""
 
 from __future__ import annotations
 
@@ -13,9 +13,22 @@ from tests.conftest import CommandLine
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
-SHOWN = re.findall(
-    r"```console\n\$ benchmark ([^\n]+)\n```\n\n```text\n(.*?)```\n", PAGE, re.DOTALL
-)
+OTHERS = [
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results/index.md")
+]
+
+
+def shown(page: str) -> list[tuple[str, str]]:
+    """The commands about published runs, each with its output."""
+    return re.findall(
+        r"```console\n\$ benchmark ((?:compare|table) docs/results/[^\n]+)\n```\n\n"
+        r"```text\n(.*?)```\n",
+        page,
+        re.DOTALL,
+    )
+
+
+SHOWN = [found for page in (PAGE, *OTHERS) for found in shown(page)]
 
 
 def keys(section: str) -> list[str]:
@@ -25,7 +38,8 @@ def keys(section: str) -> list[str]:
 
 
 def test_there_are_commands() -> None:
-    assert len(SHOWN) == PAGE.count("```console") == 3
+    assert len(shown(PAGE)) == PAGE.count("```console") == 3
+    assert all(map(shown, OTHERS))
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
