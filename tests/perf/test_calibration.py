@@ -25,7 +25,7 @@ from perf.page import replace_generated
 from perf.processes import ROOT
 from perf.scenarios import SCENARIOS
 from perf.simulation import MadeModel, draw_tables
-from tests.support.sampling import is_whole
+from tests.support.sampling import is_drawn, is_whole
 
 PAGE = ROOT / "docs" / "calibration.md"
 RESULTS = json.loads((ROOT / "perf" / "calibration.json").read_text(encoding="utf-8"))
@@ -92,6 +92,7 @@ def test_the_page_shows_the_results_that_are_kept() -> None:
     assert replace_generated(text, PART, write_tables(RESULTS)) == text
 
 
+@pytest.mark.skipif(not is_drawn("processes of simulations", one_in=4), reason="not in the sample")
 def test_a_simulation_is_the_same_again_in_any_number_of_processes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     found = []

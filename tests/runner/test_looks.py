@@ -13,6 +13,7 @@ import pytest
 from benchmark import BenchmarkError, run
 from tests.conftest import CommandLine, only_error
 from tests.support.command_process import start
+from tests.support.sampling import sampled
 
 PLUGIN = """
 from pathlib import Path
@@ -264,9 +265,11 @@ def test_a_control_shares_no_seed_and_no_name_with_anything_in_its_run(
     assert "has a model seeing-control and a control of that name" in refused
 
 
-@pytest.mark.parametrize(
-    "moment", [r"seeing seed 2  epoch 1/1", r"look 1 of 2", r"(seeing|twin) seed 3  epoch 1/1"]
-)
+# Before a look, at it, and after it.
+MOMENTS = [r"seeing seed 2  epoch 1/1", r"look 1 of 2", r"(seeing|twin) seed 3  epoch 1/1"]
+
+
+@pytest.mark.parametrize("moment", sampled("moments of looks", MOMENTS, 1))
 def test_a_run_that_is_killed_makes_the_same_decisions_in_the_end(
     benchmark: CommandLine, looks: list[str], moment: str
 ) -> None:

@@ -152,6 +152,15 @@ def test_one_line_on_stdout_and_none_on_stderr(benchmark: CommandLine) -> None:
 EPOCHS = 5
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Beside other tests, threads that wait for each other take far longer than one alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
     """Train with the recipe ``adam``; yield the test accuracy after each epoch."""
     device = torch.device("cpu")
@@ -176,6 +185,7 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
         yield evaluation.accuracy
 
 
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.skipif(not is_drawn("calibration", one_in=4), reason="is not in this commit's sample")
 def test_a_linear_classifier_stays_poor_where_the_baseline_soon_does_well() -> None:
     splits = _draw(train_images=8000, test_images=1000)
