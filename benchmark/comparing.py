@@ -9,6 +9,7 @@ from benchmark.analysis import (
     ComparedGroup,
     Contender,
     Gate,
+    Verdict,
     best_of,
     by_protocol,
     compared_group,
@@ -133,14 +134,11 @@ def compare(
     ]
     if not gates:
         _refuse_if_nothing_to_compare(compared)
-    has_whole_runs = models is None and all(argument.label is None for argument in arguments)
-    if chosen is not None and chosen.by_label and has_whole_runs:
+    is_of_whole_runs = models is None and all(argument.label is None for argument in arguments)
+    if chosen is not None and chosen.by_label and is_of_whole_runs:
         _say_what_is_not_compared(chosen.rows[0].source, rows, chosen.written, warn)
-    gated = _gated([found for row in rows for found in by_key[row.key]], references)
-    if gates and not gated:
-        raise StoreError("--fail-if: there is no row to judge beside the reference")
-    pairs = [(found, _reference_of_gate(found, references, chosen)) for found in gated]
-    return Comparison(tuple(compared), format, tuple(judge_rows(gates, pairs)))
+    judged = [found for row in rows for found in by_key[row.key]]
+    return Comparison(tuple(compared), format, _verdicts(gates, judged, references, chosen))
 
 
 def _say_what_is_not_compared(
@@ -150,13 +148,24 @@ def _say_what_is_not_compared(
     labels = {row.version.label for row in rows}
     missing = [row.version.label for row in source.present() if row.version.label not in labels]
     if missing:
-        are = "is" if len(missing) == 1 else "are"
-        warn(f"{ORIGIN}{written}: {', '.join(missing)} {are} in no other run, and not compared")
+        warn(f"{ORIGIN}{written}: no row is compared with {', '.join(missing)}")
 
 
-def _gated(contenders: Sequence[Contender], references: Sequence[Contender]) -> list[Contender]:
-    """The rows that gates judge: no reference, and no control, which is no model of its own."""
-    return [found for found in contenders if found not in references and found.control_of is None]
+def _verdicts(
+    gates: Sequence[Gate],
+    contenders: Sequence[Contender],
+    references: Sequence[Contender],
+    against: Against | None,
+) -> tuple[Verdict, ...]:
+    """What becomes of each gate in each row that is no reference.
+
+    A control is not judged: it is no model of its own.
+    """
+    gated = [found for found in contenders if found not in references and found.control_of is None]
+    if gates and not gated:
+        raise StoreError("--fail-if: there is no row to judge beside the reference")
+    pairs = [(found, _reference_of_gate(found, references, against)) for found in gated]
+    return tuple(judge_rows(gates, pairs))
 
 
 def _references(

@@ -276,7 +276,7 @@ def test_what_only_the_other_run_has_is_named(benchmark: CommandLine) -> None:
     assert (result.code, result.err) == (0, "")
     result = benchmark("compare", "head", "--against", "base")
     assert result.code == 0
-    assert "--against base: beta is in no other run, and not compared" in result.err
+    assert "--against base: no row is compared with beta" in result.err
 
 
 def test_trials_are_paired_by_seed_within_one_run_alone(benchmark: CommandLine) -> None:
