@@ -159,7 +159,7 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     """What becomes of each gate in each row that is no reference.
 
-    A control is not judged: it is no model of its own.
+    A control is not judged: it is not a separate model.
     """
     gated = [found for found in contenders if found not in references and found.control_of is None]
     if gates and not gated:

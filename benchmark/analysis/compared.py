@@ -1,4 +1,4 @@
-"""A row beside its reference: how much more accurate it is, and at what cost."""
+"""A row and the reference it is compared with: how much more accurate it is, and at what cost."""
 
 from __future__ import annotations
 

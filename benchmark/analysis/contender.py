@@ -74,7 +74,7 @@ class Contender:
     def rankable(self) -> Outcomes | None:
         """The outcomes, if they are of the two seeds without which their spread is not known.
 
-        A control has no rank: it is no model of its own.
+        A control has no rank: it is not a separate model.
         """
         if self.outcomes is None or self.outcomes.seeds == 1 or self.control_of is not None:
             return None

@@ -1,4 +1,4 @@
-"""A row beside its reference, as a gate sees it: the change of a figure, or why there is none."""
+"""What a gate sees of a row: the change of a figure from its reference, or why there is none."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Standing:
     def can_be_ranked(self) -> bool:
         """Whether it has the two seeds without which nothing is known of their spread.
 
-        A control has no rank: it is no model of its own.
+        A control has no rank: it is not a separate model.
         """
         return self.outcomes is not None and self.outcomes.seeds > 1 and self.control_of is None
 

@@ -1,6 +1,6 @@
+from .description import RunDescription as RunDescription
 from .directory import (
     RUN_FILE as RUN_FILE,
-    RunDescription as RunDescription,
     RunDirectory as RunDirectory,
 )
 from .housekeeping import (

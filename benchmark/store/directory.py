@@ -20,11 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from benchmark.config import RunConfig
 from benchmark.errors import StoreError
 from benchmark.files import (
     UnreadableError,
@@ -39,7 +38,6 @@ from benchmark.files import (
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
-    Machine,
     PlannedVariant,
     Protocol,
     TrialKey,
@@ -47,6 +45,7 @@ from benchmark.records import (
     canonical_json,
 )
 from benchmark.soundness import fault_in_description, fault_in_record
+from benchmark.store.description import RunDescription
 
 RUN_FILE = "run.json"
 RECORD_FILE = "trial.json"
@@ -57,43 +56,6 @@ LARGEST_FILE_BYTES = 64 * 2**20
 SEAL = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')
 
 Content = TypeVar("Content", bound=BaseModel)
-
-
-class RunDescription(BaseModel):
-    """What a run directory's ``run.json`` says.
-
-    ``config`` is that of the last command that was given; ``variants`` are all that were asked for,
-    by whichever command. Of those with the same label the last is the present one. ``looks`` are
-    the numbers of seeds after any of which the trainings could have stopped, because what they
-    showed decided it; none where it was never so.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    # "schema" is the name in the file; pydantic's own models have an attribute of that name.
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
-    config: RunConfig
-    variants: tuple[PlannedVariant, ...]
-    protocol: Protocol
-    environment: Machine
-    looks: tuple[PositiveInt, ...] = ()
-
-    @property
-    def present(self) -> tuple[PlannedVariant, ...]:
-        """Of each label the variant that the last command asked for, in the order of the labels."""
-        return tuple({variant.model: variant for variant in self.variants}.values())
-
-    def added_to(self, earlier: Sequence[PlannedVariant]) -> RunDescription:
-        """The same with the variants of earlier commands and, where they are the same, seeds."""
-        by_label: dict[str, dict[str, PlannedVariant]] = {}
-        for variant in [*earlier, *self.variants]:
-            versions = by_label.setdefault(variant.model, {})
-            # Put last, because it is what the label stands for now.
-            before = versions.pop(variant.identity, None)
-            seeds = dict.fromkeys([*(before.seeds if before else ()), *variant.seeds])
-            versions[variant.identity] = variant.model_copy(update={"seeds": tuple(seeds)})
-        every = [variant for versions in by_label.values() for variant in versions.values()]
-        return self.model_copy(update={"variants": tuple(every)})
 
 
 @dataclass(frozen=True)

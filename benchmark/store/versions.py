@@ -11,7 +11,8 @@ from functools import cached_property
 from benchmark.errors import StoreError
 from benchmark.records import Variant
 from benchmark.spelling import did_you_mean
-from benchmark.store.directory import RunDescription, RunDirectory
+from benchmark.store.description import RunDescription
+from benchmark.store.directory import RunDirectory
 
 # As many digits of an identity as tell versions apart in a table.
 SHORT_IDENTITY = 8

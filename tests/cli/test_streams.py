@@ -21,7 +21,8 @@ import pytest
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config.run_config import find_document, load_config
 from benchmark.printable import printable, printable_line
-from benchmark.store.directory import RunDescription, RunDirectory
+from benchmark.store.description import RunDescription
+from benchmark.store.directory import RunDirectory
 from tests.conftest import CommandLine
 from tests.support.commands import commands
 from tests.support.made_records import PROTOCOL, failed_record, make_key, make_planned, make_record

@@ -1,4 +1,4 @@
-"""What a control shows, and that it counts as no model of its own."""
+"""What a control shows, and that it does not count as a separate model."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from benchmark.records import TrialRecord
 from benchmark.report import table
 from benchmark.report.caption import Coverage, write_caption
 from benchmark.report.text_table import SEPARATORS, fold
-from benchmark.store.directory import RunDescription
+from benchmark.store.description import RunDescription
 from benchmark.summaries import ModelSummary
 from tests.support.made_records import (
     IDENTITY,

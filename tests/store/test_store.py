@@ -21,7 +21,8 @@ from benchmark.files import writing as files
 from benchmark.files.writing import write_atomically
 from benchmark.records import TrialRecord, canonical_json, pack_bits
 from benchmark.store import directory as store
-from benchmark.store.directory import RunDescription, RunDirectory
+from benchmark.store.description import RunDescription
+from benchmark.store.directory import RunDirectory
 from tests.conftest import CommandLine
 from tests.support.made_records import (
     IDENTITY,

@@ -12,7 +12,8 @@ from benchmark.analysis import planned_looks
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config import SeedsUntil, find_document, load_config
 from benchmark.records import PlannedVariant, Timing, pack_bits
-from benchmark.store.directory import RunDescription, RunDirectory
+from benchmark.store.description import RunDescription
+from benchmark.store.directory import RunDirectory
 from tests.support.made_records import (
     DATASET,
     IDENTITY,
