@@ -47,4 +47,4 @@ def refuse_control(
     if beyond:
         checker.fault(("control",), f"{far}, and {max(given)} is too large for that")
     for seed in sorted(given.intersection(control_seeds(seeds or ())))[:1]:
-        checker.fault(("control",), f"{far}, and {seed} would be one of either; give other seeds")
+        checker.fault(("control",), f"{far}, and {seed} would belong to both; give other seeds")

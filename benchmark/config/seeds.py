@@ -56,7 +56,7 @@ def chosen_seeds(checker: Checker) -> Any:
 def refuse_nothing_to_compare(checker: Checker, models: Sequence[object]) -> None:
     """Note a fault where seeds are to be added until models differ, and there are not two."""
     if len(models) < 2:
-        message = "compares models, and there is one; give a number of seeds, or another model"
+        message = "compares models, and there is only one; give a number of seeds, or another model"
         checker.fault(("seeds", "until"), message)
     elif len(models) > MOST_COMPARED:
         message = f"compares every pair of models, of {MOST_COMPARED:,} at most; there are "

@@ -23,7 +23,7 @@ from tests.support.sampling import chance, is_whole, sampled
 from tests.support.trial_files import figures, read_record
 
 # A few in the sample of a commit; each costs a start of PyTorch, or several.
-FAULTS = 50 if is_whole() else 3
+FAULTS = 50 if is_whole() else 2
 MODELS = ("steady", "cannot_be_pickled")
 SEEDS = (0, 1) if is_whole() else (0,)
 EPOCHS = 30

@@ -25,6 +25,7 @@ from torch import nn
 
 from perf import gpu
 from perf.gpu import compare_engines, engine_table, main, peak_share, relative_distance
+from tests.support.sampling import is_drawn
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -204,6 +205,9 @@ def other_python(tmp_path: Path) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.skipif(
+    not is_drawn("wheel for a GPU", one_in=3), reason="is not in this commit's sample"
+)
 def test_make_perf_gpu_needs_nothing_of_the_project_but_its_wheel(
     checkout: Path, other_python: Path, archive: Path
 ) -> None:

@@ -224,7 +224,9 @@ def test_python_adds_seeds_likewise(looks: list[str], capsys: pytest.CaptureFixt
     (line,) = said(capsys.readouterr().err)
     assert line.startswith("look 1 of 1, 2 seeds each: ")
     assert "control" not in line
-    with pytest.raises(BenchmarkError, match=r"^seeds\.until: compares models, and there is one"):
+    with pytest.raises(
+        BenchmarkError, match=r"^seeds\.until: compares models, and there is only one"
+    ):
         run(looks[1], plugins=["plugin.py"], seeds={"until": 2}, models=["seeing"])
 
 

@@ -260,7 +260,7 @@ def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:
 
 
 def test_a_terminal_gets_a_bar_and_the_same_lines(tmp_path: Path) -> None:
-    arguments = write_tiny_run(tmp_path)
+    arguments = [*write_tiny_run(tmp_path), "--executor", "inline"]
     screen = run_on_a_terminal(arguments)
     assert "training" in screen
     assert "━" in screen

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import command_process
 from tests.support.command_process import Server, run, start
+from tests.support.sampling import sampled
 from tests.support.tiny import write_tiny_run
 
 # Writes down what a process can know of how it was started.
@@ -57,7 +58,9 @@ def seen(*, from_nothing: bool, new_session: bool) -> dict[str, Any]:
     return content | {"done": vars(done)}
 
 
-@pytest.mark.parametrize(("new_session", "unbuffered"), [(False, ""), (True, "1")])
+@pytest.mark.parametrize(
+    ("new_session", "unbuffered"), sampled("forked processes", [(False, ""), (True, "1")], 1)
+)
 def test_a_forked_process_sees_what_one_sees_that_begins_from_nothing(
     monkeypatch: pytest.MonkeyPatch, new_session: bool, unbuffered: str
 ) -> None:
