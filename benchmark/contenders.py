@@ -210,7 +210,7 @@ def _alike_from_the_start(sequences: Sequence[Sequence[str]]) -> int:
 
 
 def _nearest_run(path: Path) -> str:
-    """The run beside it of nearly that name, where there is nothing of its own."""
+    """A hint at a run of a similar name in the same folder, if nothing is at ``path``."""
     if is_there(path) or not path.parent.is_dir():
         return ""
     runs = [item.name for item in path.parent.iterdir() if is_there(item / RUN_FILE)]

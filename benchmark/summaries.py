@@ -39,7 +39,7 @@ class Difference:
     ``low`` and ``high`` are the bounds of an interval of this ``confidence``, the standard errors
     and the degrees of freedom those of ``Interval``. ``p_value`` is how often models that are alike
     would differ as much, ``superiority`` the probability that one training of A beats one of B,
-    ``detectable`` the smallest difference that would have been found with a power of 80 %. All of
+    ``detectable`` the smallest difference that 80 % power would have detected. All of
     these are None where either has one seed.
 
     ``trainings_p_value`` is that of the exact McNemar test of one training each, None elsewhere.

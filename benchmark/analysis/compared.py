@@ -24,7 +24,7 @@ from benchmark.summaries import Difference, RankRange, Ratio
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """A row beside its ``reference``, which is itself for a reference, and None without one.
+    """A row and its ``reference``: a reference is its own, and a row without one has None.
 
     The ``difference`` of accuracies and the ratios are the row's to the reference's. Each is None
     for a reference, and where either has no such figure. ``rank`` is that among all rows of the

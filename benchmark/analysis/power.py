@@ -33,7 +33,7 @@ def seeds_needed(a: Outcomes, b: Outcomes, distance: float, confidence: float = 
 
 
 def fewest_seeds(detects: Callable[[int], bool]) -> int | None:
-    """The smallest number of seeds, two or more, that is enough; None if no number is."""
+    """The smallest sufficient number of seeds, at least two; None if no number suffices."""
     if not detects(MOST_SEEDS):
         return None
     few, enough = 1, MOST_SEEDS

@@ -25,7 +25,7 @@ def welch_freedom(variance: float, *parts: tuple[float, int]) -> float:
 def smallest_detectable(
     standard_error: float, freedom: float, confidence: float = 0.95, power: float = POWER
 ) -> float:
-    """The smallest difference that a test finds with this power, by the noncentral t."""
+    """The smallest difference that a test detects with this power, by the noncentral t."""
     quantile = t_quantile(freedom, confidence)
     if math.isinf(freedom):
         return standard_error * (quantile + float(special.ndtri(power)))

@@ -79,7 +79,7 @@ def tabulate(
     """Work out every cell, model by model: no more than one model's records are needed at a time.
 
     ``ranks`` gives each row's when all summaries have passed. A column that raises for one of the
-    models is left out, and ``warn`` is told why.
+    models is left out, and ``warn`` gets a line that says why.
     """
     wanted = [*dict.fromkeys(columns)]
     sound = dict.fromkeys(wanted)

@@ -164,7 +164,7 @@ def carry_out(
     """Train what is pending and keep each record as it comes; ``report`` is told of every event.
 
     ``opened`` gives what trackers are given as the run, as it is at the time. Where seeds are added
-    look by look, ``extend`` is told of the run with those of each further look. An interruption
+    look by look, ``extend`` is called with the run as each further look has it. An interruption
     ends the run; finished trials are kept. Raises StoreError.
     """
     statuses = dict(run.continuation.kept)
