@@ -10,6 +10,7 @@ from .entries import (
     ExecutorEntry as ExecutorEntry,
     Images as Images,
     ImageSplits as ImageSplits,
+    MetricEntry as MetricEntry,
     ModelEntry as ModelEntry,
     Optimization as Optimization,
     Options as Options,
@@ -36,9 +37,11 @@ from .progress import (
     track as track,
 )
 from .records import (
+    ChosenDataset as ChosenDataset,
     DatasetRecord as DatasetRecord,
     EpochRecord as EpochRecord,
     Machine as Machine,
+    MetricFigure as MetricFigure,
     Origin as Origin,
     ParameterCount as ParameterCount,
     PlannedVariant as PlannedVariant,

@@ -1,4 +1,4 @@
-"""What a plugin can offer: models, data sets, recipes, trackers, columns and executors."""
+"""What a plugin can offer: models, data sets, recipes, metrics, trackers, columns, executors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,15 +69,17 @@ class Entry:
     """What every entry has: a name that users type.
 
     Raises ValueError for what can be no name, and for an option called as what stands beside the
-    options in a config: ``name``, ``label`` or ``each``.
+    options in a config: ``name``, ``label`` or ``each``, and for a data set ``duplicates``.
     """
+
+    reserved_keys: ClassVar[frozenset[str]] = RESERVED_KEYS
 
     name: str
 
     def __post_init__(self) -> None:
         check_name(self.name)
         for option in getattr(self, "options", Options).model_fields:
-            if option in RESERVED_KEYS:
+            if option in self.reserved_keys:
                 raise ValueError(f"{self.name!r} has an option called {option!r}; rename it")
 
 
@@ -127,11 +129,15 @@ class Images:
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set: images to train on, images to test on, and the names of the classes."""
+    """A data set: images to train on, images to test on, and the names of the classes.
+
+    ``validation`` are images that the data set itself holds out, for judging a model by.
+    """
 
     train: Images
     test: Images
     classes: tuple[str, ...]
+    validation: Images | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ class DatasetEntry(Entry):
     images what ``load`` would read (a checksum; file names, sizes and times). What was loaded is
     then cached under that text, and ``load`` is called again only when the text changes.
     """
+
+    reserved_keys = RESERVED_KEYS | {"duplicates"}
 
     load: Callable[[Path, Any], ImageSplits]
     summary: str = ""
@@ -241,6 +249,36 @@ class RecipeEntry(Entry):
     configure: Callable[[torch.nn.Module, TrainingPlan], Optimization]
     summary: str = ""
     options: type[Options] = Options
+
+
+@dataclass(frozen=True)
+class MetricEntry(Entry):
+    """A figure worked out from what a model makes of the images that it is judged by.
+
+    ``value(logits, labels)`` is given all of them at once, float32 of N x classes and int64 of N on
+    the training's device, and returns a finite number, or a tensor with one. It is called again on
+    parts of the images, which shows how far the figure depends on them. ``header`` stands above the
+    column, in one line or two; ``better`` says which direction wins. A figure ``in_percent`` is a
+    fraction that people read in per cent.
+
+    Raises ValueError for a ``value`` that cannot be called, and for a ``better`` that is no
+    direction.
+    """
+
+    header: str
+    value: Callable[[torch.Tensor, torch.Tensor], float | torch.Tensor]
+    better: Literal["higher", "lower"]
+    summary: str = ""
+    in_percent: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.value):
+            raise ValueError(f"the value of {self.name!r} is a function, not {self.value!r}")
+        if self.better not in ("higher", "lower"):
+            raise ValueError(
+                f"better is 'higher' or 'lower' for {self.name!r}, not {self.better!r}"
+            )
 
 
 @dataclass(frozen=True)

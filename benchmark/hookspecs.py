@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Column,
         DatasetEntry,
         ExecutorEntry,
+        MetricEntry,
         ModelEntry,
         RecipeEntry,
         TrackerEntry,
@@ -46,6 +47,12 @@ def benchmark_datasets() -> Iterable[DatasetEntry]:
 @hookspec
 def benchmark_recipes() -> Iterable[RecipeEntry]:
     """Offer ways to train."""
+    raise NotImplementedError
+
+
+@hookspec
+def benchmark_metrics() -> Iterable[MetricEntry]:
+    """Offer figures worked out from logits and labels."""
     raise NotImplementedError
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_serializer
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from benchmark.kept_files import KeptFile, read_array
 
 SCHEMA: Literal[1] = 1
 
@@ -20,6 +23,9 @@ _Identity = Annotated[str, Field(pattern=f"^[0-9a-f]{{{IDENTITY_LENGTH}}}$")]
 
 # A trial that was refused was not begun, because its code was not that of the run.
 Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted", "refused"]
+PREDICTIONS_FILE = "predictions.npy"
+WEIGHTS_FILE = "weights.safetensors"
+
 # A trial that ended so is trained by the next command.
 UNFINISHED: tuple[Status, ...] = ("interrupted", "refused")
 
@@ -34,6 +40,16 @@ class Selection(_Record):
 
     name: str
     options: dict[str, Any] = {}
+
+
+# What becomes of training images that are also among those to judge by.
+Duplicates = Literal["keep", "drop"]
+
+
+class ChosenDataset(Selection):
+    """A data set chosen by name, its options, and what becomes of ``duplicates``."""
+
+    duplicates: Duplicates = "keep"
 
 
 class TrialKey(NamedTuple):
@@ -54,18 +70,41 @@ class RecipeRecord(Selection):
     identity: _Identity
 
 
-class DatasetRecord(_Record):
+class _Sparse(_Record):
+    """A record that leaves out, where it is written, whatever is None."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
+
+
+class DatasetRecord(_Sparse):
     """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's.
 
-    ``identity`` tells the code of the data set's plugin from its next version.
+    ``identity`` tells the code of the data set's plugin from its next version. So many
+    ``validation_images`` judge the model after every epoch, none where it is the test images that
+    do. There are no ``test_images`` where a run leaves them alone. Where ``duplicates`` are
+    dropped, no training image is also among those to judge by.
     """
 
     name: str
     identity: _Identity
     fingerprint: str
     train_images: int = Field(ge=1)
-    test_images: int = Field(ge=1)
+    validation_images: int | None = Field(default=None, ge=1)
+    test_images: int = Field(ge=0)
     classes: int = Field(ge=1)
+    duplicates: Literal["drop"] | None = None
+
+    @property
+    def judged_by(self) -> Literal["test", "validation"]:
+        """Which images models are compared by."""
+        return "test" if self.test_images else "validation"
+
+    @property
+    def judging_images(self) -> int:
+        """How many images models are compared by."""
+        return self.test_images or self.validation_images or 0
 
 
 class Protocol(_Record):
@@ -154,6 +193,8 @@ class TrialSpec(_Record):
     engine: Literal["auto", "eager", "graph"] = "auto"
     compile: bool = False
     checkpoint_every: int = Field(default=1, ge=1)
+    keep_weights: bool = True
+    metrics: tuple[str, ...] = ()
     trackers: tuple[Selection, ...] = ()
     data_directory: Path
     directory: Path
@@ -192,8 +233,11 @@ class ParameterCount(_Record):
     buffers: int
 
 
-class EpochRecord(_Record):
+class EpochRecord(_Sparse):
     """One epoch; losses are means an image, accuracies fractions.
+
+    Where images are held out, every epoch has figures of these, and the last alone has figures of
+    the test images; ``validation_metrics`` are the run's metrics by their names.
 
     An epoch's training seconds are no timing if it is not ``timed``: the first after the training
     went on from a checkpoint, which was begun before, one whose device others could use, too, and
@@ -204,11 +248,21 @@ class EpochRecord(_Record):
     train_seconds: float
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_metrics: dict[str, float] | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
     evaluation_seconds: float
     learning_rate: float
     timed: bool = True
+
+    @property
+    def accuracy(self) -> float | None:
+        """That of the images that every epoch is judged by: held out or, without such, of test."""
+        if self.validation_accuracy is not None:
+            return self.validation_accuracy
+        return self.test_accuracy
 
 
 class Timing(_Record):
@@ -251,11 +305,24 @@ class Machine(BaseModel):
     gpus: tuple[_Gpu, ...] = ()
 
 
+class MetricFigure(_Sparse):
+    """What a metric makes of a trial's final evaluation.
+
+    ``image_standard_error`` is how far it may be off because there were these images and no others;
+    None where that is not known.
+    """
+
+    value: float
+    image_standard_error: float | None = Field(default=None, ge=0)
+
+
 class TrialRecord(Variant):
     """What became of a trial of a variant.
 
-    ``correct`` has a bit a test image: was it classified rightly? ``core_version`` is that of the
-    distribution that trained it.
+    ``correct`` has a bit an image that models are compared by: was it classified rightly?
+    ``predictions_file`` seals the class given to each, ``weights_file`` the weights that were
+    evaluated; either is None where it is not kept. ``metrics`` are those that the run asked for and
+    that could be worked out. ``core_version`` is that of the distribution that trained it.
 
     ``engine`` took the steps, None where the trial's process was lost; where it is not the one that
     was wanted, ``engine_reason`` says why.
@@ -291,8 +358,23 @@ class TrialRecord(Variant):
     timing: Timing
     peak_memory_bytes: int | None
     correct: str | None
+    predictions_file: KeptFile | None = None
+    weights_file: KeptFile | None = None
+    metrics: dict[str, MetricFigure] = {}
     warnings: tuple[str, ...] = ()
     environment: Machine
+
+    # Where its files lie; known of what a store has read.
+    _directory: Path | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        # Where its files lie is no part of what it says.
+        return isinstance(other, TrialRecord) and vars(self) == vars(other)
+
+    def lying_in(self, directory: Path) -> TrialRecord:
+        """The record, which then finds the files that are kept beside it."""
+        self._directory = directory
+        return self
 
     @property
     def variant(self) -> Variant:
@@ -308,18 +390,45 @@ class TrialRecord(Variant):
 
     @property
     def test_accuracy(self) -> float | None:
-        """The fraction of test images right after the last epoch; None unless completed."""
+        """The fraction of test images right after the last epoch.
+
+        None unless the trial completed and the test images were looked at.
+        """
         if self.status != "completed":
             return None
         return self.epochs[-1].test_accuracy
 
     @property
+    def accuracy(self) -> float | None:
+        """The fraction right, after the last epoch, of the images that models are compared by.
+
+        None unless the trial completed.
+        """
+        if self.status != "completed":
+            return None
+        return self.test_accuracy if self.dataset.test_images else self.epochs[-1].accuracy
+
+    @property
     def correct_images(self) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]] | None:
-        """Which test images were classified rightly, bool of N; None unless completed."""
+        """Which of these images were classified rightly, bool of N; None unless completed."""
         if self.correct is None:
             return None
         packed = numpy.frombuffer(base64.b64decode(self.correct), numpy.uint8)
-        return numpy.unpackbits(packed, count=self.dataset.test_images).astype(bool)
+        return numpy.unpackbits(packed, count=self.dataset.judging_images).astype(bool)
+
+    @property
+    def predictions(self) -> numpy.ndarray[Any, Any] | None:
+        """The class given to each of these images, in the data set's order.
+
+        An array of N of the smallest unsigned integer type that holds every class, read from the
+        trial's folder whenever it is asked for. None where none were kept: unless the trial
+        completed, and of trials made before predictions were.
+
+        Raises StoreError where the file is missing, or is not the one that was written.
+        """
+        if self.predictions_file is None or self._directory is None:
+            return None
+        return read_array(self._directory / PREDICTIONS_FILE, self.predictions_file)
 
 
 def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:

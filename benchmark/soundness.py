@@ -79,7 +79,9 @@ def _record_faults(record: TrialRecord) -> Iterator[str]:
 def _outcome_faults(record: TrialRecord) -> Iterator[str]:
     """What a trial that completed must have, and how it must fit together."""
     if record.correct is not None:
-        yield from _correct_faults(record.correct, record.dataset.test_images)
+        yield from _correct_faults(
+            record.correct, record.dataset.judging_images, record.dataset.judged_by
+        )
     if record.status != "completed":
         return
     if record.correct is None:
@@ -87,7 +89,7 @@ def _outcome_faults(record: TrialRecord) -> Iterator[str]:
     if not record.epochs:
         yield "it completed without an epoch"
     elif record.correct is not None and not _agree(record.correct, record):
-        yield "the last epoch's test_accuracy is not the share of correct images"
+        yield f"the last epoch's {_accuracy_name(record)} is not the share of correct images"
     if record.epochs and _protocol(record) != record.protocol:
         count = len(record.epochs)
         yield f"protocol does not match its settings and its number of epochs ({count})"
@@ -105,14 +107,14 @@ def _protocol(record: TrialRecord) -> str:
     ).hash
 
 
-def _correct_faults(correct: str, images: int) -> Iterator[str]:
+def _correct_faults(correct: str, images: int, name: str) -> Iterator[str]:
     try:
         packed = base64.b64decode(correct, validate=True)
     except (binascii.Error, ValueError):
         yield "correct is not base64"
         return
     if len(packed) != math.ceil(images / 8):
-        yield f"correct has {8 * len(packed)} bits for {images} test images"
+        yield f"correct has {8 * len(packed)} bits for {images} {name} images"
 
 
 def _agree(correct: str, record: TrialRecord) -> bool:
@@ -122,8 +124,12 @@ def _agree(correct: str, record: TrialRecord) -> bool:
     except (binascii.Error, ValueError):
         # That it is not base64 has been said.
         return True
-    images = record.dataset.test_images
-    return abs(right - record.epochs[-1].test_accuracy * images) < 0.5
+    images, accuracy = record.dataset.judging_images, record.accuracy
+    return accuracy is not None and abs(right - accuracy * images) < 0.5
+
+
+def _accuracy_name(record: TrialRecord) -> str:
+    return f"{record.dataset.judged_by}_accuracy"
 
 
 def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:
@@ -131,7 +137,11 @@ def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:
         if epoch.number != number:
             yield f"epochs.{number - 1}.number is {_shown(epoch.number)}, not {number}"
         # Words are made only for what is wrong: a table reads half a million epochs.
-        if not (0 <= epoch.train_accuracy <= 1 and 0 <= epoch.test_accuracy <= 1):
+        if not (
+            0 <= epoch.train_accuracy <= 1
+            and (epoch.test_accuracy is None or 0 <= epoch.test_accuracy <= 1)
+            and (epoch.validation_accuracy is None or 0 <= epoch.validation_accuracy <= 1)
+        ):
             yield from _accuracy_faults(f"epochs.{number - 1}", epoch)
         if not (
             0 <= epoch.train_seconds <= MOST_SECONDS
@@ -145,9 +155,9 @@ def _epoch_faults(epochs: Sequence[EpochRecord]) -> Iterator[str]:
 
 
 def _accuracy_faults(where: str, epoch: EpochRecord) -> Iterator[str]:
-    accuracies = {"train_accuracy": epoch.train_accuracy, "test_accuracy": epoch.test_accuracy}
-    for name, accuracy in accuracies.items():
-        if not 0 <= accuracy <= 1:
+    for name in ("train_accuracy", "validation_accuracy", "test_accuracy"):
+        accuracy = getattr(epoch, name)
+        if accuracy is not None and not 0 <= accuracy <= 1:
             yield f"{where}.{name} is {accuracy:g}, not between 0 and 1"
 
 
@@ -192,10 +202,13 @@ def _dataset_faults(dataset: DatasetRecord) -> Iterator[str]:
     yield from _count_faults(
         [
             ("dataset.train_images", dataset.train_images, 1),
-            ("dataset.test_images", dataset.test_images, 1),
+            ("dataset.validation_images", dataset.validation_images, 1),
+            ("dataset.test_images", dataset.test_images, 0),
             ("dataset.classes", dataset.classes, 1),
         ]
     )
+    if not dataset.judging_images:
+        yield "dataset has neither test images nor images held out"
 
 
 def _parameter_faults(params: ParameterCount) -> Iterator[str]:

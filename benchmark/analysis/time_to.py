@@ -16,7 +16,9 @@ from benchmark.records import TrialRecord
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's test accuracy after each epoch, and its training seconds up to then.
+    """A trial's accuracy after each epoch, and its training seconds up to then.
+
+    It is that of the images held out or, where there are none, of the test images.
 
     The seconds are NaN from the first epoch on whose seconds are no timing. A training that
     ``diverged`` would never have reached what it did not reach before.
@@ -32,7 +34,7 @@ class Curve:
         timed = (e.train_seconds if e.timed else math.nan for e in record.epochs)
         return cls(
             numpy.array([*itertools.accumulate(timed)]),
-            numpy.array([epoch.test_accuracy for epoch in record.epochs]),
+            numpy.array([epoch.accuracy for epoch in record.epochs], float),
             record.status == "diverged",
         )
 
@@ -53,7 +55,7 @@ class TimeTo:
 
 
 def time_to(curves: Sequence[Curve], accuracy: float) -> TimeTo:
-    """How long trainings take until their test accuracy is first as high as that.
+    """How long trainings take until their accuracy is first as high as that.
 
     One that has not reached it would have taken longer than it lasted: its time is censored, and
     the median is that of Kaplan and Meier (JASA 53, 1958). Where exactly half of the trainings

@@ -16,6 +16,7 @@ from benchmark.entries import (
     DatasetEntry,
     Entry,
     ExecutorEntry,
+    MetricEntry,
     ModelEntry,
     RecipeEntry,
     TrackerEntry,
@@ -111,6 +112,9 @@ class Catalog:
     recipes: Shelf[RecipeEntry] = field(
         default_factory=lambda: Shelf("recipe", "benchmark_recipes", RecipeEntry)
     )
+    metrics: Shelf[MetricEntry] = field(
+        default_factory=lambda: Shelf("metric", "benchmark_metrics", MetricEntry)
+    )
     trackers: Shelf[TrackerEntry] = field(
         default_factory=lambda: Shelf("tracker", "benchmark_trackers", TrackerEntry)
     )
@@ -128,6 +132,7 @@ class Catalog:
             "models": self.models,
             "datasets": self.datasets,
             "recipes": self.recipes,
+            "metrics": self.metrics,
             "trackers": self.trackers,
             "columns": self.columns,
             "executors": self.executors,

@@ -15,7 +15,7 @@ from benchmark.hookspecs import DISTRIBUTION
 if TYPE_CHECKING:
     from benchmark.catalog import Plugin
 
-KINDS = ("models", "datasets", "recipes", "trackers", "columns", "executors")
+KINDS = ("models", "datasets", "recipes", "metrics", "trackers", "columns", "executors")
 
 
 @click.command(

@@ -35,13 +35,6 @@ class Checker:
         key = "" if is_flag else dotted(location)
         self.faults.append(Fault(origin, key, message))
 
-    def selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
-        """Read one entry or a list of them."""
-        if self.document.data.get(key) == []:
-            self.fault((key,), "should name at least one")
-        found = self._listed(key, shelf)
-        return None if found is None else tuple(selection for selection in found if selection)
-
     def different_selections(self, key: str, shelf: Shelf[Any]) -> tuple[Selection, ...] | None:
         """Read a list of entries, which may be empty and has none twice."""
         found = self._listed(key, shelf)
@@ -52,6 +45,22 @@ class Checker:
             elif selection:
                 chosen[selection.name] = selection
         return None if found is None else tuple(chosen.values())
+
+    def names(self, key: str, shelf: Shelf[Any]) -> tuple[str, ...] | None:
+        """Read a list of entries' names, none of them twice; no list stands for a list of one."""
+        if key not in self.document.data:
+            return None
+        raw = self.document.data[key]
+        chosen: dict[str, None] = {}
+        for index, name in enumerate(raw if isinstance(raw, list) else [raw]):
+            location = (key, index) if isinstance(raw, list) else (key,)
+            if not isinstance(name, str):
+                self.fault(location, f"should be a name, got {name!r}")
+            elif name in chosen:
+                self.fault(location, f"{shelf.kind} {name!r} is chosen twice")
+            elif self.knows(location, name, shelf):
+                chosen[name] = None
+        return tuple(chosen)
 
     def _listed(self, key: str, shelf: Shelf[Any]) -> list[Selection | None] | None:
         """What is chosen, None for each that is at fault; no list stands for a list of one."""

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.catalog import Catalog, Shelf
 from benchmark.config.checker import Checker
+from benchmark.config.chosen_datasets import chosen_datasets
 from benchmark.config.control import refuse_control
+from benchmark.config.held_out import checked_validation, refuse_subset_of_nothing
 from benchmark.config.python_values import mapping_document
 from benchmark.config.seeds import (
     SeedsUntil,
@@ -25,7 +27,7 @@ from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
 from benchmark.errors import ConfigError, Fault
 from benchmark.files import usable_path
-from benchmark.records import Selection
+from benchmark.records import ChosenDataset, Selection
 from benchmark.spelling import did_you_mean
 
 PRESETS = "benchmark.presets"
@@ -44,7 +46,10 @@ class RunConfig(BaseModel):
     ``dataset`` lists data sets of which the first that can be had is used. ``seeds`` is a list of
     different whole numbers; written as one number n it means 0 to n - 1. Or they are added until
     the leading models differ. With ``control`` the first model is trained once more, under a second
-    name. ``train_images`` and ``test_images``, where given, are the sizes of fixed subsets.
+    name. ``validation`` is how many training images are held out to judge a model by, or which
+    share of them; without ``test`` the test images are not looked at. ``train_images`` and
+    ``test_images``, where given, are the sizes of fixed subsets. ``metrics`` are worked out at the
+    end, and ``keep_weights`` says whether the weights that were evaluated are.
     ``note`` is printed with the table. ``engine`` and ``compile`` say how steps are taken,
     ``checkpoint_every`` after how many epochs a training's state is written to disk. ``trackers``
     look on. ``plugins`` are all that were selected, also by ``-p``.
@@ -54,13 +59,15 @@ class RunConfig(BaseModel):
 
     name: str
     note: str | None = None
-    dataset: tuple[Selection, ...]
+    dataset: tuple[ChosenDataset, ...]
     models: tuple[ChosenModel, ...]
     recipe: Selection
     epochs: int = Field(ge=1, le=MOST_EPOCHS)
     batch_size: int = Field(ge=1, le=MOST_IMAGES)
     seeds: tuple[int, ...] | SeedsUntil
     control: bool = False
+    validation: int | float | None = None
+    test: bool = True
     train_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     test_images: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     device: str
@@ -68,6 +75,8 @@ class RunConfig(BaseModel):
     engine: Literal["auto", "eager", "graph"]
     compile: bool
     checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
+    keep_weights: bool = True
+    metrics: tuple[str, ...] = ("accuracy",)
     executor: Selection
     trackers: tuple[Selection, ...]
     plugins: tuple[str, ...] = ()
@@ -82,6 +91,11 @@ class RunConfig(BaseModel):
     def _plugins_are_listed(cls, plugins: Any) -> Any:
         # What can be no list has been refused before any plugin was loaded.
         return tuple(plugins or ())
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _validation_is_a_part(cls, validation: Any) -> Any:
+        return checked_validation(validation)
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -137,9 +151,10 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
     sections = {
         "models": chosen_models(checker, catalog.models),
         "seeds": chosen_seeds(checker),
-        "dataset": checker.selections("dataset", catalog.datasets),
+        "dataset": chosen_datasets(checker, catalog.datasets),
         "recipe": checker.selection("recipe", catalog.recipes),
         "executor": checker.selection("executor", catalog.executors),
+        "metrics": checker.names("metrics", catalog.metrics),
         "trackers": checker.different_selections("trackers", catalog.trackers),
     }
     config = _validated(checker, sections)
@@ -176,6 +191,7 @@ def _refuse_combinations(checker: Checker, config: RunConfig) -> None:
     listed = None if isinstance(config.seeds, SeedsUntil) else config.seeds
     if listed is None:
         refuse_nothing_to_compare(checker, config.models)
+    refuse_subset_of_nothing(checker, config.test, config.test_images)
     if config.control:
         refuse_control(checker, config.models, listed)
 

@@ -176,5 +176,18 @@ def epoch_line(spec: TrialSpec, epoch: EpochRecord, seconds_left: float | None) 
         f"{spec.model} seed {spec.seed}  epoch {epoch.number}/{spec.protocol.epochs}  "
         f"{epoch.train_seconds:.1f} s {milliseconds_a_step:.0f} ms/step  "
         f"loss {epoch.train_loss:.4f} acc {epoch.train_accuracy:.4f}  "
-        f"test loss {epoch.test_loss:.4f} acc {epoch.test_accuracy:.4f}{left}"
+        f"{_judged(epoch)}{left}"
+    )
+
+
+def _judged(epoch: EpochRecord) -> str:
+    """What the images say that the epoch was judged by, one kind after the other."""
+    figures = {
+        "validation": (epoch.validation_loss, epoch.validation_accuracy),
+        "test": (epoch.test_loss, epoch.test_accuracy),
+    }
+    return "  ".join(
+        f"{images} loss {loss:.4f} acc {accuracy:.4f}"
+        for images, (loss, accuracy) in figures.items()
+        if loss is not None and accuracy is not None
     )

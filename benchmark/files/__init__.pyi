@@ -18,6 +18,7 @@ from .writing import (
     is_read_only as is_read_only,
     last_lines as last_lines,
     remove as remove,
+    replacing as replacing,
     write_atomically as write_atomically,
     write_fault as write_fault,
 )

@@ -38,12 +38,22 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError (a full disk, a folder that cannot be written).
     """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write, and put it in place of ``path`` when that has succeeded.
+
+    Raises OSError (a full disk, a folder that cannot be written).
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
+        os.close(descriptor)
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)

@@ -12,10 +12,11 @@ from benchmark.catalog import (
     variant_identity,
 )
 from benchmark.config import ChosenModel, RunConfig, SeedsUntil, control_of, control_seeds
-from benchmark.datasets import Dataset
+from benchmark.datasets import Dataset, TrialImages, trial_images, validation_size
 from benchmark.errors import BenchmarkError
 from benchmark.records import (
     DatasetRecord,
+    Duplicates,
     PlannedVariant,
     Protocol,
     RecipeRecord,
@@ -66,6 +67,8 @@ def plan_trials(
             engine=config.engine,
             compile=config.compile,
             checkpoint_every=config.checkpoint_every,
+            keep_weights=config.keep_weights,
+            metrics=config.metrics,
             trackers=config.trackers,
             data_directory=data_directory,
             directory=directory.trial_directory(key).absolute(),
@@ -94,28 +97,30 @@ def _variant(model: ChosenModel, seeds: tuple[int, ...], catalog: Catalog) -> Pl
 
 
 def plan_protocol(
-    config: RunConfig, dataset: Dataset, precision: str, catalog: Catalog
+    config: RunConfig, dataset: Dataset, images: TrialImages, precision: str, catalog: Catalog
 ) -> Protocol:
     """All that must be equal for rows to be compared.
 
     Raises BenchmarkError for a batch larger than the training set.
     """
-    train_images = _size(config.train_images, len(dataset.splits.train.labels))
+    train_images = len(images.train.labels)
     if config.batch_size > train_images:
         raise BenchmarkError(
             f"batch_size {config.batch_size} is larger than the training set "
             f"({train_images} images); give {train_images} or less"
         )
-    images = catalog.datasets[dataset.selection.name]
+    offer = catalog.datasets[dataset.selection.name]
     recipe = catalog.recipes[config.recipe.name]
     return Protocol(
         dataset=DatasetRecord(
             name=dataset.selection.name,
-            identity=code_identity(images.entry, images.plugin),
+            identity=code_identity(offer.entry, offer.plugin),
             fingerprint=dataset.fingerprint,
             train_images=train_images,
-            test_images=_size(config.test_images, len(dataset.splits.test.labels)),
-            classes=len(dataset.splits.classes),
+            validation_images=len(images.validation.labels) if images.validation else None,
+            test_images=len(images.test.labels) if images.test else 0,
+            classes=len(images.classes),
+            duplicates="drop" if _duplicates(config, dataset) == "drop" else None,
         ),
         recipe=RecipeRecord(
             **dict(config.recipe), identity=code_identity(recipe.entry, recipe.plugin)
@@ -127,5 +132,35 @@ def plan_protocol(
     )
 
 
-def _size(wanted: int | None, available: int) -> int:
-    return available if wanted is None else min(wanted, available)
+def plan_images(config: RunConfig, dataset: Dataset) -> TrialImages:
+    """The images that the config's trials see.
+
+    Raises BenchmarkError where so many cannot be held out, where the data set holds images out
+    itself, and where there would be none to judge by.
+    """
+    splits, validation = dataset.splits, config.validation
+    if validation is not None and splits.validation is not None:
+        raise BenchmarkError(
+            f"validation: the data set {dataset.selection.name!r} holds "
+            f"{len(splits.validation.labels):,} images out itself; leave validation out"
+        )
+    if not config.test and validation is None and splits.validation is None:
+        raise BenchmarkError(
+            "test: false leaves no images to judge by; hold some out, as with validation: 0.1"
+        )
+    if validation is not None:
+        validation = validation_size(validation, len(splits.train.labels))
+    return trial_images(
+        splits,
+        validation=validation,
+        duplicates=_duplicates(config, dataset),
+        train_images=config.train_images,
+        test_images=config.test_images if config.test else 0,
+    )
+
+
+def _duplicates(config: RunConfig, dataset: Dataset) -> Duplicates:
+    """What the config says becomes of duplicates in this one of its data sets."""
+    wanted = dataset.selection
+    chosen = (c for c in config.dataset if c.name == wanted.name and c.options == wanted.options)
+    return next(chosen).duplicates

@@ -24,7 +24,7 @@ from benchmark.records import (
 from benchmark.runner.continuation import Continuation, Warn, continue_run
 from benchmark.runner.controls import refuse_shared_controls
 from benchmark.runner.looks import first_seeds, more_seeds, with_looks, with_seeds
-from benchmark.runner.planning import plan_protocol, plan_trials, plan_variants
+from benchmark.runner.planning import plan_images, plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
@@ -126,7 +126,10 @@ def prepare(
     check_engine(config.engine, device.type)
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
-    protocol = plan_protocol(config, dataset, precision, catalog)
+    images = plan_images(config, dataset)
+    for line in images.duplicates:
+        warn(f"data set {dataset.selection.name!r}: {line}")
+    protocol = plan_protocol(config, dataset, images, precision, catalog)
     directory = RunDirectory.of(out, config.name, protocol)
     for line in say_of_other_code(directory, config.name, protocol):
         warn(line)

@@ -6,6 +6,8 @@ The directory is the truth; everything shown of a run is read from it::
     trials/<label>/<identity>/seed-<n>/trial.json      the record, written once, atomically
     trials/<label>/<identity>/seed-<n>/history.jsonl   one line an epoch, appended
 
+Beside them lie, of a completed trial, ``predictions.npy`` and ``weights.safetensors``.
+
 Each state of a variant has a folder of its own below its label's, named by its identity.
 """
 
@@ -214,7 +216,7 @@ class RunDirectory:
         if protocol is not None and record.protocol != protocol:
             raise UnreadableError("it was made under another protocol")
         _refuse_nonsense(fault_in_record(record))
-        return record
+        return record.lying_in(file.parent)
 
     def _write(self, file: Path, data: bytes) -> None:
         if file.is_dir():

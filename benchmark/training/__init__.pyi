@@ -37,6 +37,11 @@ from .engine import (
     start_engine as start_engine,
 )
 from .epoch_progress import EpochProgress as EpochProgress
+from .evaluation import (
+    Evaluation as Evaluation,
+    evaluate as evaluate,
+    measure_nothing as measure_nothing,
+)
 from .layout import (
     FORMATS as FORMATS,
     Layout as Layout,
@@ -45,7 +50,7 @@ from .layout import (
 )
 from .loop import (
     DivergedError as DivergedError,
-    Evaluation as Evaluation,
+    Judgement as Judgement,
     phases as phases,
     train as train,
 )
@@ -64,6 +69,8 @@ from .precision import (
 from .seeds import (
     INITIAL_WEIGHTS as INITIAL_WEIGHTS,
     TRAINING as TRAINING,
+    VALIDATION_STREAM as VALIDATION_STREAM,
+    generator as generator,
     seed_everything as seed_everything,
 )
 from .slots import (
@@ -78,4 +85,8 @@ from .state import (
 )
 from .training import (
     Training as Training,
+)
+from .weights_file import (
+    read_weights as read_weights,
+    write_weights as write_weights,
 )

@@ -73,9 +73,7 @@ class Checkpoints:
         A kill at any moment leaves at least the one before. Raises NotPlainError where ``content``
         could not be read back, StoreError where the disk refuses.
         """
-        for location, value in leaves(content, ""):
-            if type(value) not in _PLAIN:
-                raise NotPlainError(f"{location} is a {type(value).__name__}")
+        require_plain(content)
         payload = io.BytesIO()
         payload.write(json.dumps({"conditions": dict(self.conditions)}).encode() + b"\n")
         torch.save(dict(content), payload)
@@ -250,6 +248,13 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether there was no memory for something; PyTorch says that in several ways."""
     kinds = (MemoryError, torch.OutOfMemoryError)
     return isinstance(error, kinds) or "allocate memory" in str(error)
+
+
+def require_plain(content: Any) -> None:
+    """Raise NotPlainError where ``torch.load`` would refuse to read what ``torch.save`` wrote."""
+    for location, value in leaves(content, ""):
+        if type(value) not in _PLAIN:
+            raise NotPlainError(f"{location} is a {type(value).__name__}")
 
 
 def leaves(value: Any, location: str) -> Iterator[tuple[str, Any]]:

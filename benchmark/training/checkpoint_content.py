@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from benchmark.entries import Optimization
-from benchmark.records import EpochRecord
+from benchmark.kept_files import KeptFile
+from benchmark.records import EpochRecord, MetricFigure
 from benchmark.soundness import fault_in_epochs
 from benchmark.training.checkpoint import NONSENSE_FAULTS, DamagedError, leaves
-from benchmark.training.loop import Evaluation
+from benchmark.training.evaluation import Evaluation
 
 # What PyTorch's optimisers keep of each parameter in the parameter's shape.
 _MOMENTS = frozenset(
@@ -33,6 +34,7 @@ class SavedTrial:
     training: Mapping[str, Any]
     epochs: list[EpochRecord]
     evaluation: Evaluation
+    weights: KeptFile | None
     seconds: Mapping[str, float]
     engine: str
     engine_reason: str | None
@@ -46,7 +48,8 @@ def read_content(content: Any, optimization: Optimization, steps_per_epoch: int)
         saved = SavedTrial(
             training=content["training"],
             epochs=[EpochRecord(**epoch) for epoch in content["epochs"]],
-            evaluation=Evaluation(content["test_loss"], content["correct"].numpy()),
+            evaluation=_evaluation(content["evaluation"]),
+            weights=None if content["weights"] is None else KeptFile(**content["weights"]),
             seconds=dict(content["seconds"]),
             engine=content["engine"],
             engine_reason=content["engine_reason"],
@@ -61,6 +64,15 @@ def read_content(content: Any, optimization: Optimization, steps_per_epoch: int)
     return saved
 
 
+def _evaluation(content: Any) -> Evaluation:
+    return Evaluation(
+        loss=content["loss"],
+        predictions=content["predictions"].numpy(),
+        correct=content["correct"].numpy(),
+        metrics={name: MetricFigure(**figure) for name, figure in content["metrics"].items()},
+    )
+
+
 def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int) -> Iterator[str]:
     epochs, evaluation = saved.epochs, saved.evaluation
     if fault := fault_in_epochs(epochs):
@@ -70,11 +82,7 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
         yield "steps_taken is out of range"
     if steps != len(epochs) * steps_per_epoch:
         yield f"steps_taken does not match its {len(epochs)} epochs"
-    is_last = (evaluation.loss, evaluation.accuracy) == (
-        epochs[-1].test_loss,
-        epochs[-1].test_accuracy,
-    )
-    if evaluation.correct.dtype != bool or evaluation.correct.ndim != 1 or not is_last:
+    if not _is_of(evaluation, epochs[-1]):
         yield "its evaluation is not that of its last epoch"
     if not all(type(spent) is float and 0 <= spent < math.inf for spent in saved.seconds.values()):
         yield "its seconds are negative, or not finite"
@@ -84,6 +92,16 @@ def _faults(saved: SavedTrial, optimization: Optimization, steps_per_epoch: int)
         yield "one of its texts is something else"
     if type(saved.resumed) is not int or saved.resumed < 0:
         yield "resumed is not a count"
+
+
+def _is_of(evaluation: Evaluation, epoch: EpochRecord) -> bool:
+    correct, predictions = evaluation.correct, evaluation.predictions
+    if correct.dtype != bool or correct.ndim != 1 or predictions.shape != correct.shape:
+        return False
+    return predictions.dtype.kind == "u" and (evaluation.loss, evaluation.accuracy) in (
+        (epoch.test_loss, epoch.test_accuracy),
+        (epoch.validation_loss, epoch.validation_accuracy),
+    )
 
 
 def require_same_shapes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:

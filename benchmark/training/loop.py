@@ -1,26 +1,22 @@
-"""An epoch, an evaluation, a training."""
+"""An epoch after another, and what is made of the model after each."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
-import numpy
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
-from benchmark.training.data import ResidentImages, as_floats
 from benchmark.training.epoch_progress import EpochProgress
-from benchmark.training.layout import Layout
-from benchmark.training.precision import computing_in
+from benchmark.training.evaluation import Evaluation
 from benchmark.training.seeds import TRAINING, seed_everything
 from benchmark.training.training import Training
-
-# As many images as keep a CPU's cores busy without filling its memory with activations.
-EVALUATION_BATCH = 500
 
 
 class DivergedError(Exception):
@@ -28,29 +24,45 @@ class DivergedError(Exception):
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Mean cross-entropy an image, and which images were classified rightly (bool of N)."""
+class Judgement:
+    """What a model is worth after an epoch: by the images held out, and by the test images.
 
-    loss: float
-    correct: numpy.ndarray[tuple[int], numpy.dtype[numpy.bool_]]
+    Either is None where it was not looked at; one of them always is looked at.
+    """
+
+    validation: Evaluation | None
+    test: Evaluation | None
 
     @property
-    def accuracy(self) -> float:
-        """The fraction classified rightly."""
-        return float(self.correct.mean())
+    def final(self) -> Evaluation:
+        """That by which models are compared: by the test images, where they were looked at."""
+        evaluation = self.test or self.validation
+        assert evaluation is not None
+        return evaluation
+
+
+Judge = Callable[[nn.Module, int], Judgement]
+
+
+def _keep_nothing(model: nn.Module, epoch: int) -> None:
+    pass
 
 
 def train(
     training: Training,
     take: Callable[[int], None],
-    test: ResidentImages,
+    judge: Judge,
+    keep: Callable[[nn.Module, int], None] = _keep_nothing,
     *,
     seed: int,
     epochs: Iterable[int],
     account: TimeAccount,
     progress: EpochProgress | None = None,
-) -> Iterator[tuple[EpochRecord, Evaluation]]:
-    """Train epoch by epoch, evaluating after each; ``take`` takes so many of the training's steps.
+) -> Iterator[tuple[EpochRecord, Judgement]]:
+    """Train epoch by epoch, judging the model after each; ``take`` takes so many steps.
+
+    ``judge(model, epoch)`` is given the model as the recipe has it evaluated, and so is ``keep``,
+    which may write to disk.
 
     Raises DivergedError, with epoch and step, when a loss is not finite, and BenchmarkError where
     the recipe cannot change the model for an epoch.
@@ -63,24 +75,27 @@ def train(
             training.change_for_epoch(epoch)
             progress.take(take, training.steps_per_epoch, epoch=epoch)
         progress.finish()
-        with account.charge("evaluation") as evaluation_stretch:
-            loss, accuracy = epoch_figures(training, epoch)
-            with training.evaluated_model() as model:
-                evaluation = evaluate(model, test, training.precision, training.layout)
-        if not numpy.isfinite(evaluation.loss):
-            raise DivergedError(f"the test loss is not finite after epoch {epoch}")
+        with ExitStack() as lent:
+            with account.charge("evaluation") as evaluation_stretch:
+                loss, accuracy = epoch_figures(training, epoch)
+                model = lent.enter_context(training.evaluated_model())
+                judgement = judge(model, epoch)
+            _require_finite(judgement, epoch)
+            with account.charge("checkpoint"):
+                keep(model, epoch)
         record = EpochRecord(
             number=epoch,
             train_seconds=stretch.seconds,
             train_loss=loss,
             train_accuracy=accuracy,
-            test_loss=evaluation.loss,
-            test_accuracy=evaluation.accuracy,
+            **_figures("validation", judgement.validation),
+            **_figures("test", judgement.test),
+            validation_metrics=_metrics(judgement.validation),
             evaluation_seconds=evaluation_stretch.seconds,
             learning_rate=training.learning_rate,
             timed=not stretch.was_suspended,
         )
-        yield record, evaluation
+        yield record, judgement
 
 
 def phases(epochs: range, dropout_epochs: int | None) -> Iterator[tuple[range, bool]]:
@@ -108,42 +123,20 @@ def epoch_figures(training: Training, epoch: int) -> tuple[float, float]:
     return float(losses.double().mean()), int(training.hits.sum()) / images
 
 
-# Not inference_mode: a model may keep a tensor of its evaluation that its training then needs.
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, images: ResidentImages, precision: str, layout: Layout = "channels_last"
-) -> Evaluation:
-    """Classify every image once, dropout off and BatchNorm on its moving statistics."""
-    model.eval()
-    device = images.pixels.device
-    total_loss = torch.zeros((), dtype=torch.float64, device=device)
-    correct = torch.zeros(len(images), dtype=torch.bool, device=device)
-    for batch in evaluation_batches(len(images)):
-        labels = images.labels[batch]
-        with computing_in(precision, device):
-            logits = _logits(model, as_floats(images.pixels[batch], layout))
-        logits = logits.float()
-        total_loss += functional.cross_entropy(logits, labels, reduction="sum")
-        correct[batch] = logits.argmax(1) == labels
-    return Evaluation(float(total_loss) / len(images), correct.cpu().numpy())
+def _figures(part: str, evaluation: Evaluation | None) -> dict[str, Any]:
+    if evaluation is None:
+        return {}
+    return {f"{part}_loss": evaluation.loss, f"{part}_accuracy": evaluation.accuracy}
 
 
-def evaluation_batches(images: int) -> Iterator[slice]:
-    """Batches of EVALUATION_BATCH images and what is left; one image left joins those before it."""
-    start = 0
-    while start < images:
-        stop = start + EVALUATION_BATCH
-        if stop >= images - 1:
-            stop = images
-        yield slice(start, stop)
-        start = stop
+def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
+    if evaluation is None:
+        return None
+    return {name: figure.value for name, figure in evaluation.metrics.items()}
 
 
-def _logits(model: nn.Module, pixels: Tensor) -> Tensor:
-    """What the model gives; a single image is given to it twice.
-
-    There are models that drop a batch dimension of one, or normalise over the batch.
-    """
-    if len(pixels) > 1:
-        return model(pixels)  # type: ignore[no-any-return]
-    return model(pixels.repeat(2, 1, 1, 1))[:1]  # type: ignore[no-any-return]
+def _require_finite(judgement: Judgement, epoch: int) -> None:
+    for part in ("validation", "test"):
+        evaluation = getattr(judgement, part)
+        if evaluation is not None and not math.isfinite(evaluation.loss):
+            raise DivergedError(f"the {part} loss is not finite after epoch {epoch}")

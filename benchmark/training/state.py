@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmark.training.extra_state import extra_state, misfit, set_extra_state
+from benchmark.training.named_tensors import misfit_of_tensors, named_tensors, put_tensors
 from benchmark.training.training import Training
 
 
@@ -20,7 +20,7 @@ def state_of(training: Training) -> dict[str, Any]:
     """All that a training has come to, as plain data and tensors that later steps change."""
     return {
         "steps_taken": training.steps_taken,
-        "model": _tensors(training.model),
+        "model": named_tensors(training.model),
         "optimizer": training.optimization.optimizer.state_dict(),
         "average": None if training.average is None else training.average.values,
         "extra": extra_state(training.model),
@@ -29,16 +29,8 @@ def state_of(training: Training) -> dict[str, Any]:
 
 def check_fits(training: Training, state: Mapping[str, Any]) -> None:
     """Raise MisfitError if ``state`` is of a model with other tensors, or another average."""
-    present = _tensors(training.model)
-    for name, tensor in present.items():
-        before, now = state["model"].get(name), tuple(tensor.shape)
-        if before is None:
-            raise MisfitError(f"{name} is new, {now}")
-        if tuple(before.shape) != now:
-            raise MisfitError(f"{name} was {tuple(before.shape)}, is {now}")
-    for name in state["model"]:
-        if name not in present and not _has_place_for(training.model, name):
-            raise MisfitError(f"{name} is gone")
+    if fault := misfit_of_tensors(training.model, state["model"]):
+        raise MisfitError(fault)
     if (state["average"] is None) != (training.average is None):
         raise MisfitError("weights are averaged now, or no longer")
     extra_misfit = misfit(training.model, state["extra"])
@@ -57,34 +49,7 @@ def restore(training: Training, state: Mapping[str, Any]) -> None:
 def restore_weights(training: Training, state: Mapping[str, Any]) -> None:
     """Put the model, its average and the count of steps back, but not the optimiser."""
     training.steps_taken = state["steps_taken"]
-    present = _tensors(training.model)
-    for name in present.keys() - state["model"].keys():
-        # A buffer that was None then.
-        _set_buffer(training.model, name, None)
-    for name, tensor in state["model"].items():
-        if name in present:
-            present[name].copy_(tensor)
-        else:
-            # A buffer that was None when the model was built.
-            _set_buffer(training.model, name, tensor.to(training.device))
+    put_tensors(training.model, state["model"], training.device)
     if training.average is not None:
         training.average.load(state["average"])
     set_extra_state(training.model, state["extra"])
-
-
-def _has_place_for(model: nn.Module, name: str) -> bool:
-    """Whether ``name`` is a buffer that the model has only later, None when it is built."""
-    path, _, buffer = name.rpartition(".")
-    owner = dict(model.named_modules()).get(path)
-    return owner is not None and buffer in owner._buffers
-
-
-def _set_buffer(model: nn.Module, name: str, value: torch.Tensor | None) -> None:
-    module, _, buffer = name.rpartition(".")
-    setattr(model.get_submodule(module), buffer, value)
-
-
-def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A model's parameters and buffers by name, also those that its state_dict leaves out."""
-    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return {**named, **dict(model.named_buffers())}

@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.complexity import MacCount
 from benchmark.environment import core_version, describe_environment, describe_hardware
 from benchmark.errors import BenchmarkError, OtherCodeError, one_line
+from benchmark.kept_files import KeptFile
 from benchmark.records import (
     EpochRecord,
     Machine,
@@ -50,6 +51,8 @@ class Findings:
     resumed: int = 0
     epochs: list[EpochRecord] = field(default_factory=list)
     evaluation: Evaluation | None = None
+    predictions: KeptFile | None = None
+    weights: KeptFile | None = None
     is_set_up: bool = False
     warnings: list[str] = field(default_factory=list)
 
@@ -93,7 +96,7 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
     # First: the trial is over, and to describe the environment takes a while.
     timing = _timing(findings.epochs, findings.account)
     status, reason = _status(spec, findings, error)
-    correct = findings.evaluation.correct if status == "completed" and findings.evaluation else None
+    evaluation = findings.evaluation if status == "completed" else None
     return TrialRecord(
         **_asked_for(spec),
         environment=Machine(**describe_environment()),
@@ -108,8 +111,20 @@ def make_record(spec: TrialSpec, findings: Findings, error: BaseException | None
         epochs=tuple(findings.epochs),
         timing=timing,
         peak_memory_bytes=findings.memory.bytes(),
-        correct=None if correct is None else pack_bits(correct),
+        **_outcome(findings, evaluation),
     )
+
+
+def _outcome(findings: Findings, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What a completed trial's last evaluation came to."""
+    if evaluation is None:
+        return {"correct": None}
+    return {
+        "correct": pack_bits(evaluation.correct),
+        "predictions_file": findings.predictions,
+        "weights_file": findings.weights,
+        "metrics": dict(evaluation.metrics),
+    }
 
 
 def with_warnings(record: TrialRecord, findings: Findings) -> TrialRecord:

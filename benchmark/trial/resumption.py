@@ -48,6 +48,7 @@ def go_on(training: Training, seed: int, checkpoints: Checkpoints, findings: Fin
         return
     saved = read(content)
     findings.epochs, findings.evaluation = saved.epochs, saved.evaluation
+    findings.weights = saved.weights
     findings.account.add(saved.seconds)
     findings.engine, findings.engine_reason = saved.engine, saved.engine_reason
     findings.resumed = saved.resumed + 1

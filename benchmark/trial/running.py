@@ -10,8 +10,8 @@ from torch import nn
 
 from benchmark.catalog import Catalog, load_catalog
 from benchmark.complexity import FEWEST_IMAGES, count_parameters
-from benchmark.datasets import load_dataset
-from benchmark.entries import ImageSplits, Optimization, TrainingPlan
+from benchmark.datasets import TrialImages, load_dataset, trial_images
+from benchmark.entries import Optimization, TrainingPlan
 from benchmark.errors import (
     PLUGIN_FAULTS,
     BenchmarkError,
@@ -35,7 +35,6 @@ from benchmark.training import (
     seed_everything,
     start_engine,
     state_of,
-    subset,
     train,
     training_conditions,
     tuned,
@@ -43,6 +42,9 @@ from benchmark.training import (
 from benchmark.trial.code import require_same_code, with_origins_here
 from benchmark.trial.evaluated_model import show_evaluated_model
 from benchmark.trial.findings import Findings, make_record, with_warnings
+from benchmark.trial.judging import Judge
+from benchmark.trial.keeping import WeightsKeeper, keep_predictions
+from benchmark.trial.measuring import Measures
 from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
 from benchmark.trial.progress import reporting_progress
 from benchmark.trial.resumption import go_on
@@ -107,6 +109,9 @@ def _carry_out(
         record = make_record(spec, findings, error)
         trackers.call("on_trial_error", error)
     else:
+        with account.charge("checkpoint"):
+            assert findings.evaluation is not None
+            findings.predictions = keep_predictions(spec, findings.evaluation)
         record = make_record(spec, findings, None)
         show_evaluated_model(spec, training, with_warnings(record, findings), findings, trackers)
     return with_warnings(record, findings)
@@ -135,7 +140,7 @@ def _train(
         # First: what a model does to its process is no part of what it is compared with.
         checkpoints = trial_checkpoints(spec)
     with account.charge("setup"):
-        training, test = _prepare(spec, catalog, findings)
+        training, judge, keep = _prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
         go_on(training, spec.seed, checkpoints, findings)
     with account.charge("setup"):
@@ -146,7 +151,7 @@ def _train(
         trackers.model = training.model
         trackers.call("on_trial_start", spec, training.model, len(findings.epochs))
         report(TrialEvent(trial=spec.key, start=start, warnings=tuple(findings.warnings)))
-    for epoch in _epochs(spec, training, test, findings):
+    for epoch in _epochs(spec, training, judge, keep, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
                 findings.note_unsaved(training.unsaved_attributes.changed())
@@ -159,7 +164,7 @@ def _train(
 
 
 def _epochs(
-    spec: TrialSpec, training: Training, test: ResidentImages, findings: Findings
+    spec: TrialSpec, training: Training, judge: Judge, keep: WeightsKeeper, findings: Findings
 ) -> Iterator[EpochRecord]:
     """Train what is left to train, and note what is found epoch by epoch."""
     account = findings.account
@@ -169,10 +174,11 @@ def _epochs(
         training.drops_out = has_dropout
         engine = start_engine(training, spec.engine, account)
         findings.engine, findings.engine_reason = engine.name, engine.reason
-        for epoch, evaluation in train(
+        for epoch, judgement in train(
             training,
             engine.take,
-            test,
+            judge,
+            keep,
             seed=spec.seed,
             epochs=epochs,
             account=account,
@@ -184,26 +190,37 @@ def _epochs(
             if not epoch.timed and SUSPENDED not in findings.warnings:
                 findings.warnings.append(SUSPENDED)
             findings.epochs.append(epoch.model_copy(update={"timed": timed}))
-            findings.evaluation = evaluation
+            findings.evaluation = judgement.final
             yield findings.epochs[-1]
 
 
 def _prepare(
     spec: TrialSpec, catalog: Catalog, findings: Findings
-) -> tuple[Training, ResidentImages]:
-    splits = _load_images(spec, catalog)
-    model = _prepare_model(spec, catalog, splits, findings)
+) -> tuple[Training, Judge, WeightsKeeper]:
+    images = _load_images(spec, catalog)
+    model = _prepare_model(spec, catalog, images, findings)
     device = torch.device(spec.device)
+    layout = findings.layout or "channels_last"
     training = Training(
         model,
         _configure(spec, catalog, model),
-        ResidentImages(splits.train, device),
+        ResidentImages(images.train, device),
         spec.protocol.batch_size,
         spec.protocol.precision,
         compiled=spec.compile,
-        layout=findings.layout or "channels_last",
+        layout=layout,
     )
-    return training, ResidentImages(splits.test, device)
+    metrics = [catalog.metrics[name].entry for name in spec.metrics]
+    judge = Judge(
+        validation=None if images.validation is None else ResidentImages(images.validation, device),
+        test=None if images.test is None else ResidentImages(images.test, device),
+        epochs=spec.protocol.epochs,
+        precision=spec.protocol.precision,
+        layout=layout,
+        measures=Measures(metrics, findings.warnings.append),
+    )
+    input_shape = images.train.pixels.shape[1:]
+    return training, judge, WeightsKeeper(spec, input_shape, images.classes, findings)
 
 
 def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
@@ -216,13 +233,18 @@ def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> N
 
 
 def _checkpoint(training: Training, findings: Findings) -> dict[str, Any]:
-    evaluation = findings.evaluation
+    evaluation, weights = findings.evaluation, findings.weights
     assert evaluation is not None
     return {
         "training": state_of(training),
         "epochs": [epoch.model_dump() for epoch in findings.epochs],
-        "test_loss": evaluation.loss,
-        "correct": torch.from_numpy(evaluation.correct),
+        "evaluation": {
+            "loss": evaluation.loss,
+            "predictions": torch.from_numpy(evaluation.predictions),
+            "correct": torch.from_numpy(evaluation.correct),
+            "metrics": {name: f.model_dump() for name, f in evaluation.metrics.items()},
+        },
+        "weights": None if weights is None else weights.model_dump(),
         "seconds": findings.account.balance(),
         "engine": findings.engine,
         "engine_reason": findings.engine_reason,
@@ -231,7 +253,7 @@ def _checkpoint(training: Training, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
+def _load_images(spec: TrialSpec, catalog: Catalog) -> TrialImages:
     dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory)
     wanted = spec.protocol.dataset
     if dataset.fingerprint != wanted.fingerprint:
@@ -239,18 +261,20 @@ def _load_images(spec: TrialSpec, catalog: Catalog) -> ImageSplits:
             f"data set {wanted.name!r} has changed since the run began: "
             f"its fingerprint is {dataset.fingerprint[:12]}, not {wanted.fingerprint[:12]}"
         )
-    return ImageSplits(
-        train=subset(dataset.splits.train, wanted.train_images),
-        test=subset(dataset.splits.test, wanted.test_images),
-        classes=dataset.splits.classes,
+    return trial_images(
+        dataset.splits,
+        validation=wanted.validation_images,
+        duplicates=wanted.duplicates or "keep",
+        train_images=wanted.train_images,
+        test_images=wanted.test_images,
     )
 
 
 def _prepare_model(
-    spec: TrialSpec, catalog: Catalog, splits: ImageSplits, findings: Findings
+    spec: TrialSpec, catalog: Catalog, images: TrialImages, findings: Findings
 ) -> nn.Module:
-    input_shape = splits.train.pixels.shape[1:]
-    classes = len(splits.classes)
+    input_shape = images.train.pixels.shape[1:]
+    classes = len(images.classes)
     warn = findings.warnings.append
     # Built on the CPU, so that a seed gives the same initial weights on every device.
     seed_everything(spec.seed, INITIAL_WEIGHTS)
@@ -262,7 +286,7 @@ def _prepare_model(
     batch = max(spec.protocol.batch_size, FEWEST_IMAGES)
     findings.layout = fit_for_training(
         model,
-        torch.from_numpy(splits.train.pixels[:batch]).float().div_(255),
+        torch.from_numpy(images.train.pixels[:batch]).float().div_(255),
         classes,
         device=torch.device(spec.device),
         precision=spec.protocol.precision,

@@ -14,9 +14,7 @@ import torch
 
 from benchmark import TrainingPlan
 from benchmark.records import EpochRecord
-from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages, epoch_order
-from benchmark.training.loop import train
 from benchmark.training.seeds import INITIAL_WEIGHTS, TRAINING, seed_everything
 from benchmark.training.training import Training
 from benchmark_plugins.recipes.adam import AdamOptions, configure
@@ -34,6 +32,7 @@ from perf.random_images import draw_images
 from perf.turns import Turns
 from perf.workload import EPSILON, LEARNING_RATE, Workload
 from tests.docs.test_docs import rows, sections
+from tests.support.made_training import train_all
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -284,10 +283,7 @@ def initial_model(name: str) -> torch.nn.Module:
 
 
 def trained(training: Training, images: ResidentImages) -> list[EpochRecord]:
-    epochs = train(
-        training, training.take, images, seed=0, epochs=range(1, 3), account=TimeAccount(CPU)
-    )
-    return [record for record, _ in epochs]
+    return [record for record, _ in train_all(training, images, seed=0, epochs=2)]
 
 
 def test_the_workload_has_the_recipes_constants() -> None:

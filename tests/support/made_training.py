@@ -13,7 +13,8 @@ from benchmark import Images, Optimization
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
-from benchmark.training.loop import Evaluation, train
+from benchmark.training.evaluation import Evaluation, evaluate
+from benchmark.training.loop import Judge, Judgement, train
 from benchmark.training.training import Training
 
 CPU = torch.device("cpu")
@@ -65,4 +66,11 @@ def train_all(
     """Train eagerly from the first epoch to the last."""
     account = TimeAccount(training.device)
     wanted = range(1, epochs + 1)
-    return list(train(training, training.take, test, seed=seed, epochs=wanted, account=account))
+    judge = judge_by(test, training.precision)
+    trained = train(training, training.take, judge, seed=seed, epochs=wanted, account=account)
+    return [(record, judgement.final) for record, judgement in trained]
+
+
+def judge_by(test: ResidentImages, precision: str) -> Judge:
+    """Judge by the test images after every epoch, as a training without held-out images does."""
+    return lambda model, epoch: Judgement(None, evaluate(model, test, precision))

@@ -17,7 +17,8 @@ from torch.nn import functional
 from benchmark import Images, Optimization, TrainingPlan
 from benchmark.training.data import ResidentImages, as_floats, epoch_order
 from benchmark.training.device import resolve_device, tuned
-from benchmark.training.loop import DivergedError, epoch_figures, evaluate
+from benchmark.training.evaluation import evaluate
+from benchmark.training.loop import DivergedError, epoch_figures
 from benchmark.training.precision import resolve_precision
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import restore, state_of

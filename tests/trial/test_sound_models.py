@@ -309,7 +309,7 @@ def test_a_test_set_of_one_image_is_no_batch_of_one(benchmark: CommandLine) -> N
 
 
 def test_an_evaluation_ends_with_no_batch_of_one() -> None:
-    from benchmark.training.loop import EVALUATION_BATCH, evaluation_batches
+    from benchmark.training.evaluation import EVALUATION_BATCH, evaluation_batches
 
     for images in (1, 2, 499, 500, 501, 502, 1000, 1001, 1002):
         batches = [len(range(images)[batch]) for batch in evaluation_batches(images)]

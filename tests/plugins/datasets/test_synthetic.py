@@ -26,6 +26,7 @@ from benchmark_plugins.models.baseline_cnn import BaselineCNN
 from benchmark_plugins.recipes.adam import AdamOptions, configure
 from tests.conftest import CommandLine, Result
 from tests.support.command_process import run
+from tests.support.made_training import judge_by
 from tests.support.sampling import is_drawn
 
 CLASSES = 10
@@ -174,15 +175,15 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
         resolve_precision("auto", device),
     )
     test = ResidentImages(splits.test, device)
-    for _, evaluation in train(
+    for _, judgement in train(
         training,
         training.take,
-        test,
+        judge_by(test, training.precision),
         seed=0,
         epochs=range(1, EPOCHS + 1),
         account=TimeAccount(device),
     ):
-        yield evaluation.accuracy
+        yield judgement.final.accuracy
 
 
 @pytest.mark.usefixtures("_one_thread")

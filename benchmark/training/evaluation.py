@@ -1,0 +1,108 @@
+"""A model judged by images: the class it gives to each, and its loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.records import MetricFigure
+from benchmark.training.data import ResidentImages, as_floats
+from benchmark.training.layout import Layout
+from benchmark.training.precision import computing_in
+
+# As many images as keep a CPU's cores busy without filling its memory with activations.
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model makes of N images.
+
+    ``loss`` is the mean cross-entropy an image, ``predictions`` the class given to each (N, of the
+    smallest unsigned integer type that holds every class), ``correct`` whether it is the right one
+    (bool of N). ``metrics`` are figures that were measured besides, by name.
+    """
+
+    loss: float
+    predictions: numpy.ndarray[Any, Any]
+    correct: numpy.ndarray[tuple[int], numpy.dtype[numpy.bool_]]
+    metrics: Mapping[str, MetricFigure] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction classified rightly."""
+        return float(self.correct.mean())
+
+
+Measure = Callable[[Tensor, Tensor], Mapping[str, MetricFigure]]
+
+
+def measure_nothing(logits: Tensor, labels: Tensor) -> Mapping[str, MetricFigure]:
+    """Work no figures out."""
+    return {}
+
+
+# Not inference_mode: a model may keep a tensor of its evaluation that its training then needs.
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: ResidentImages,
+    precision: str,
+    layout: Layout = "channels_last",
+    measure: Measure = measure_nothing,
+) -> Evaluation:
+    """Classify every image once, dropout off and BatchNorm on its moving statistics.
+
+    ``measure(logits, labels)`` works figures out, from float32 of N x classes and int64 of N.
+    """
+    model.eval()
+    device = images.pixels.device
+    total_loss = torch.zeros((), dtype=torch.float64, device=device)
+    parts = []
+    for batch in evaluation_batches(len(images)):
+        with computing_in(precision, device):
+            logits = _logits(model, as_floats(images.pixels[batch], layout))
+        parts.append(logits.float())
+        total_loss += functional.cross_entropy(parts[-1], images.labels[batch], reduction="sum")
+    logits = torch.cat(parts)
+    predictions = logits.argmax(1)
+    loss = float(total_loss) / len(images)
+    return Evaluation(
+        loss=loss,
+        predictions=predictions.cpu().numpy().astype(smallest_type(logits.shape[1])),
+        correct=(predictions == images.labels).cpu().numpy(),
+        metrics=measure(logits, images.labels) if math.isfinite(loss) else {},
+    )
+
+
+def smallest_type(classes: int) -> numpy.dtype[Any]:
+    """The smallest unsigned integer type that numbers so many classes."""
+    return numpy.min_scalar_type(max(classes - 1, 0))
+
+
+def evaluation_batches(images: int) -> Iterator[slice]:
+    """Batches of EVALUATION_BATCH images and what is left; one image left joins those before it."""
+    start = 0
+    while start < images:
+        stop = start + EVALUATION_BATCH
+        if stop >= images - 1:
+            stop = images
+        yield slice(start, stop)
+        start = stop
+
+
+def _logits(model: nn.Module, pixels: Tensor) -> Tensor:
+    """What the model gives; a single image is given to it twice.
+
+    There are models that drop a batch dimension of one, or normalise over the batch.
+    """
+    if len(pixels) > 1:
+        return model(pixels)  # type: ignore[no-any-return]
+    return model(pixels.repeat(2, 1, 1, 1))[:1]  # type: ignore[no-any-return]
