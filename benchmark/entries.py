@@ -158,6 +158,7 @@ class DatasetEntry(Entry):
     summary: str = ""
     options: type[Options] = Options
     identify: Callable[[Path, Any], str] | None = None
+    wraps: str | None = None
 
 
 @dataclass(frozen=True)

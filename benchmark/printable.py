@@ -43,3 +43,12 @@ def is_encodable(text: str) -> bool:
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
+
+
+def size_text(size_bytes: float) -> str:
+    """Write a size for people: ``12 KiB``, ``3 MiB``, ``1.5 GiB``."""
+    for unit, length in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size_bytes >= length:
+            count = size_bytes / length
+            return f"{count:.0f} {unit}" if count >= 100 else f"{count:.3g} {unit}"
+    return f"{size_bytes} B"

@@ -437,12 +437,16 @@ def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
 
 
 class TrialStart(_Record):
-    """What is known of a trial that is set up, with the epochs ``before`` from its checkpoint."""
+    """What is known of a trial that is set up, with the epochs ``before`` from its checkpoint.
+
+    Its weights will take so many ``weights_bytes`` on the disk, none if they are not to be kept.
+    """
 
     params: ParameterCount
     macs: int | None
     macs_is_lower_bound: bool = False
     layout: Literal["channels_last", "contiguous"] | None = None
+    weights_bytes: int = 0
     hardware: Machine
     before: tuple[EpochRecord, ...]
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.catalog import Catalog, variant_identity
 from benchmark.comparing import compare
 from benchmark.contenders import Argument, Source
+from benchmark.datasets import default_data_directory
 from benchmark.display import warnings_of
-from benchmark.errors import BenchmarkError, PluginError
+from benchmark.errors import BenchmarkError, PluginError, StoreError
+from benchmark.evaluating import Request, evaluate_weights
+from benchmark.files import UnreadableError, usable_folder
 from benchmark.records import PlannedVariant, TrialKey, TrialRecord
-from benchmark.report import Comparison, RunTable, TableView, epochs_frame
+from benchmark.report import Comparison, Evaluations, RunTable, TableView, epochs_frame
 from benchmark.standard_error import warn
 from benchmark.store import Records, RunDescription, RunDirectory, Version, Versions, version_of
+from benchmark.trial import load_kept_model
 
 if TYPE_CHECKING:
     import pandas
+    from torch import nn
 
 # Said with a table of all versions.
 ORDER = (
@@ -98,6 +103,64 @@ class Run:
         if verbose:
             records = map(_with_warnings, records)
         return view.table(records, self.description, shown, warn, ORDER if versions else "")
+
+    def model(self, label: str, seed: int = 0, *, force: bool = False) -> nn.Module:
+        """Build a model with the weights that were evaluated, as a module in evaluation mode.
+
+        It maps floats of N x C x H x W, pixels between 0 and 1, to logits of N x classes, and is on
+        the CPU. ``label`` is the row's, ``label@identity`` for an earlier version of it.
+
+        Raises StoreError for a row or a seed that the run does not have and where no weights were
+        kept, OtherCodeError where the model's code has changed since, unless ``force`` is given.
+        """
+        version, *others = Versions(self._directory, self.description).named([label], "")
+        if others:
+            raise StoreError(f"{label}: stands for {1 + len(others)} models; name one")
+        key = TrialKey(version.label, version.identity, seed)
+        try:
+            record = self._directory.read_record(key)
+        except UnreadableError as error:
+            raise StoreError(f"the record of {key} cannot be read: {error}") from error
+        if record is None:
+            seeds = [r.seed for r in self._records([version], None)]
+            known = ", ".join(map(str, seeds)) or "none"
+            raise StoreError(f"{label}: there is no record of seed {seed} (there are: {known})")
+        folder = self._directory.trial_directory(key)
+        return load_kept_model(record, folder, self.catalog, warn, force=force).module
+
+    def evaluate(
+        self,
+        dataset: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        models: Sequence[str] | None = None,
+        device: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        force: bool = False,
+        format: str = "simple",
+    ) -> Evaluations:
+        """Test the weights that were kept on other images, as ``benchmark evaluate`` does.
+
+        ``dataset`` is a data set's name, by default the run's own, whose test images are then
+        classified again; ``options`` are the data set's. ``models`` are the labels of the rows.
+        ``device`` is by default the one that the models were trained on. With ``force`` a model is
+        tested although its code has changed.
+
+        Raises BenchmarkError for a data set that does not fit, and where there are no weights.
+        """
+        source = self._argument().source
+        shown = self._shown(models, versions=False)
+        return evaluate_weights(
+            source,
+            shown,
+            self.catalog,
+            Request(dataset, options, device, force),
+            data_directory=usable_folder(os.fspath(data_dir), "data_dir")
+            if data_dir is not None
+            else default_data_directory(),
+            format=format,
+            warn=warn,
+        )
 
     def compare(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from benchmark.records import TrialRecord, Variant
@@ -13,6 +14,8 @@ Figure = TypeVar("Figure")
 
 # What people read where there is no figure.
 NO_FIGURE = "-"
+# The metric by which models are compared, which is worked out from each trial's answers.
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,25 @@ class Interval:
     seed_standard_error: float | None = None
     image_standard_error: float | None = None
     degrees_of_freedom: float | None = None
+
+    def text(self, *, in_percent: bool) -> str:
+        """The mean as people read it, with the interval if it has one."""
+        scale = 100 if in_percent else 1
+        mean = f"{self.mean * scale:.2f}" if in_percent else f"{self.mean:.4g}"
+        if self.low is None or self.high is None:
+            return mean
+        above, below = self.high - self.mean, self.mean - self.low
+        if not in_percent:
+            digits = mean.partition(".")[2]
+            return f"{mean} ± {above:.{len(digits)}f}"
+        if math.isclose(above, below, abs_tol=5e-5):
+            return f"{mean} ± {above * scale:.2f}"
+        return f"{mean} [{_bound_text(self.low)}, {_bound_text(self.high)}]"
+
+
+def _bound_text(bound: float) -> str:
+    """A bound in per cent; the ends of the scale, which many a bound is, without decimals."""
+    return str(round(bound) * 100) if bound in (0, 1) else f"{bound * 100:.2f}"
 
 
 @dataclass(frozen=True)
@@ -94,17 +116,19 @@ class RankRange:
 class ModelSummary:
     """A variant's trials under one protocol; ``planned`` is how many there should be.
 
-    ``test_accuracy`` is the mean accuracy after the last epoch over the completed trials, a
-    fraction; None where none completed. ``distinction`` tells this row from others with the label.
+    ``accuracy`` is the mean accuracy after the last epoch over the completed trials, a fraction;
+    None where none completed. ``metrics`` are those that all completed trials have, by name.
+    ``distinction`` tells this row from others with the label.
     ``rank`` is known to columns that need it, where two rows or more have two seeds or more.
     """
 
     variant: Variant
     records: tuple[TrialRecord, ...]
     planned: int
-    test_accuracy: Interval | None
+    accuracy: Interval | None
     distinction: str = ""
     rank: RankRange | None = None
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -120,6 +144,16 @@ class ModelSummary:
     def completed(self) -> tuple[TrialRecord, ...]:
         """The trials that completed."""
         return tuple(record for record in self.records if record.status == "completed")
+
+    @property
+    def test_accuracy(self) -> Interval | None:
+        """The accuracy, where it is that of test images and not of images held out."""
+        is_of_test_images = any(record.dataset.test_images for record in self.records)
+        return self.accuracy if is_of_test_images else None
+
+    def metric(self, name: str) -> Interval | None:
+        """The mean of a metric over the completed trials; None unless all of them have it."""
+        return self.accuracy if name == ACCURACY else self.metrics.get(name)
 
     @property
     def status(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -75,21 +74,7 @@ def _rank_text(summary: ModelSummary) -> str:
 
 
 def _test_accuracy_text(summary: ModelSummary) -> str:
-    interval = summary.test_accuracy
-    if interval is None:
-        return NO_FIGURE
-    text = f"{interval.mean * 100:.2f}"
-    if interval.low is None or interval.high is None:
-        return text
-    above, below = interval.high - interval.mean, interval.mean - interval.low
-    if math.isclose(above, below, abs_tol=5e-5):
-        return f"{text} ± {above * 100:.2f}"
-    return f"{text} [{_bound_text(interval.low)}, {_bound_text(interval.high)}]"
-
-
-def _bound_text(bound: float) -> str:
-    """A bound in per cent; the ends of the scale, which many a bound is, without decimals."""
-    return str(round(bound) * 100) if bound in (0, 1) else f"{bound * 100:.2f}"
+    return summary.test_accuracy.text(in_percent=True) if summary.test_accuracy else NO_FIGURE
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:
@@ -122,7 +107,14 @@ def benchmark_columns() -> Iterator[Column]:
     yield Column("model", "model", lambda summary: summary.label)
     yield Column("params", "params", _params, "lower")
     yield Column("macs", "MACs\n(M)", _macs, "lower", _macs_text)
-    yield Column("test_accuracy", "test\nacc. (%)", _test_accuracy, "higher", _test_accuracy_text)
+    yield Column(
+        "test_accuracy",
+        "test\nacc. (%)",
+        _test_accuracy,
+        "higher",
+        _test_accuracy_text,
+        shown=False,
+    )
     yield Column("rank", "rank", _rank, "lower", _rank_text, needs_rank=True)
     yield Column(
         "epoch_seconds", "epoch\n(s)", lambda s: s.epoch_seconds, "lower", _epoch_seconds_text

@@ -24,6 +24,11 @@ from .enough import (
     look_confidence as look_confidence,
     planned_looks as planned_looks,
 )
+from .evaluated import (
+    EvaluatedRow as EvaluatedRow,
+    Relation as Relation,
+    evaluated_row as evaluated_row,
+)
 from .gates import (
     Gate as Gate,
     Verdict as Verdict,

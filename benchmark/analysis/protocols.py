@@ -22,9 +22,13 @@ def protocol_differences(protocols: Sequence[Protocol]) -> list[str]:
 
 
 def has_same_images(a: Protocol, b: Protocol) -> bool:
-    """Whether models were tested on the same images, in the same order."""
-    of_a, of_b = a.dataset, b.dataset
-    return (of_a.fingerprint, of_a.test_images) == (of_b.fingerprint, of_b.test_images)
+    """Whether models were judged by the same images, in the same order."""
+    return _judging_images(a) == _judging_images(b)
+
+
+def _judging_images(protocol: Protocol) -> tuple[str, str, int]:
+    dataset = protocol.dataset
+    return dataset.fingerprint, dataset.judged_by, dataset.judging_images
 
 
 def _facts(protocols: Sequence[Protocol]) -> Iterator[tuple[str, list[str]]]:
@@ -37,6 +41,8 @@ def _facts(protocols: Sequence[Protocol]) -> Iterator[tuple[str, list[str]]]:
     yield "dataset fingerprint", said(lambda p: p.dataset.fingerprint[:SHORT_DIGEST])
     yield "identity of the dataset's code", said(lambda p: p.dataset.identity[:SHORT_DIGEST])
     yield "training images", said(_train_images)
+    yield "validation images", said(lambda p: f"{p.dataset.validation_images or 0:,}")
+    yield "duplicates", said(lambda p: p.dataset.duplicates or "keep")
     yield "test images", said(lambda p: f"{p.dataset.test_images:,}")
     yield "classes", said(lambda p: p.dataset.classes)
     yield "recipe", said(lambda p: p.recipe.name)

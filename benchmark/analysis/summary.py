@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from benchmark.analysis.alike import by_network
 from benchmark.analysis.comparison import Doubt, outcomes_interval
+from benchmark.analysis.metrics import metric_intervals
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.records import PlannedVariant, TrialRecord, Variant
 from benchmark.summaries import ModelSummary
@@ -31,7 +32,14 @@ def model_summary(
     """
     outcomes = Outcomes.of_records(records)
     accuracy = outcomes_interval(outcomes, doubt=doubt) if outcomes else None
-    return ModelSummary(variant, tuple(records), planned, accuracy, distinction)
+    return ModelSummary(
+        variant,
+        tuple(records),
+        planned,
+        accuracy,
+        distinction,
+        metrics=metric_intervals(records, doubt),
+    )
 
 
 def summarize(

@@ -23,6 +23,7 @@ from benchmark.entries import (
 )
 from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
 from benchmark.hookspecs import DISTRIBUTION
+from benchmark.metric_columns import metric_columns
 from benchmark.spelling import did_you_mean
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -164,8 +165,19 @@ class Catalog:
             plugin.entries = len(entries)
             for shelf, entry in entries:
                 shelf.add(entry, plugin)
+        self._add_metric_columns()
         for shelf in self.shelves.values():
             shelf.has_failures = any(plugin.failure for plugin in self.plugins)
+
+    @property
+    def metric_columns(self) -> dict[str, tuple[Column, ...]]:
+        """The columns of each metric, by its name."""
+        return {o.entry.name: metric_columns(o.entry) for o in self.metrics.unchosen}
+
+    def _add_metric_columns(self) -> None:
+        for offer in self.metrics.unchosen:
+            for column in metric_columns(offer.entry):
+                self.columns.add(column, offer.plugin)
 
     def _entries_of(self, plugin: Plugin) -> list[tuple[Shelf[Any], Entry]]:
         entries: list[tuple[Shelf[Any], Entry]] = []

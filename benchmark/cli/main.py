@@ -23,7 +23,7 @@ from benchmark.printable import is_encodable
 from benchmark.spelling import did_you_mean
 from benchmark.standard_error import say, say_indented
 
-COMMANDS = ("run", "list", "plugins", "show", "table", "compare", "runs", "data", "env")
+COMMANDS = ("run", "list", "plugins", "show", "table", "compare", "evaluate", "runs", "data", "env")
 
 EXIT_MISTAKE = 2
 EXIT_BUG = 70

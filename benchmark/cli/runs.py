@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from benchmark.cli.session import data_directory_option, everywhere_options, named_folder, warn
-from benchmark.printable import printable_line
+from benchmark.printable import printable_line, size_text
 
 
 @click.group("runs", invoke_without_command=True, epilog="Example: benchmark runs clean")
@@ -24,7 +24,7 @@ from benchmark.printable import printable_line
 @everywhere_options
 @click.pass_context
 def command(context: click.Context, out: Path) -> None:
-    """List the runs: state, trials that completed, age, size.
+    """List the runs: state, trials that completed, age, size of weights and of all.
 
     A run is complete, failed (every trial ended, some did not complete), unfinished, in use by a
     process, or unreadable.
@@ -45,12 +45,13 @@ def command(context: click.Context, out: Path) -> None:
             run.state,
             f"{run.completed} of {run.trials}",
             age(time.time() - run.changed),
-            size(run.size_bytes),
+            size_text(run.weights_bytes),
+            size_text(run.size_bytes),
         )
         for run in runs
     ]
-    headers = ("run", "state", "trials", "age", "size")
-    click.echo(lay_out(rows, headers, right=[2, 3, 4]))
+    headers = ("run", "state", "trials", "age", "weights", "size")
+    click.echo(lay_out(rows, headers, right=[2, 3, 4, 5]))
 
 
 @command.command(
@@ -64,14 +65,23 @@ def command(context: click.Context, out: Path) -> None:
     metavar="DIR",
     help="Where the runs are kept  [default: that of the command before, or runs]",
 )
+@click.option("--weights", is_flag=True, help="Remove the kept weights, and nothing else.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @data_directory_option
 @everywhere_options
 @click.pass_context
-def clean(context: click.Context, out: Path | None, yes: bool, data_directory: Path | None) -> None:
+def clean(
+    context: click.Context,
+    out: Path | None,
+    weights: bool,
+    yes: bool,
+    data_directory: Path | None,
+) -> None:
     """Remove checkpoints of trials that did not complete, and decoded data sets; asks first.
 
-    Records, histories and logs are kept, and so is all of a run that a process is at work on.
+    Records, predictions, histories and logs are kept, and so is all of a run that a process is at
+    work on. With --weights the weights of completed trials are removed, run by run, which then can
+    no longer be tested on other images.
     """
     # Imported here: --help must not wait for it.
     from benchmark.datasets import decoded_folder, default_data_directory
@@ -79,17 +89,20 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
         decoded_data_sets,
         find_runs,
         remove_all,
-        remove_unfinished_work,
+        remove_from,
         unfinished_work,
     )
 
     assert context.parent is not None
     out = out or context.parent.params["out"]
+    if weights:
+        _clean_weights(out, yes)
+        return
     for run in find_runs(out, warn):
         unfinished = unfinished_work(run.path)
         what = f"unfinished work in {run.path}: its trials would begin anew"
         if run.state != "in use" and _agreed(unfinished, what, yes):
-            remove_unfinished_work(run.path)
+            remove_from(run.path, unfinished_work)
             click.echo("Removed.")
     data_directory = data_directory or default_data_directory()
     decoded = decoded_data_sets(data_directory)
@@ -101,12 +114,23 @@ def clean(context: click.Context, out: Path | None, yes: bool, data_directory: P
         click.echo("Removed.")
 
 
+def _clean_weights(out: Path, yes: bool) -> None:
+    from benchmark.store import find_runs, kept_weights, remove_from
+
+    for run in find_runs(out, warn):
+        files = kept_weights(run.path)
+        what = f"weights in {run.path}: its models could no longer be tested on other images"
+        if run.state != "in use" and _agreed(files, what, yes):
+            remove_from(run.path, kept_weights)
+            click.echo("Removed.")
+
+
 def _agreed(leftovers: Sequence[Path], what: str, yes: bool) -> bool:
     from benchmark.store import size_bytes
 
     if not leftovers:
         return False
-    click.echo(printable_line(f"{size(size_bytes(leftovers))} of {what}."))
+    click.echo(printable_line(f"{size_text(size_bytes(leftovers))} of {what}."))
     return yes or click.confirm("Remove them?")
 
 
@@ -116,12 +140,3 @@ def age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
     return "now"
-
-
-def size(size_bytes: float) -> str:
-    """Write a size for people: ``12 KiB``, ``3 MiB``, ``1.5 GiB``."""
-    for unit, length in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size_bytes >= length:
-            count = size_bytes / length
-            return f"{count:.0f} {unit}" if count >= 100 else f"{count:.3g} {unit}"
-    return f"{size_bytes} B"

@@ -1,4 +1,5 @@
 from .comparison import Comparison as Comparison
+from .evaluations import Evaluations as Evaluations
 from .formats import (
     FORMATS as FORMATS,
     FORMATS_FOR_PROGRAMS as FORMATS_FOR_PROGRAMS,

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmark.analysis import Doubt, device_text
-from benchmark.records import Protocol
+from benchmark.records import DatasetRecord, Protocol
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary
 
 # What an interval is over.
-_SOURCES = {"both": "seeds and test images", "seeds": "seeds", "images": "test images"}
+_SOURCES = {"both": "seeds and {} images", "seeds": "seeds", "images": "{} images"}
 
 
 @dataclass
 class Coverage:
     """What a caption says of the trials, gathered model by model."""
 
+    metrics: Sequence[str] = ()
     completed: list[int] = field(default_factory=list)
     devices: set[str] = field(default_factory=set)
     engines: set[str] = field(default_factory=set)
@@ -25,6 +26,15 @@ class Coverage:
     has_untimed: bool = False
     core_versions: dict[str, list[str]] = field(default_factory=dict)
     libraries: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    rows_without: dict[str, list[str]] = field(default_factory=dict)
+
+    def missing_metrics(self) -> Iterator[str]:
+        """A line for each metric that not all completed trials have."""
+        for name, rows in self.rows_without.items():
+            yield (
+                f"metric {name!r} has no figure for {', '.join(rows)}: it failed, or was not asked "
+                "for when they were trained; 'benchmark run' with --fresh trains them again"
+            )
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
         """The same summaries; each is noted as it passes."""
@@ -36,6 +46,9 @@ class Coverage:
         if summary.completed:
             self.completed.append(len(summary.completed))
             self._note_versions(summary)
+            for name in self.metrics:
+                if summary.metric(name) is None:
+                    self.rows_without.setdefault(name, []).append(summary.label)
         for record in summary.records:
             device = device_text(record.device, record.environment)
             if record.status != "completed":
@@ -69,7 +82,7 @@ def write_caption(description: RunDescription, coverage: Coverage, doubt: Doubt 
     lines = [
         f"{config.name}: {training_text(protocol)}; "
         f"{devices}, {protocol.precision}{_engines(coverage)}.",
-        _figures(coverage, doubt),
+        _figures(protocol.dataset, coverage, doubt),
     ]
     lines += _versions(coverage)
     if config.note:
@@ -86,9 +99,19 @@ def training_text(protocol: Protocol) -> str:
     epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     return (
         f"{dataset.name} ({dataset.fingerprint[:8]}), "
-        f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
+        f"{images_text(dataset)}, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, recipe {recipe}"
     )
+
+
+def images_text(dataset: DatasetRecord) -> str:
+    """How many images there are for what."""
+    counts = [f"{dataset.train_images:,} training"]
+    if dataset.validation_images:
+        counts.append(f"{dataset.validation_images:,} validation")
+    if dataset.test_images:
+        counts.append(f"{dataset.test_images:,} test")
+    return f"{', '.join(counts[:-1])} and {counts[-1]} images"
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:
@@ -110,16 +133,18 @@ def _engines(coverage: Coverage) -> str:
     return "" if used in ([], ["eager"]) else f", engine {' and '.join(used)}"
 
 
-def _figures(coverage: Coverage, doubt: Doubt) -> str:
+def _figures(dataset: DatasetRecord, coverage: Coverage, doubt: Doubt) -> str:
     fewest, most = min(coverage.completed, default=0), max(coverage.completed, default=0)
-    accuracy = "Test accuracy is that after the last epoch"
+    accuracy = f"{dataset.judged_by.capitalize()} accuracy is that after the last epoch"
+    source = _SOURCES[doubt].format(dataset.judged_by)
     if most > 1:
         span = str(most) if fewest == most else f"{fewest} to {most}"
-        accuracy += f", mean of n = {span} seeds and 95 % interval over {_SOURCES[doubt]}"
+        accuracy += f", mean of n = {span} seeds and 95 % interval over {source}"
     elif most == 1 and doubt == "images":
-        accuracy += f", of one seed, and 95 % interval over {_SOURCES[doubt]}"
+        accuracy += f", of one seed, and 95 % interval over {source}"
     elif most == 1:
         accuracy += ", of one seed (so without an interval)"
     time = "epoch time is the median training time of the epochs after the first."
     untimed = " A trial without a device of its own, or interrupted too often, has none."
-    return f"{accuracy}; {time}{untimed if coverage.has_untimed else ''}"
+    unseen = "" if dataset.test_images else " The test images were not looked at."
+    return f"{accuracy}; {time}{untimed if coverage.has_untimed else ''}{unseen}"

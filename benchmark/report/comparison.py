@@ -9,15 +9,19 @@ from typing import Any
 
 from benchmark.analysis import ComparedGroup, Verdict, protocol_differences
 from benchmark.printable import printable, printable_line
-from benchmark.report.comparison_captions import accuracy_caption, cost_caption, time_to_caption
+from benchmark.report.comparison_captions import (
+    accuracy_caption,
+    cost_caption,
+    time_to_caption,
+)
 from benchmark.report.comparison_columns import (
-    ACCURACY,
     COST,
     FOR_PROGRAMS,
     TIME_TO,
     ComparisonColumn,
+    accuracy_columns,
 )
-from benchmark.report.comparison_sentences import group_sentences
+from benchmark.report.comparison_sentences import group_sentences, judged_by
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 from benchmark.report.methods import latex_text, methods_paragraph
 from benchmark.report.run_table import checked_word
@@ -102,7 +106,8 @@ def _table(columns: Sequence[ComparisonColumn], groups: Sequence[ComparedGroup])
 
 
 def _parts(group: ComparedGroup, format: str, width: int) -> Iterator[str]:
-    yield render(_table(ACCURACY, [group]), format, accuracy_caption(group), width)
+    columns = accuracy_columns(judged_by(group))
+    yield render(_table(columns, [group]), format, accuracy_caption(group), width)
     yield render(_table(COST, [group]), format, cost_caption(group), width)
     if group.accuracy is not None:
         yield render(_table(TIME_TO, [group]), format, time_to_caption(group), width)

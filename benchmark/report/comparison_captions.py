@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from benchmark.analysis import ComparedGroup, ComparedRow, has_same_images, protocol_differences
 from benchmark.report.caption import training_text
 from benchmark.report.comparison_columns import MARK
+from benchmark.report.comparison_sentences import judged_by
 from benchmark.report.sentences import listed, percent
 
 
@@ -30,10 +31,12 @@ def cost_caption(group: ComparedGroup) -> str:
 def time_to_caption(group: ComparedGroup) -> str:
     """Say which accuracy is meant, and how trainings count that never reached it."""
     accuracy = f"{(group.accuracy or 0) * 100:.6g}"
+    held_out = (row.contender.protocol.dataset.validation_images for row in group.rows)
+    images = "validation" if any(held_out) else "test"
     lines = [
-        f"Training time until the test accuracy was {accuracy} % for the first time, which looks "
-        "at the test images after every epoch: the median over trials, of which those that did not "
-        "reach it count as longer."
+        f"Training time until the {images} accuracy was {accuracy} % for the first time, which "
+        f"looks at the {images} images after every epoch: the median over trials, of which those "
+        "that did not reach it count as longer."
     ]
     for row in group.rows:
         if row.time_to is not None and row.time_to.untimed:
@@ -65,10 +68,14 @@ def _training(group: ComparedGroup) -> Iterator[str]:
 
 def _accuracy_figures(group: ComparedGroup) -> str:
     if not any(row.difference is not None and row.difference.low is not None for row in group.rows):
-        return f"Differences of the test accuracy after the last epoch to {reference_text(group)}."
+        return (
+            f"Differences of the {judged_by(group)} accuracy after the last epoch to "
+            f"{reference_text(group)}."
+        )
     return (
-        f"Differences of the test accuracy after the last epoch to {reference_text(group)}, with "
-        f"{_confidences(group)} intervals over seeds and test images; p is for that pair alone, "
+        f"Differences of the {judged_by(group)} accuracy after the last epoch to "
+        f"{reference_text(group)}, with {_confidences(group)} intervals over seeds and "
+        f"{judged_by(group)} images; p is for that pair alone, "
         f"ranks are for all pairs{' of a protocol' if group.is_mixed else ''} at once (Holm); wins "
         "is how often one training would beat one of the reference."
     )
@@ -102,8 +109,8 @@ def _mixed(group: ComparedGroup) -> Iterator[str]:
         )
         if not has_same_images(first.protocol, reference.protocol):
             line += (
-                " The test images are not the same: the interval is over seeds alone, and leaves "
-                "out the doubt that comes from the choice of test images."
+                " The images that judge them are not the same: the interval is over seeds alone, "
+                "and leaves out the doubt that comes from the choice of images."
             )
         yield line
 

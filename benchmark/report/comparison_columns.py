@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.analysis import ComparedRow
@@ -44,6 +44,10 @@ def _accuracy(row: ComparedRow) -> float | None:
     return None if outcomes is None else outcomes.mean
 
 
+def _test_accuracy(row: ComparedRow) -> float | None:
+    return _accuracy(row) if row.contender.protocol.dataset.test_images else None
+
+
 def _epoch_seconds(row: ComparedRow) -> float | None:
     values = row.contender.epoch_seconds.values()
     return statistics.median(values) if values else None
@@ -68,7 +72,8 @@ FOR_PROGRAMS = (
     ComparisonColumn("is_of_another_protocol", lambda row: row.is_of_another_protocol),
     ComparisonColumn("seeds", lambda row: list(row.contender.seeds)),
     ComparisonColumn("status", lambda row: row.contender.status),
-    ComparisonColumn("test_accuracy", _accuracy),
+    ComparisonColumn("accuracy", _accuracy),
+    ComparisonColumn("test_accuracy", _test_accuracy),
     ComparisonColumn("difference", _of_difference("mean")),
     ComparisonColumn("difference_low", _of_difference("low")),
     ComparisonColumn("difference_high", _of_difference("high")),
@@ -143,6 +148,7 @@ def _superiority_text(row: ComparedRow) -> str:
     return NO_FIGURE if value is None else f"{value * 100:.0f}"
 
 
+ACCURACY_COLUMN = ComparisonColumn("accuracy", _accuracy, "{}\nacc. (%)", _accuracy_text)
 ACCURACY = (
     ComparisonColumn("model", lambda row: row.contender.name, "model", _name),
     ComparisonColumn(
@@ -151,7 +157,7 @@ ACCURACY = (
         "seeds",
         lambda row: str(len(row.contender.seeds)),
     ),
-    ComparisonColumn("test_accuracy", _accuracy, "test\nacc. (%)", _accuracy_text),
+    ACCURACY_COLUMN,
     ComparisonColumn(
         "difference", _of_difference("mean"), "difference\n(points)", _difference_text
     ),
@@ -164,6 +170,12 @@ ACCURACY = (
         lambda row: str(row.rank or NO_FIGURE),
     ),
 )
+
+
+def accuracy_columns(judged_by: str) -> list[ComparisonColumn]:
+    """Those of the table of accuracies, whose header says which images they are of."""
+    header = ACCURACY_COLUMN.header.format(judged_by)
+    return [replace(c, header=header) if c is ACCURACY_COLUMN else c for c in ACCURACY]
 
 
 def number_text(value: float) -> str:

@@ -74,13 +74,19 @@ def _controls(contenders: Sequence[Contender]) -> Iterator[str]:
                 yield other_code_sentence(model.name, control.name)
 
 
+def judged_by(group: ComparedGroup) -> str:
+    """Which images the rows are compared by: ``test``, ``validation``, or both."""
+    found = dict.fromkeys(row.contender.protocol.dataset.judged_by for row in group.rows)
+    return " or ".join(found)
+
+
 def _of_protocols(a: Protocol, b: Protocol) -> Iterator[str]:
     """What has to be said with a difference between rows of different protocols."""
     differences = protocol_differences([a, b])
     if differences:
         yield f"Their protocols differ: {', '.join(differences)}."
     if not has_same_images(a, b):
-        yield "The interval leaves out the doubt that comes from the choice of test images."
+        yield "The interval leaves out the doubt that comes from the choice of images."
 
 
 def _front(group: ComparedGroup) -> Iterator[str]:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.analysis import ComparedGroup, Contender, by_protocol, has_same_images
-from benchmark.report.comparison_sentences import incomplete_sentence
+from benchmark.records import DatasetRecord
+from benchmark.report.comparison_sentences import incomplete_sentence, judged_by
 from benchmark.report.sentences import listed, percent
 from benchmark.summaries import Difference, Ratio
 
-_ACCURACY = "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy."
+_ACCURACY = "Accuracy is that after the last epoch; no epoch was chosen by its accuracy."
 _RULE = (
     "The {} confidence intervals of differences in accuracy cover two sources of doubt, training "
-    "seeds and test images: seeds are nested in models and test images are crossed with them, so "
+    "seeds and {} images: seeds are nested in models and {} images are crossed with them, so "
     "answers are paired by image and not by seed (the split-plot design of multi-reader multi-case "
     "studies; Hillis, Statistics in Medicine 33, 2014; for networks Jordan, arXiv:2304.01910, "
     "2023), with degrees of freedom by Satterthwaite (Biometrics Bulletin 2, 1946)."
@@ -24,12 +25,12 @@ _LOOKS = (
     "training stopped."
 )
 _SCORE = (
-    "Where seeds did not differ, or fewer than ten test images were classified wrongly or rightly, "
+    "Where seeds did not differ, or fewer than ten images were classified wrongly or rightly, "
     "the interval is the score interval of Tango (Statistics in Medicine 17, 1998) over images."
 )
 _OVER_SEEDS = (
-    "Models that were tested on different images were compared over seeds alone (Welch, Biometrika "
-    "34, 1947), which leaves out the doubt that comes from the choice of test images."
+    "Models that were judged by different images were compared over seeds alone (Welch, Biometrika "
+    "34, 1947), which leaves out the doubt that comes from the choice of images."
 )
 _RANKS = (
     "Ranks rest on the p-values of all pairs, adjusted after Holm (Scandinavian Journal of "
@@ -83,8 +84,18 @@ def _training(contenders: Sequence[Contender]) -> str:
         f"the recipe {protocol.recipe.name}{f' ({options})' if options else ''} and a batch size "
         f"of {protocol.batch_size}, in {protocol.precision}, with {_seeds(contenders)}, on "
         f"{_each(found.devices for found in contenders)}, using {_software(contenders)}. They "
-        f"were tested on {dataset.test_images:,} images."
+        f"{_judged(dataset)}."
     )
+
+
+def _judged(dataset: DatasetRecord) -> str:
+    held_out = (
+        f"were judged by {dataset.validation_images:,} images held out of the training set"
+        if dataset.validation_images
+        else ""
+    )
+    tested = f"were tested on {dataset.test_images:,} images" if dataset.test_images else ""
+    return " after every epoch, and ".join(filter(None, [held_out, tested]))
 
 
 def _model(contender: Contender) -> str:
@@ -144,9 +155,9 @@ def _intervals(group: ComparedGroup) -> Iterator[str]:
         (paired if is_paired else over_seeds).append(row.difference)
     freedoms = [found.degrees_of_freedom for found in paired if found.p_value is not None]
     if freedoms:
-        yield _RULE.format(
-            listed([percent(level) for level in sorted({found.confidence for found in paired})])
-        )
+        confidences = sorted({found.confidence for found in paired})
+        images = judged_by(group)
+        yield _RULE.format(listed([percent(level) for level in confidences]), images, images)
     if group.seeds_were_added and freedoms:
         yield _LOOKS
     if math.inf in freedoms:

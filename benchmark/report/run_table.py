@@ -27,6 +27,7 @@ from benchmark.report.sentences import leader_sentence
 from benchmark.report.table import DEFAULT_WIDTH, Table, render, row_values, tabulate
 from benchmark.spelling import did_you_mean
 from benchmark.store import RunDescription, Version
+from benchmark.summaries import ACCURACY
 
 Word = TypeVar("Word", bound=str)
 
@@ -77,6 +78,7 @@ class TableView:
     format: str
     columns: tuple[Column, ...]
     sort: Column | None
+    catalog: Catalog
     doubt: Doubt = "both"
     were_named: bool = False
 
@@ -100,6 +102,7 @@ class TableView:
             known,
             tuple(_columns(catalog, known, columns)),
             sort_column,
+            catalog,
             checked_word("doubt", doubt, DOUBTS),
             were_named=columns is not None,
         )
@@ -116,7 +119,7 @@ class TableView:
 
         They are to come in the order of ``versions``; no more than one's are held at a time.
         """
-        coverage = Coverage()
+        coverage = Coverage(description.config.metrics if description else ())
         planned = {
             (variant.model, variant.identity): variant
             for variant in (description.variants if description else ())
@@ -129,10 +132,12 @@ class TableView:
             variant.model: variant.control_of for variant in shown if variant.control_of is not None
         }
         standings = Standings(controls=controls)
+        metrics = description.config.metrics if description else (ACCURACY,)
+        columns = self._columns(metrics, warn)
         summaries = summarize(records, shown, warn, distinctions, self.doubt)
         table = tabulate(
             coverage.noting(standings.noting(summaries)),
-            filter(None, [*self.columns, self.sort]),
+            filter(None, [*columns, self.sort]),
             warn,
             partial(standings.ranks, confidence),
         )
@@ -149,13 +154,40 @@ class TableView:
                 ],
             )
         )
-        columns = self._shown_columns(standings.count)
-        return RunTable(table.with_columns(columns), self.format, caption, verdict)
+        shown_columns = self._shown_columns(columns, standings.count)
+        judged_by = description.protocol.dataset.judged_by if description else "test"
+        headed = table.with_columns(shown_columns).headed(self._headers(judged_by))
+        for line in coverage.missing_metrics():
+            warn(line)
+        return RunTable(headed, self.format, caption, verdict)
 
-    def _shown_columns(self, rows: int) -> list[Column]:
-        if self.were_named or self.format in FORMATS_FOR_PROGRAMS or rows > 1:
+    def _columns(self, metrics: Sequence[str], warn: Callable[[str], None]) -> list[Column]:
+        """Those that were named, or those of the format, with the metrics before the rank."""
+        if self.were_named:
             return [*self.columns]
-        return [column for column in self.columns if not column.needs_rank]
+        known = self.catalog.metric_columns
+        for name in metrics:
+            if name not in known:
+                warn(f"metric {name!r} is not shown: no plugin offers it; name its plugin with -p")
+        found = [column for name in metrics for column in known.get(name, ())]
+        if self.format not in FORMATS_FOR_PROGRAMS:
+            found = [column for column in found if column.shown]
+        place = next((i for i, c in enumerate(self.columns) if c.needs_rank), len(self.columns))
+        return [*self.columns[:place], *found, *self.columns[place:]]
+
+    def _headers(self, judged_by: str) -> dict[str, str]:
+        """Those of the metrics, which say what images they are of; of test images, if brief."""
+        headers = {name: columns[0].header for name, columns in self.catalog.metric_columns.items()}
+        return {
+            name: f"{judged_by}\n{header}"
+            for name, header in headers.items()
+            if judged_by != "test" or "\n" not in header
+        }
+
+    def _shown_columns(self, columns: Sequence[Column], rows: int) -> list[Column]:
+        if self.were_named or self.format in FORMATS_FOR_PROGRAMS or rows > 1:
+            return [*columns]
+        return [column for column in columns if not column.needs_rank]
 
 
 def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
@@ -170,7 +202,8 @@ def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
 def _columns(catalog: Catalog, format: str, names: Sequence[str] | None) -> list[Column]:
     if names is not None:
         return [catalog.columns[name].entry for name in _checked(names)]
-    every = [offer.entry for offer in catalog.columns.unchosen]
+    of_metrics = {column for columns in catalog.metric_columns.values() for column in columns}
+    every = [o.entry for o in catalog.columns.unchosen if o.entry not in of_metrics]
     if format in FORMATS_FOR_PROGRAMS:
         return every
     return [column for column in every if column.shown]

@@ -130,7 +130,7 @@ def _what_would_tell(a: Outcomes, b: Outcomes, confidence: float) -> str:
     needed = seeds_needed(a, b, distance, confidence)
     if needed is None:
         return (
-            f"No number of seeds would: {a.images:,} test images are too few for a difference of "
+            f"No number of seeds would: {a.images:,} images are too few for a difference of "
             f"{points(distance)} points."
         )
     present = max(a.seeds, b.seeds)

@@ -18,10 +18,10 @@ from benchmark.entries import Column
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.printable import printable_line
 from benchmark.report.text_table import lay_out
+from benchmark.report.wide_table import lay_out_within
 from benchmark.summaries import NO_FIGURE, ModelSummary, RankRange
 
 DEFAULT_WIDTH = 80
-NARROWEST_NAME = 12
 # With these a formula begins in a spreadsheet; the latter four are full-width forms.
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBERS = re.compile(r"([-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?( |$))+")
@@ -64,6 +64,16 @@ class Table:
         unknown = [row for row in self.rows if figure(row) is None]
         known.sort(key=figure, reverse=column.better == "higher")
         return replace(self, rows=(*known, *unknown))
+
+    def headed(self, headers: Mapping[str, str]) -> Table:
+        """The same, with other headers for the columns of those names."""
+        columns = (
+            replace(column, header=headers[column.name])
+            if isinstance(column, Column) and column.name in headers
+            else column
+            for column in self.columns
+        )
+        return replace(self, columns=tuple(columns))
 
     def with_columns(self, columns: Sequence[Heading]) -> Table:
         """Those of the columns that it has, in that order."""
@@ -116,7 +126,7 @@ def render(
 ) -> str:
     """Write the table, where the format has room for it under its caption and above its verdict.
 
-    ``simple`` is kept within ``width`` characters by folding the column with the longest words.
+    ``simple`` is kept within ``width`` characters.
     """
     if format == "json":
         return json.dumps([row_values(table, row) for row in table.rows], indent=1)
@@ -177,17 +187,9 @@ def _for_people(table: Table, format: str, width: int) -> str:
     numeric = [
         index for index in range(len(headers)) if any(_is_number(row[index].value) for row in cells)
     ]
-    text = lay_out(rows, headers, right=numeric, format=format)
-    excess = max(map(len, text.splitlines()), default=0) - width
-    if format != "simple" or excess <= 0 or not rows:
-        return text
-    widths = [max(len(row[column]) for row in rows) for column in range(len(headers))]
-    words = [column for column in range(len(headers)) if column not in numeric]
-    longest = max(words, key=lambda column: widths[column], default=None)
-    if longest is None:
-        return text
-    folded = max(widths[longest] - excess, NARROWEST_NAME)
-    return lay_out(rows, headers, right=numeric, folded={longest: folded})
+    if format == "simple":
+        return lay_out_within(width, rows, headers, numeric)
+    return lay_out(rows, headers, right=numeric, format=format)
 
 
 def _text(value: Any) -> str:

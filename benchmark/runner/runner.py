@@ -26,6 +26,7 @@ from benchmark.runner.controls import refuse_shared_controls
 from benchmark.runner.looks import first_seeds, more_seeds, with_looks, with_seeds
 from benchmark.runner.planning import plan_images, plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
+from benchmark.runner.space import SpaceForWeights
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
 from benchmark.trial import Trackers
@@ -196,8 +197,10 @@ def _more_seeds(
 
 def _begun(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Iterator[TrialRecord]:
     """Hand what is pending to the executor, and lay it out on the disk."""
+    space = SpaceForWeights(run.directory.path, run.continuation.pending, run.warn)
 
     def keep_and_report(event: TrialEvent) -> None:
+        space.note(event)
         if event.start is not None:
             run.directory.write_history(event.trial, event.start.before)
         if event.epoch is not None:

@@ -6,8 +6,9 @@ from .directory import (
 from .housekeeping import (
     decoded_data_sets as decoded_data_sets,
     find_runs as find_runs,
+    kept_weights as kept_weights,
     remove_all as remove_all,
-    remove_unfinished_work as remove_unfinished_work,
+    remove_from as remove_from,
     size_bytes as size_bytes,
     unfinished_work as unfinished_work,
 )

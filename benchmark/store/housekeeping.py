@@ -14,7 +14,7 @@ from benchmark.analysis import summarize
 from benchmark.datasets import decoded_folder
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, remove
-from benchmark.records import UNFINISHED
+from benchmark.records import UNFINISHED, WEIGHTS_FILE
 from benchmark.store.directory import RUN_FILE, RunDirectory
 from benchmark.store.lock import DirectoryLock, is_held
 from benchmark.store.versions import Versions
@@ -28,6 +28,8 @@ State = Literal["in use", "complete", "failed", "unfinished", "unreadable"]
 class RunState:
     """A run on disk: how many of its ``trials`` completed, when it was last changed, its size.
 
+    ``weights_bytes`` are those of it that kept weights take.
+
     ``changed`` is in seconds since 1970. ``failed`` means that every trial has ended and some did
     not complete.
     """
@@ -38,6 +40,7 @@ class RunState:
     trials: int
     changed: float
     size_bytes: int
+    weights_bytes: int
 
 
 def find_runs(parent: Path, warn: Callable[[str], None]) -> list[RunState]:
@@ -61,11 +64,19 @@ def unfinished_work(run: Path) -> list[Path]:
     return [*RunDirectory(run).temporary_files(), *checkpoints]
 
 
-def remove_unfinished_work(run: Path) -> None:
-    """Remove it; raises StoreError where a process is at work on the run, or the disk refuses."""
+def kept_weights(run: Path) -> list[Path]:
+    """The files with the weights of a run's completed trials."""
+    return sorted(run.glob(f"trials/*/*/seed-*/{WEIGHTS_FILE}"))
+
+
+def remove_from(run: Path, find: Callable[[Path], list[Path]]) -> None:
+    """Remove what ``find`` finds in a run.
+
+    Raises StoreError where a process is at work on the run, and where the disk refuses.
+    """
     with DirectoryLock(run) as lock:
         lock.acquire()
-        remove_all(unfinished_work(run))
+        remove_all(find(run))
 
 
 def decoded_data_sets(data_directory: Path) -> list[Path]:
@@ -115,6 +126,7 @@ def _state(path: Path, warn: Callable[[str], None]) -> RunState:
         trials=tally.planned,
         changed=max((file.st_mtime for file in files), default=0.0),
         size_bytes=sum(file.st_size for file in files),
+        weights_bytes=size_bytes(kept_weights(path)),
     )
 
 

@@ -2,6 +2,11 @@ from .findings import (
     record_lost_trial as record_lost_trial,
     stage as stage,
 )
+from .kept_model import (
+    KeptModel as KeptModel,
+    load_kept_model as load_kept_model,
+)
+from .measuring import Measures as Measures
 from .model import (
     build_model as build_model,
     fit_for_training as fit_for_training,

@@ -56,7 +56,7 @@ class Findings:
     is_set_up: bool = False
     warnings: list[str] = field(default_factory=list)
 
-    def start(self, device: str) -> TrialStart:
+    def start(self, device: str, weights_bytes: int) -> TrialStart:
         """Note that the trial is set up; returns what is known of it by then."""
         self.is_set_up = True
         assert self.params is not None
@@ -64,6 +64,7 @@ class Findings:
             params=self.params,
             **_macs(self.macs),
             layout=self.layout,
+            weights_bytes=weights_bytes,
             hardware=Machine(**describe_hardware(with_gpus=device.startswith("cuda"))),
             before=tuple(self.epochs),
         )

@@ -39,6 +39,13 @@ class WeightsKeeper:
         if epoch == self.spec.protocol.epochs and self.spec.keep_weights:
             self._keep(model)
 
+    def needed_bytes(self, model: nn.Module) -> int:
+        """What a model's weights will take on the disk; none if they are not to be kept."""
+        if not self.spec.keep_weights:
+            return 0
+        tensors = (*model.parameters(), *model.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
     def _keep(self, model: nn.Module) -> None:
         folder = self.spec.directory
         file = folder / WEIGHTS_FILE
@@ -46,7 +53,7 @@ class WeightsKeeper:
             folder.mkdir(parents=True, exist_ok=True)
             disk = shutil.disk_usage(folder)
             least = min(MOST_BYTES_LEFT, int(LEAST_SHARE_LEFT * disk.total))
-            if disk.free - _size_bytes(model) < least:
+            if disk.free - self.needed_bytes(model) < least:
                 self._warn(f"only {disk.free / 2**20:,.0f} MiB are left on the disk of {folder}")
                 return
             write_weights(file, model, self._metadata())
@@ -84,8 +91,3 @@ def keep_predictions(spec: TrialSpec, evaluation: Evaluation) -> KeptFile:
     except OSError as error:
         raise StoreError(write_fault(file, error)) from error
     return KeptFile.of_bytes(content)
-
-
-def _size_bytes(model: nn.Module) -> int:
-    tensors = (*model.parameters(), *model.buffers())
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -144,7 +144,7 @@ def _train(
     with account.charge("checkpoint"):
         go_on(training, spec.seed, checkpoints, findings)
     with account.charge("setup"):
-        start = findings.start(spec.device)
+        start = findings.start(spec.device, keep.needed_bytes(training.model))
         # What a checkpoint put back is no change of the training's.
         training.unsaved_attributes.changed()
     with account.charge("reporting"):

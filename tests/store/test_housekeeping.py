@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.catalog.shelves import load_catalog
-from benchmark.cli.runs import age, size
+from benchmark.cli.runs import age
+from benchmark.printable import size_text as size
 from benchmark.store.lock import DirectoryLock
 from tests.conftest import CommandLine, only_error
 from tests.support.tiny import write_tiny_run

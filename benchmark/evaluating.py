@@ -1,0 +1,256 @@
+"""Kept weights tested on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from benchmark.analysis import EvaluatedRow, Relation, evaluated_row
+from benchmark.catalog import Catalog
+from benchmark.config import resolve_selection
+from benchmark.contenders import Source
+from benchmark.datasets import Dataset, load_dataset
+from benchmark.entries import Images
+from benchmark.errors import BenchmarkError, DatasetError, DeviceError
+from benchmark.process_settings import settings_put_back
+from benchmark.progress import track
+from benchmark.records import Selection, TrialRecord
+from benchmark.report import Evaluations
+from benchmark.store import Records, Version
+from benchmark.training import (
+    Evaluation,
+    ResidentImages,
+    evaluate,
+    place,
+    resolve_device,
+    subset,
+    tuned,
+)
+from benchmark.trial import KeptModel, Measures, load_kept_model
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to test kept weights on: a data set and its options, where they were given, a device.
+
+    Without a data set it is the run's own. With ``force`` a model is tested whose code has changed.
+    """
+
+    dataset: str | None = None
+    options: Mapping[str, Any] | None = None
+    device: str | None = None
+    force: bool = False
+
+
+def evaluate_weights(
+    source: Source,
+    versions: Sequence[Version],
+    catalog: Catalog,
+    request: Request,
+    *,
+    data_directory: Path,
+    format: str,
+    warn: Warn,
+) -> Evaluations:
+    """Test the weights that a run kept of these versions on the test images of a data set.
+
+    What has no weights, or other code by now, is left out, and ``warn`` gets a line. Raises
+    BenchmarkError for a data set that does not fit, and where nothing is left to test.
+    """
+    records = [
+        record
+        for record in Records(source.directory, source.description, versions, warn, source.trials)
+        if record.status == "completed"
+    ]
+    selection = _selection(source, catalog, request)
+    dataset = load_dataset(selection, catalog.datasets, data_directory)
+    device = _device(records, request.device, warn)
+    images = _Images(source, catalog, dataset, device)
+    metrics = [
+        catalog.metrics[name].entry
+        for name in source.description.config.metrics
+        if name in catalog.metrics.offers
+    ]
+    measures = Measures(metrics, warn)
+    bench = _Bench(source, catalog, images, measures, request.force, warn)
+    distinctions = {(v.label, v.identity): v.distinction for v in versions}
+    rows = [
+        row
+        for (label, identity), group in groupby(records, lambda r: (r.model, r.identity))
+        for row in bench.rows(f"{label}{distinctions[label, identity]}", [*group])
+    ]
+    if not rows:
+        raise BenchmarkError(f"{source.directory.path}: no weights to test")
+    return Evaluations(
+        models=tuple(rows),
+        run=source.directory.path,
+        protocol=source.description.protocol,
+        dataset=selection,
+        fingerprint=dataset.fingerprint,
+        images=len(images.test.labels),
+        device=str(device),
+        metrics=tuple(metrics),
+        format=format,
+        left_out=bench.left_out,
+    )
+
+
+def _selection(source: Source, catalog: Catalog, request: Request) -> Selection:
+    """The data set that was asked for; what was left open is as the run has it."""
+    own = _own_selection(source)
+    name = request.dataset or own.name
+    given = dict(request.options or {})
+    origins = {key: f"--set dataset.{key}" for key in given}
+    if name == own.name:
+        given = {**own.options, **given}
+    wraps = catalog.datasets[name].entry.wraps
+    if wraps is not None and given.get(wraps) is None:
+        given[wraps] = {"name": own.name, **own.options}
+    return resolve_selection(catalog.datasets, name, given, origins)
+
+
+def _own_selection(source: Source) -> Selection:
+    """The data set that the run was trained on."""
+    name = source.description.protocol.dataset.name
+    return next(chosen for chosen in source.description.config.dataset if chosen.name == name)
+
+
+def _device(records: Iterable[TrialRecord], wanted: str | None, warn: Warn) -> torch.device:
+    """The device that was asked for, else that of the trials if there is such a one here."""
+    if wanted is not None:
+        return resolve_device(wanted)
+    used = next((record.device for record in records), "auto")
+    try:
+        return resolve_device(used)
+    except DeviceError:
+        warn(f"there is no {used} here, on which the models were trained; another is used")
+        return resolve_device("auto")
+
+
+class _Images:
+    """A data set's test images on a device, with labels as the run's models know classes."""
+
+    def __init__(
+        self, source: Source, catalog: Catalog, dataset: Dataset, device: torch.device
+    ) -> None:
+        record = source.description.protocol.dataset
+        self.name = dataset.selection.name
+        self.classes = dataset.splits.classes
+        test = dataset.splits.test
+        self.relation: Relation = "other"
+        # Models that were judged by images held out have not seen the test images.
+        if record.judged_by == "test":
+            if dataset.fingerprint == record.fingerprint:
+                self.relation = "original"
+            elif _is_changed_from(_own_selection(source), catalog, dataset.selection):
+                self.relation = "changed"
+        if self.relation != "other":
+            test = subset(test, record.test_images)
+        self.input_shape = test.pixels.shape[1:]
+        self.test = test
+        self.device = device
+        self._resident: ResidentImages | None = None
+
+    def for_model(self, model: KeptModel) -> ResidentImages:
+        """The images; raises DatasetError where they are none for the model."""
+        if self.input_shape != model.input_shape:
+            raise DatasetError(
+                f"data set {self.name!r} has images of {_size(self.input_shape)}, and the models "
+                f"were trained on {_size(model.input_shape)}; see 'benchmark show {self.name}' "
+                "for an option that changes their size"
+            )
+        unknown = [name for name in self.classes if name not in model.classes]
+        if unknown:
+            more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+            raise DatasetError(
+                f"data set {self.name!r} has classes that the models do not know: "
+                f"{', '.join(unknown[:3])}{more} (they know {', '.join(model.classes[:10])}"
+                f"{', ...' if len(model.classes) > 10 else ''})"
+            )
+        if self._resident is None:
+            numbers = numpy.array([model.classes.index(name) for name in self.classes])
+            images = Images(self.test.pixels, numbers[self.test.labels])
+            self._resident = ResidentImages(images, self.device)
+        return self._resident
+
+
+def _is_changed_from(own: Selection, catalog: Catalog, selection: Selection) -> bool:
+    """Whether a data set is the run's own with its images changed one by one."""
+    wraps = catalog.datasets[selection.name].entry.wraps
+    return wraps is not None and selection.options[wraps] == {"name": own.name, **own.options}
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+@dataclass
+class _Bench:
+    """Tests one record's weights after the other on the same images."""
+
+    source: Source
+    catalog: Catalog
+    images: _Images
+    measures: Measures
+    force: bool
+    warn: Warn
+    left_out: int = 0
+
+    def rows(self, label: str, records: Sequence[TrialRecord]) -> Iterator[EvaluatedRow]:
+        """The row of one variant, none where no weights of it can be tested."""
+        tested: list[TrialRecord] = []
+        evaluations: list[Evaluation] = []
+        for record in track(records, f"testing {label}", len(records)):
+            try:
+                evaluations.append(self._evaluate(record))
+            except DatasetError:
+                raise
+            except BenchmarkError as error:
+                self.warn(f"{error}; left out")
+                self.left_out += 1
+            else:
+                tested.append(record)
+        if tested:
+            self._say_of_other_predictions(tested, evaluations)
+            yield evaluated_row(
+                label,
+                tested,
+                [evaluation.correct for evaluation in evaluations],
+                [evaluation.metrics for evaluation in evaluations],
+                self.images.relation,
+            )
+
+    def _evaluate(self, record: TrialRecord) -> Evaluation:
+        folder = self.source.directory.trial_directory(record.key)
+        model = load_kept_model(record, folder, self.catalog, self.warn, force=self.force)
+        images = self.images.for_model(model)
+        layout = record.layout or "channels_last"
+        with settings_put_back(self.warn), tuned(self.images.device, record.precision):
+            place(model.module, self.images.device, layout)
+            measure = self.measures.with_errors
+            return evaluate(model.module, images, record.precision, layout, measure)
+
+    def _say_of_other_predictions(
+        self, records: Sequence[TrialRecord], evaluations: Sequence[Evaluation]
+    ) -> None:
+        """Say where the original images are not classified as they were."""
+        if self.images.relation != "original":
+            return
+        for record, evaluation in zip(records, evaluations, strict=True):
+            before = record.predictions
+            if before is None:
+                continue
+            others = int((before != evaluation.predictions).sum())
+            if others:
+                self.warn(
+                    f"{record.key}: {others:,} of {len(before):,} original images are given "
+                    f"another class than on {record.device}, where it was trained"
+                )

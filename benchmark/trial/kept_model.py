@@ -1,0 +1,101 @@
+"""A trial's model as it was evaluated, built anew and given the weights that were kept of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from benchmark.catalog import Catalog, plugin_origin, variant_identity
+from benchmark.errors import OtherCodeError, StoreError, UnknownNameError
+from benchmark.files import is_there
+from benchmark.kept_files import require_sealed
+from benchmark.records import WEIGHTS_FILE, TrialRecord
+from benchmark.training import read_weights
+from benchmark.trial.model import build_model
+
+# As many digits of an identity as a message needs.
+SHORT_IDENTITY = 8
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A module in evaluation mode on the CPU, and the images and classes that it is for.
+
+    It maps floats of N x C x H x W between 0 and 1 to logits of N x classes.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+
+def load_kept_model(
+    record: TrialRecord,
+    folder: Path,
+    catalog: Catalog,
+    warn: Callable[[str], None],
+    *,
+    force: bool = False,
+) -> KeptModel:
+    """Build the model of a completed trial, whose files lie in ``folder``, with its weights.
+
+    Raises StoreError where there are none, where the file was altered, and where they do not fit;
+    OtherCodeError where the model's code has changed since, unless ``force`` is given; and
+    ModelError where it cannot be built.
+    """
+    file = folder / WEIGHTS_FILE
+    if record.weights_file is None:
+        raise StoreError(f"{record.key}: no weights were kept; {_without_weights(record)}")
+    if not is_there(file):
+        raise StoreError(
+            f"{record.key}: {file} is no longer there; 'benchmark run' with --fresh trains it again"
+        )
+    require_sealed(file, record.weights_file)
+    if not force:
+        _require_same_code(record, catalog)
+    weights = read_weights(file)
+    try:
+        input_shape = tuple(json.loads(weights.metadata["input_shape"]))
+        classes = tuple(json.loads(weights.metadata["classes"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{file}: its metadata makes no sense: {error}") from error
+    offer = catalog.models[record.entry]
+    module = build_model(offer, record.options, input_shape, len(classes), warn)
+    try:
+        weights.put_into(module)
+    except StoreError as error:
+        raise StoreError(f"{file}: {error}") from error
+    return KeptModel(module.eval(), input_shape, classes)
+
+
+def _without_weights(record: TrialRecord) -> str:
+    if record.status != "completed":
+        return f"it {record.status.replace('_', ' ')}"
+    reasons = (line for line in record.warnings if "weights are not kept" in line)
+    again = "'benchmark run' with --fresh and keep_weights: true trains it again and keeps them"
+    return next(reasons, again)
+
+
+def _require_same_code(record: TrialRecord, catalog: Catalog) -> None:
+    """Raise OtherCodeError, with what differs, where a model's code is not what it was."""
+    forced = "--force, or force=True, takes the weights all the same"
+    try:
+        offer = catalog.models[record.entry]
+    except UnknownNameError as error:
+        raise OtherCodeError(f"{record.key}: {error}") from error
+    here = variant_identity(offer.entry, offer.plugin, record.options)
+    if here == record.identity:
+        return
+    origin = plugin_origin(offer.plugin)
+    if origin.source != record.origin.source:
+        difference = f"the source of its plugin {origin.plugin} has changed"
+    else:
+        difference = "its options, files or version have changed"
+    raise OtherCodeError(
+        f"{record.key}: the weights are of version {record.identity[:SHORT_IDENTITY]} of the "
+        f"model, which is now {here[:SHORT_IDENTITY]}: {difference}; {forced}"
+    )
