@@ -32,6 +32,7 @@ from .files import (
     usable_folder as usable_folder,
 )
 from .hookspecs import hookimpl as hookimpl
+from .kept_files import KeptFile as KeptFile
 from .progress import (
     announce as announce,
     track as track,
@@ -39,6 +40,7 @@ from .progress import (
 from .records import (
     ChosenDataset as ChosenDataset,
     DatasetRecord as DatasetRecord,
+    Duplicates as Duplicates,
     EpochRecord as EpochRecord,
     Machine as Machine,
     MetricFigure as MetricFigure,
@@ -60,6 +62,7 @@ from .records import (
 )
 from .report import (
     Comparison as Comparison,
+    Evaluations as Evaluations,
     RunTable as RunTable,
 )
 from .running_clock import RunningClock as RunningClock

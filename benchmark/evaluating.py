@@ -114,7 +114,7 @@ def _selection(source: Source, catalog: Catalog, request: Request) -> Selection:
     wraps = catalog.datasets[name].entry.wraps
     if wraps is not None and given.get(wraps) is None:
         given[wraps] = {"name": own.name, **own.options}
-    return resolve_selection(catalog.datasets, name, given, origins)
+    return resolve_selection(catalog.datasets, name, given, origins, ("dataset",))
 
 
 def _own_selection(source: Source) -> Selection:
@@ -230,10 +230,14 @@ class _Bench:
 
     def _evaluate(self, record: TrialRecord) -> Evaluation:
         folder = self.source.directory.trial_directory(record.key)
-        model = load_kept_model(record, folder, self.catalog, self.warn, force=self.force)
+
+        def warn(line: str) -> None:
+            self.warn(f"{record.key}: {line}")
+
+        model = load_kept_model(record, folder, self.catalog, warn, force=self.force)
         images = self.images.for_model(model)
         layout = record.layout or "channels_last"
-        with settings_put_back(self.warn), tuned(self.images.device, record.precision):
+        with settings_put_back(warn), tuned(self.images.device, record.precision):
             place(model.module, self.images.device, layout)
             measure = self.measures.with_errors
             return evaluate(model.module, images, record.precision, layout, measure)

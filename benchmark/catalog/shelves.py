@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from benchmark.catalog.manager import PluginManager, load_plugins
@@ -165,7 +165,6 @@ class Catalog:
             plugin.entries = len(entries)
             for shelf, entry in entries:
                 shelf.add(entry, plugin)
-        self._add_metric_columns()
         for shelf in self.shelves.values():
             shelf.has_failures = any(plugin.failure for plugin in self.plugins)
 
@@ -174,10 +173,14 @@ class Catalog:
         """The columns of each metric, by its name."""
         return {o.entry.name: metric_columns(o.entry) for o in self.metrics.unchosen}
 
-    def _add_metric_columns(self) -> None:
+    @property
+    def table_columns(self) -> Shelf[Column]:
+        """Every column that a table can have: those that are offered, and those of the metrics."""
+        columns = replace(self.columns, offered={k: [*v] for k, v in self.columns.offered.items()})
         for offer in self.metrics.unchosen:
             for column in metric_columns(offer.entry):
-                self.columns.add(column, offer.plugin)
+                columns.add(column, offer.plugin)
+        return columns
 
     def _entries_of(self, plugin: Plugin) -> list[tuple[Shelf[Any], Entry]]:
         entries: list[tuple[Shelf[Any], Entry]] = []

@@ -22,7 +22,7 @@ from benchmark.config.seeds import (
     listed_seeds,
     refuse_nothing_to_compare,
 )
-from benchmark.config.strict_yaml import Document, read_document
+from benchmark.config.strict_yaml import Document, Location, read_document
 from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
 from benchmark.errors import ConfigError, Fault
@@ -166,15 +166,20 @@ def load_config(document: Document, catalog: Catalog) -> RunConfig:
 
 
 def resolve_selection(
-    shelf: Shelf[Any], name: str, given: Mapping[str, Any], origins: Mapping[str, str]
+    shelf: Shelf[Any],
+    name: str,
+    given: Mapping[str, Any],
+    origins: Mapping[str, str],
+    section: tuple[str, ...] = (),
 ) -> Selection:
     """Look an entry up and complete its options; ``origins`` says where each option was given.
 
-    Raises ConfigError for an unknown name or faulty options.
+    Options stand in a ``section`` of a config, if any. Raises ConfigError for an unknown name or
+    faulty options.
     """
-    document = Document("", given, {(key,): origin for key, origin in origins.items()})
-    checker = Checker(document)
-    selection = checker.resolve((), name, given, shelf)
+    places: dict[Location, str] = {(*section, key): origin for key, origin in origins.items()}
+    checker = Checker(Document("", given, places))
+    selection = checker.resolve(section, name, given, shelf)
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
     return selection

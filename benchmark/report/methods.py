@@ -11,7 +11,7 @@ from benchmark.report.comparison_sentences import incomplete_sentence, judged_by
 from benchmark.report.sentences import listed, percent
 from benchmark.summaries import Difference, Ratio
 
-_ACCURACY = "Accuracy is that after the last epoch; no epoch was chosen by its accuracy."
+_ACCURACY = "Accuracy is that after the last epoch; no epoch was chosen by its test accuracy."
 _RULE = (
     "The {} confidence intervals of differences in accuracy cover two sources of doubt, training "
     "seeds and {} images: seeds are nested in models and {} images are crossed with them, so "

@@ -96,7 +96,7 @@ class TableView:
         Raises UnknownNameError for a column, BenchmarkError for a format and for a doubt that there
         is not.
         """
-        sort_column = None if sort is None else catalog.columns[sort].entry
+        sort_column = None if sort is None else catalog.table_columns[sort].entry
         known = checked_word("format", format, FORMATS)
         return cls(
             known,
@@ -172,8 +172,7 @@ class TableView:
         found = [column for name in metrics for column in known.get(name, ())]
         if self.format not in FORMATS_FOR_PROGRAMS:
             found = [column for column in found if column.shown]
-        place = next((i for i, c in enumerate(self.columns) if c.needs_rank), len(self.columns))
-        return [*self.columns[:place], *found, *self.columns[place:]]
+        return with_metrics(self.columns, found)
 
     def _headers(self, judged_by: str) -> dict[str, str]:
         """Those of the metrics, which say what images they are of; of test images, if brief."""
@@ -190,6 +189,12 @@ class TableView:
         return [column for column in columns if not column.needs_rank]
 
 
+def with_metrics(columns: Sequence[Column], of_metrics: Sequence[Column]) -> list[Column]:
+    """The columns with those of metrics among them: before the rank, which follows from one."""
+    place = next((i for i, column in enumerate(columns) if column.needs_rank), len(columns))
+    return [*columns[:place], *of_metrics, *columns[place:]]
+
+
 def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
     """The one of the known words that it is; raises BenchmarkError where it is none."""
     for one in known:
@@ -201,9 +206,9 @@ def checked_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
 
 def _columns(catalog: Catalog, format: str, names: Sequence[str] | None) -> list[Column]:
     if names is not None:
-        return [catalog.columns[name].entry for name in _checked(names)]
-    of_metrics = {column for columns in catalog.metric_columns.values() for column in columns}
-    every = [o.entry for o in catalog.columns.unchosen if o.entry not in of_metrics]
+        known = catalog.table_columns
+        return [known[name].entry for name in _checked(names)]
+    every = [offer.entry for offer in catalog.columns.unchosen]
     if format in FORMATS_FOR_PROGRAMS:
         return every
     return [column for column in every if column.shown]

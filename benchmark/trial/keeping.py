@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from benchmark.environment import core_version
-from benchmark.errors import StoreError, one_line, system_fault
+from benchmark.errors import StoreError, system_fault
 from benchmark.files import write_atomically, write_fault
 from benchmark.kept_files import KeptFile, array_content
 from benchmark.records import PREDICTIONS_FILE, WEIGHTS_FILE, TrialSpec
@@ -20,6 +20,9 @@ from benchmark.trial.findings import Findings
 # Weights are kept as long as so much of the disk is left: records and checkpoints come first.
 LEAST_SHARE_LEFT = 0.02
 MOST_BYTES_LEFT = 2**30
+
+
+NOT_KEPT = "its weights are not kept"
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,13 @@ class WeightsKeeper:
             self.findings.weights = KeptFile.of(file)
         except OSError as error:
             self._warn(f"{file}: cannot be written: {system_fault(error)}")
-        except (ValueError, NotPlainError) as error:
-            self._warn(one_line(error))
+        except NotPlainError as error:
+            self._warn(f"the model's extra state is not all plain data: {error}")
+        except ValueError as error:
+            self._warn(f"the format has no room for a tensor of the model's: {error}")
 
     def _warn(self, reason: str) -> None:
-        self.findings.warnings.append(f"its weights are not kept: {reason}")
+        self.findings.warnings.append(f"{NOT_KEPT}: {reason}")
 
     def _metadata(self) -> dict[str, str]:
         """What a file's reader needs to know of the weights; what is no text is JSON."""

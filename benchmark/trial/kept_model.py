@@ -15,6 +15,7 @@ from benchmark.files import is_there
 from benchmark.kept_files import require_sealed
 from benchmark.records import WEIGHTS_FILE, TrialRecord
 from benchmark.training import read_weights
+from benchmark.trial.keeping import NOT_KEPT
 from benchmark.trial.model import build_model
 
 # As many digits of an identity as a message needs.
@@ -49,7 +50,7 @@ def load_kept_model(
     """
     file = folder / WEIGHTS_FILE
     if record.weights_file is None:
-        raise StoreError(f"{record.key}: no weights were kept; {_without_weights(record)}")
+        raise StoreError(f"{record.key}: {_without_weights(record)}")
     if not is_there(file):
         raise StoreError(
             f"{record.key}: {file} is no longer there; 'benchmark run' with --fresh trains it again"
@@ -69,15 +70,20 @@ def load_kept_model(
         weights.put_into(module)
     except StoreError as error:
         raise StoreError(f"{file}: {error}") from error
-    return KeptModel(module.eval(), input_shape, classes)
+    # Not what it returns: a model's own may return nothing.
+    module.eval()
+    return KeptModel(module, input_shape, classes)
 
 
 def _without_weights(record: TrialRecord) -> str:
     if record.status != "completed":
-        return f"it {record.status.replace('_', ' ')}"
-    reasons = (line for line in record.warnings if "weights are not kept" in line)
-    again = "'benchmark run' with --fresh and keep_weights: true trains it again and keeps them"
-    return next(reasons, again)
+        return f"there are no weights, because it {record.status.replace('_', ' ')}"
+    reasons = (line for line in record.warnings if line.startswith(NOT_KEPT))
+    return next(
+        reasons,
+        "no weights were kept; 'benchmark run' with --fresh and keep_weights: true trains it again "
+        "and keeps them",
+    )
 
 
 def _require_same_code(record: TrialRecord, catalog: Catalog) -> None:

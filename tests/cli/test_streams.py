@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -18,6 +19,7 @@ from typing import TextIO
 
 import pytest
 
+from benchmark import run as trained_run
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config.run_config import find_document, load_config
 from benchmark.printable import printable, printable_line
@@ -41,6 +43,7 @@ CALLS = {
     "show": ("show", "tiny", "-p", "tiny.py"),
     "table": ("table", "old"),
     "compare": ("compare", "old", "--against", "base"),
+    "evaluate": ("evaluate", "trained"),
     "runs": ("runs", "--out", "."),
     "runs clean": ("runs", "clean", "--out", ".", "--data-dir", ".", "--yes"),
     "data prepare": ("data", "prepare", "synthetic", "--set", "train_images=20"),
@@ -50,11 +53,22 @@ CALLS = {
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(tmp_path: Path) -> None:
-    """A tiny model and config, and an old run."""
+def _surroundings(tmp_path: Path, trained: Path) -> None:
+    """A tiny model and config, an old run and a trained one."""
     write_tiny_run(tmp_path)
     write_run(tmp_path / "old", note="old")
     write_run(tmp_path / "base", note="base")
+    shutil.copytree(trained, tmp_path / "trained")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with weights."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_tiny_run(folder)
+    config = str(folder / "tiny.yaml")
+    run = trained_run(config, out=folder, plugins=[str(folder / "tiny.py")], executor="inline")
+    return run.path
 
 
 def write_run(folder: Path, note: str) -> None:

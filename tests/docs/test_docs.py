@@ -24,6 +24,7 @@ from benchmark.cli.session import Session
 from benchmark.config.run_config import RunConfig, preset_names
 from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE
 from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
+from benchmark.report.run_table import with_metrics
 from benchmark.runner import Outcome
 from tests.conftest import CommandLine
 from tests.support.command_process import run
@@ -121,6 +122,7 @@ def described(name: str) -> list[str]:
         "TrainingPlan",
         "Optimization",
         "Augmentation",
+        "MetricEntry",
         "TrackerEntry",
         "Column",
         "ExecutorEntry",
@@ -263,9 +265,18 @@ def test_the_table_page_has_every_column_and_no_other() -> None:
         (cells[1].strip("`"), cells[0])
         for cells in rows(sections(read("docs/table.md"))["Columns"])
     ]
-    columns = [offer.entry for offer in load_catalog().columns]
+    catalog = load_catalog()
+    offered = [offer.entry for offer in catalog.columns]
+    columns = with_metrics(offered, catalog.metric_columns["accuracy"])
+    # Its header says which images it is of.
+    headers = {"accuracy": "test acc. (%)"}
     assert stated == [
-        (column.name, column.header.replace("\n", " ") if column.shown else "(not shown)")
+        (
+            column.name,
+            headers.get(column.name, column.header.replace("\n", " "))
+            if column.shown
+            else "(not shown)",
+        )
         for column in columns
     ]
 

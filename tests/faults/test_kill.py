@@ -144,7 +144,9 @@ def assert_nothing_had_happened(undisturbed: Path, killed: Path) -> None:
         killing.DIGEST,
         "history.jsonl",
         "log.txt",
+        "predictions.npy",
         "trial.json",
+        "weights.safetensors",
     ]
     history = [json.loads(line) for line in (killed / "history.jsonl").read_text().splitlines()]
     assert history == after["epochs"]
@@ -152,6 +154,8 @@ def assert_nothing_had_happened(undisturbed: Path, killed: Path) -> None:
     assert timed
     middle = sorted(timed)[(len(timed) - 1) // 2 : len(timed) // 2 + 1]
     assert after["timing"]["epoch_seconds"] == sum(middle) / len(middle)
+    for name in ("predictions.npy", "weights.safetensors"):
+        assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
 def untimed_epochs(model: str) -> int:

@@ -80,7 +80,7 @@ def test_where_test_images_are_too_few_no_number_of_seeds_would_tell() -> None:
     once[0, -1] = True
     a, b = right[0] ^ once, right[1] ^ once
     sentence = leader_sentence(standing(a=a, b=b))
-    assert re.search(r"No number of seeds would: 50 test images are too few for", sentence)
+    assert re.search(r"No number of seeds would: 50 images are too few for", sentence)
 
 
 def test_models_that_are_level_are_never_told_apart() -> None:

@@ -21,6 +21,7 @@ from benchmark.config.run_config import find_document, load_config
 from benchmark.records import TrialRecord
 from benchmark.report import table
 from benchmark.report.caption import Coverage, write_caption
+from benchmark.report.run_table import with_metrics
 from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store.description import RunDescription
 from benchmark.summaries import ModelSummary
@@ -35,7 +36,8 @@ from tests.support.made_records import (
 )
 
 JSON_KEYS = [
-    *("model", "params", "macs", "test_accuracy", "rank", "epoch_seconds", "peak_memory_bytes"),
+    *("model", "params", "macs", "test_accuracy", "accuracy", "accuracy_low", "accuracy_high"),
+    *("rank", "epoch_seconds", "peak_memory_bytes"),
     *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high", "entry"),
     *("options", "identity", "versions", "seeds", "macs_is_lower_bound"),
 ]
@@ -43,8 +45,10 @@ JSON_KEYS = [
 
 @pytest.fixture
 def columns() -> list[Column]:
-    """Every standard column."""
-    return [offer.entry for offer in load_catalog().columns]
+    """Every standard column, and those of the accuracy."""
+    catalog = load_catalog()
+    offered = [offer.entry for offer in catalog.columns]
+    return with_metrics(offered, catalog.metric_columns["accuracy"])
 
 
 def render(
@@ -73,12 +77,15 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "params": 1_172_410,
             "macs": 55_150_000,
             "test_accuracy": pytest.approx(0.6),
+            "accuracy": pytest.approx(0.6),
+            # Student's t of 0.975 at 1 degree of freedom is 12.71, the standard error 0.1.
+            "accuracy_low": 0.0,
+            "accuracy_high": 1.0,
             "rank": None,
             "epoch_seconds": 2.0,
             "peak_memory_bytes": 2**30,
             "status": "completed",
             "trainable_params": 1_172_410,
-            # Student's t of 0.975 at 1 degree of freedom is 12.71, the standard error 0.1.
             "test_accuracy_low": 0.0,
             "test_accuracy_high": 1.0,
             "entry": "alpha",
