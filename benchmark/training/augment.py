@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.entries import Augmentation
 from benchmark.errors import BenchmarkError
+from benchmark.optimization import Augmentation
 from benchmark.training.seeds import AUGMENTATION_STREAM, generator
 
 # What is drawn for an image: flipped or not, the crop's shift, the centre of the hole.

@@ -6,7 +6,6 @@ import numpy
 import torch
 
 from benchmark.entries import Images
-from benchmark.training.layout import Layout, lay_out
 from benchmark.training.seeds import ORDER_STREAM, SUBSET_STREAM, generator
 
 
@@ -22,11 +21,6 @@ class ResidentImages:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-def as_floats(pixels: torch.Tensor, layout: Layout = "channels_last") -> torch.Tensor:
-    """Pixels of 0 to 255, N x H x W x C, as floats of 0 to 1, N x C x H x W, in that layout."""
-    return lay_out(pixels.to(torch.float32).div_(255).permute(0, 3, 1, 2), layout)
 
 
 def subset(images: Images, size: int | None) -> Images:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from benchmark.catalog import Catalog, plugin_origin, variant_identity
 from benchmark.errors import OtherCodeError, StoreError, UnknownNameError
 from benchmark.files import is_there
 from benchmark.kept_files import require_sealed
+from benchmark.optimization import Normalization
 from benchmark.records import WEIGHTS_FILE, TrialRecord
 from benchmark.training import read_weights
 from benchmark.trial.keeping import NOT_KEPT
@@ -32,6 +34,23 @@ class KeptModel:
     module: nn.Module
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
+
+
+class NormalizedModel(nn.Module):
+    """A model that a recipe had trained on normalised images, and that now normalises its own."""
+
+    def __init__(self, model: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: Tensor
+        self.standard_deviation: Tensor
+        for name, numbers in asdict(normalization).items():
+            self.register_buffer(name, torch.tensor(numbers).view(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map floats of N x C x H x W between 0 and 1 to logits of N x classes."""
+        logits: Tensor = self.model(pixels.sub(self.mean).div_(self.standard_deviation))
+        return logits
 
 
 def load_kept_model(
@@ -62,6 +81,7 @@ def load_kept_model(
     try:
         input_shape = tuple(json.loads(weights.metadata["input_shape"]))
         classes = tuple(json.loads(weights.metadata["classes"]))
+        normalization = _normalization(weights.metadata)
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{file}: its metadata makes no sense: {error}") from error
     offer = catalog.models[record.entry]
@@ -72,7 +92,15 @@ def load_kept_model(
         raise StoreError(f"{file}: {error}") from error
     # Not what it returns: a model's own may return nothing.
     module.eval()
+    if normalization is not None:
+        module = NormalizedModel(module, normalization).eval()
     return KeptModel(module, input_shape, classes)
+
+
+def _normalization(metadata: Mapping[str, str]) -> Normalization | None:
+    """What the recipe had images normalised with."""
+    numbers = json.loads(metadata["normalization"])
+    return None if numbers is None else Normalization(**numbers)
 
 
 def _without_weights(record: TrialRecord) -> str:

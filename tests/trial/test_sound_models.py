@@ -184,7 +184,11 @@ def is_tensor(value: object) -> bool:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("gives_pair", "for 16 images the model should give 16 x 10 logits, not tuple"),
+        (
+            "gives_pair",
+            "for 16 images the model should give 16 x 10 logits, not tuple; a recipe trains a "
+            "model that returns more where its entry has 'logits'",
+        ),
         ("gives_nothing", "for 16 images the model should give 16 x 10 logits, not NoneType"),
         ("gives_array", "for 16 images the model should give 16 x 10 logits, not ndarray"),
         ("gives_narrow", "for 16 images the model should give 16 x 10 logits, not (16, 5)"),
