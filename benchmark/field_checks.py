@@ -41,7 +41,11 @@ def require_optimizers(optimizers: Sequence[object], *, has_update: bool) -> Non
 
 
 def _needs_closure(optimizer: Any) -> bool:
-    parameters = inspect.signature(optimizer.step).parameters.values()
+    # The class's: a scheduler, for one, puts another function in the place of the object's.
+    step = getattr(type(optimizer), "step", None)
+    if step is None:
+        return False
+    _, *parameters = inspect.signature(step).parameters.values()
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return any(p.default is p.empty and p.kind in positional for p in parameters)
 
