@@ -117,6 +117,7 @@ def described(name: str) -> list[str]:
     [
         "ModelEntry",
         "DatasetEntry",
+        "ImageSplits",
         "RecipeEntry",
         "TrainingPlan",
         "Optimization",
