@@ -57,7 +57,9 @@ class RecipeRecord(Selection):
 class DatasetRecord(_Record):
     """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's.
 
-    ``identity`` tells the code of the data set's plugin from its next version.
+    ``identity`` tells the code of the data set's plugin from its next version. ``image`` are
+    channels, height and width of an image, and ``class_counts`` the test images of each class, in
+    the order of the classes; both None in records that were written before there were such fields.
     """
 
     name: str
@@ -66,6 +68,13 @@ class DatasetRecord(_Record):
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
     classes: int = Field(ge=1)
+    image: tuple[int, int, int] | None = None
+    class_counts: tuple[int, ...] | None = None
+
+
+# What follows from the fingerprint and the number of test images, so that a protocol without it
+# is the same one.
+_IMPLIED_BY_IMAGES = frozenset(("image", "class_counts"))
 
 
 class Protocol(_Record):
@@ -80,8 +89,9 @@ class Protocol(_Record):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the protocol, in hexadecimal."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+        """SHA-256 of the protocol but for what its images imply, in hexadecimal."""
+        stated = self.model_dump(mode="json", exclude={"dataset": set(_IMPLIED_BY_IMAGES)})
+        return hashlib.sha256(canonical_json(stated)).hexdigest()
 
 
 class Origin(_Record):

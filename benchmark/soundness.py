@@ -194,8 +194,15 @@ def _dataset_faults(dataset: DatasetRecord) -> Iterator[str]:
             ("dataset.train_images", dataset.train_images, 1),
             ("dataset.test_images", dataset.test_images, 1),
             ("dataset.classes", dataset.classes, 1),
+            *(("dataset.image", length, 1) for length in dataset.image or ()),
+            *(("dataset.class_counts", count, 0) for count in dataset.class_counts or ()),
         ]
     )
+    counts = dataset.class_counts
+    if counts is not None and len(counts) != dataset.classes:
+        yield f"dataset.class_counts has {len(counts):,} classes of {_shown(dataset.classes)}"
+    if counts is not None and sum(counts) != dataset.test_images:
+        yield f"dataset.class_counts is not of all {_shown(dataset.test_images)} test images"
 
 
 def _parameter_faults(params: ParameterCount) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from benchmark.analysis import Doubt, device_text
-from benchmark.records import Protocol
+from benchmark.records import DatasetRecord, Protocol
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary
 
@@ -85,10 +85,16 @@ def training_text(protocol: Protocol) -> str:
     recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
     epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     return (
-        f"{dataset.name} ({dataset.fingerprint[:8]}), "
+        f"{dataset.name} ({dataset.fingerprint[:8]}), {_image_size(dataset)}"
         f"{dataset.train_images:,} training and {dataset.test_images:,} test images, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, recipe {recipe}"
     )
+
+
+def _image_size(dataset: DatasetRecord) -> str:
+    if dataset.image is None:
+        return ""
+    return " x ".join(map(str, dataset.image)) + ", "
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy
+
 from benchmark.catalog import (
     Catalog,
     code_identity,
@@ -25,6 +27,7 @@ from benchmark.records import (
     Variant,
 )
 from benchmark.store import RunDescription, RunDirectory
+from benchmark.training import subset
 
 
 def plan_variants(config: RunConfig, catalog: Catalog) -> tuple[PlannedVariant, ...]:
@@ -106,17 +109,9 @@ def plan_protocol(
             f"batch_size {config.batch_size} is larger than the training set "
             f"({train_images} images); give {train_images} or less"
         )
-    images = catalog.datasets[dataset.selection.name]
     recipe = catalog.recipes[config.recipe.name]
     return Protocol(
-        dataset=DatasetRecord(
-            name=dataset.selection.name,
-            identity=code_identity(images.entry, images.plugin),
-            fingerprint=dataset.fingerprint,
-            train_images=train_images,
-            test_images=_size(config.test_images, len(dataset.splits.test.labels)),
-            classes=len(dataset.splits.classes),
-        ),
+        dataset=_dataset_record(config, dataset, train_images, catalog),
         recipe=RecipeRecord(
             **dict(config.recipe), identity=code_identity(recipe.entry, recipe.plugin)
         ),
@@ -124,6 +119,26 @@ def plan_protocol(
         batch_size=config.batch_size,
         steps_per_epoch=train_images // config.batch_size,
         precision=precision,
+    )
+
+
+def _dataset_record(
+    config: RunConfig, dataset: Dataset, train_images: int, catalog: Catalog
+) -> DatasetRecord:
+    offer = catalog.datasets[dataset.selection.name]
+    splits = dataset.splits
+    test = subset(splits.test, config.test_images)
+    channels, height, width = splits.train.pixels.shape[1:]
+    counts = numpy.bincount(test.labels, minlength=len(splits.classes))
+    return DatasetRecord(
+        name=dataset.selection.name,
+        identity=code_identity(offer.entry, offer.plugin),
+        fingerprint=dataset.fingerprint,
+        train_images=train_images,
+        test_images=len(test.labels),
+        classes=len(splits.classes),
+        image=(channels, height, width),
+        class_counts=tuple(counts.tolist()),
     )
 
 
