@@ -27,7 +27,13 @@ from benchmark.runner.looks import first_seeds, more_seeds, with_looks, with_see
 from benchmark.runner.planning import plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
-from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
+from benchmark.training import (
+    check_engine,
+    remove_checkpoints,
+    require_room,
+    resolve_device,
+    resolve_precision,
+)
 from benchmark.trial import Trackers
 
 
@@ -127,6 +133,8 @@ def prepare(
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
     protocol = plan_protocol(config, dataset, precision, catalog)
+    if not is_remote:
+        require_room(protocol.dataset, device)
     directory = RunDirectory.of(out, config.name, protocol)
     for line in say_of_other_code(directory, config.name, protocol):
         warn(line)

@@ -37,6 +37,7 @@ from .engine import (
     start_engine as start_engine,
 )
 from .epoch_progress import EpochProgress as EpochProgress
+from .image_memory import require_room as require_room
 from .layout import (
     FORMATS as FORMATS,
     Layout as Layout,
