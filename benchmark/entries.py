@@ -131,13 +131,22 @@ class Images:
 class ImageSplits:
     """A data set: images to train on, images to test on, and the names of the classes.
 
-    ``validation`` are images that the data set itself holds out, for judging a model by.
+    ``validation`` are images that the data set itself holds out, None where it holds out none.
+    ``notes`` say what its users should know of how it was read, a sentence each: what was left
+    aside, changed, or taken as what.
     """
 
     train: Images
     test: Images
     classes: tuple[str, ...]
     validation: Images | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def halves(self) -> dict[str, Images]:
+        """All its images by what they are for: training, validation if there are such, test."""
+        held_out = {} if self.validation is None else {"validation": self.validation}
+        return {"training": self.train, **held_out, "test": self.test}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ class Dataset:
     fingerprint: str
     cache: Path | None
 
+    @property
+    def noted(self) -> list[str]:
+        """What is noted of its images, each with the data set's name."""
+        return [f"{self.selection.name}: {note}" for note in self.splits.notes]
+
 
 def first_available(
     selections: Sequence[Selection],
@@ -50,10 +55,24 @@ def first_available(
     data_directory: Path,
     warn: Callable[[str], None],
 ) -> Dataset:
-    """Load the first of the data sets that can be had; ``warn`` is told why others cannot.
+    """Load the first of the data sets that can be had.
+
+    ``warn`` is told why others cannot, and what is noted of the one that can.
 
     Raises DatasetUnavailableError where none can, and DatasetError for one that is damaged.
     """
+    dataset = _first_available(selections, shelf, data_directory, warn)
+    for line in dataset.noted:
+        warn(line)
+    return dataset
+
+
+def _first_available(
+    selections: Sequence[Selection],
+    shelf: Shelf[DatasetEntry],
+    data_directory: Path,
+    warn: Callable[[str], None],
+) -> Dataset:
     for selection, following in itertools.pairwise(selections):
         try:
             return load_dataset(selection, shelf, data_directory)

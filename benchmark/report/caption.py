@@ -98,7 +98,7 @@ def training_text(protocol: Protocol) -> str:
     recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
     epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     return (
-        f"{dataset.name} ({dataset.fingerprint[:8]}), "
+        f"{dataset.name} ({dataset.fingerprint[:8]}), {_image_size(dataset)}"
         f"{images_text(dataset)}, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, recipe {recipe}"
     )
@@ -112,6 +112,12 @@ def images_text(dataset: DatasetRecord) -> str:
     if dataset.test_images:
         counts.append(f"{dataset.test_images:,} test")
     return f"{', '.join(counts[:-1])} and {counts[-1]} images"
+
+
+def _image_size(dataset: DatasetRecord) -> str:
+    if dataset.image is None:
+        return ""
+    return " x ".join(map(str, dataset.image)) + ", "
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:

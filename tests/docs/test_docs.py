@@ -118,6 +118,7 @@ def described(name: str) -> list[str]:
     [
         "ModelEntry",
         "DatasetEntry",
+        "ImageSplits",
         "RecipeEntry",
         "TrainingPlan",
         "Optimization",

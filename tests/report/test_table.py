@@ -20,7 +20,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.config.run_config import find_document, load_config
 from benchmark.records import TrialRecord
 from benchmark.report import table
-from benchmark.report.caption import Coverage, write_caption
+from benchmark.report.caption import Coverage, training_text, write_caption
 from benchmark.report.run_table import with_metrics
 from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store.description import RunDescription
@@ -335,6 +335,21 @@ def test_epoch_times_have_three_digits(columns: list[Column], seconds: float, te
         make_variant("alpha"), (record.model_copy(update={"timing": timing}),), 1
     )
     assert render([summary], [named(columns, "epoch_seconds")], "simple").split()[-1] == text
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [(None, "(ffffffff), 100 training"), ((3, 24, 32), "(ffffffff), 3 x 24 x 32, 100 training")],
+)
+def test_the_caption_has_the_image_size_where_the_records_have_it(
+    image: tuple[int, int, int] | None, said: str
+) -> None:
+    protocol = PROTOCOL.model_copy(
+        update={"dataset": PROTOCOL.dataset.model_copy(update={"image": image})}
+    )
+    assert said in training_text(protocol)
+    # A run goes on in the folder in which it began before the records had it.
+    assert protocol.hash == PROTOCOL.hash
 
 
 @pytest.mark.parametrize(
