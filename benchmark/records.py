@@ -111,6 +111,12 @@ class DatasetRecord(_Sparse):
         """How many images models are compared by."""
         return self.test_images or self.validation_images or 0
 
+    @property
+    def largest_class_share(self) -> float | None:
+        """What always naming the largest class would score; None where that is not known."""
+        counts = self.class_counts
+        return max(counts) / sum(counts) if counts else None
+
 
 # What follows from the fingerprint and the numbers of images, so that a protocol without it is the
 # same one.

@@ -38,7 +38,8 @@ from tests.support.made_records import (
 JSON_KEYS = [
     *("model", "params", "macs", "test_accuracy", "accuracy", "accuracy_low", "accuracy_high"),
     *("rank", "epoch_seconds", "peak_memory_bytes"),
-    *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high", "entry"),
+    *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high"),
+    *("largest_class_share", "beats_largest_class", "entry"),
     *("options", "identity", "versions", "seeds", "macs_is_lower_bound"),
 ]
 
@@ -88,6 +89,8 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "trainable_params": 1_172_410,
             "test_accuracy_low": 0.0,
             "test_accuracy_high": 1.0,
+            "largest_class_share": None,
+            "beats_largest_class": None,
             "entry": "alpha",
             "options": {},
             "identity": IDENTITY,
