@@ -20,7 +20,7 @@ from benchmark.config.seeds import (
     listed_seeds,
     refuse_nothing_to_compare,
 )
-from benchmark.config.strict_yaml import Document, read_document
+from benchmark.config.strict_yaml import Document, parse_key, read_document
 from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
 from benchmark.errors import ConfigError, Fault
@@ -155,11 +155,15 @@ def resolve_selection(
 ) -> Selection:
     """Look an entry up and complete its options; ``origins`` says where each option was given.
 
+    In the key of an option a dot leads to an option of what it names: ``of.size``.
+
     Raises ConfigError for an unknown name or faulty options.
     """
-    document = Document("", given, {(key,): origin for key, origin in origins.items()})
+    document = Document("", {}, {})
+    for key, value in given.items():
+        document = document.with_option(parse_key(key, origins[key]), value, origins[key])
     checker = Checker(document)
-    selection = checker.resolve((), name, given, shelf)
+    selection = checker.resolve((), name, document.data, shelf)
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
     return selection

@@ -8,6 +8,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
+    dataset_identity,
     plugin_origin,
     variant_identity,
 )
@@ -106,12 +107,11 @@ def plan_protocol(
             f"batch_size {config.batch_size} is larger than the training set "
             f"({train_images} images); give {train_images} or less"
         )
-    images = catalog.datasets[dataset.selection.name]
     recipe = catalog.recipes[config.recipe.name]
     return Protocol(
         dataset=DatasetRecord(
             name=dataset.selection.name,
-            identity=code_identity(images.entry, images.plugin),
+            identity=dataset_identity(dataset.selection, catalog.datasets),
             fingerprint=dataset.fingerprint,
             train_images=train_images,
             test_images=_size(config.test_images, len(dataset.splits.test.labels)),
