@@ -159,15 +159,31 @@ class DatasetEntry(Entry):
     ``identify(data_directory, options)``, where given, says cheaply and without reading the
     images what ``load`` would read (a checksum; file names, sizes and times). What was loaded is
     then cached under that text, and ``load`` is called again only when the text changes.
+
+    With ``wraps`` it is made of another data set, which the user names in the option of that name:
+    as anywhere in a config, a name or a mapping with a name and options, and in ``options`` a
+    mapping with all options. It is loaded first, and ``load(data_directory, options, images)`` gets
+    its ImageSplits. What is cached is then cached under that data set's code and images, too.
+
+    Raises ValueError where ``wraps`` names no option of its own.
     """
 
     reserved_keys = RESERVED_KEYS | {"duplicates"}
 
-    load: Callable[[Path, Any], ImageSplits]
+    load: Callable[..., ImageSplits]
     summary: str = ""
     options: type[Options] = Options
     identify: Callable[[Path, Any], str] | None = None
     wraps: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = [*self.options.model_fields]
+        if self.wraps is not None and self.wraps not in known:
+            raise ValueError(
+                f"{self.name!r} wraps what its option {self.wraps!r} names, and has no such option"
+                f" (it has {', '.join(known) or 'none'})"
+            )
 
 
 @dataclass(frozen=True)

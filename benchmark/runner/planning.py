@@ -10,6 +10,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
+    dataset_identity,
     plugin_origin,
     variant_identity,
 )
@@ -127,14 +128,13 @@ def plan_protocol(
 def _dataset_record(
     config: RunConfig, dataset: Dataset, images: TrialImages, catalog: Catalog
 ) -> DatasetRecord:
-    offer = catalog.datasets[dataset.selection.name]
     judging = images.test or images.validation
     assert judging is not None
     channels, height, width = images.train.pixels.shape[1:]
     counts = numpy.bincount(judging.labels, minlength=len(images.classes))
     return DatasetRecord(
         name=dataset.selection.name,
-        identity=code_identity(offer.entry, offer.plugin),
+        identity=dataset_identity(dataset.selection, catalog.datasets),
         fingerprint=dataset.fingerprint,
         train_images=len(images.train.labels),
         validation_images=len(images.validation.labels) if images.validation else None,
