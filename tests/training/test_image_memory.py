@@ -63,9 +63,10 @@ def figures(benchmark: CommandLine, *arguments: str) -> list[Any]:
     [
         (),
         ("--set", "train_images=33", "--set", "test_images=17"),
+        ("--set", "train_images=33", "--set", "validation=0.3"),
         ("-r", "sgd_onecycle", "--set", "recipe.cutout=3", "--set", "train_images=40"),
     ],
-    ids=["all", "subset", "augmented"],
+    ids=["all", "subset", "held out", "augmented"],
 )
 def test_images_in_a_mapped_file_train_with_the_same_figures(
     benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]

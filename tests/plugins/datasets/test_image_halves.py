@@ -15,6 +15,7 @@ from hypothesis import given, strategies as st
 from benchmark_plugins.datasets.image_halves import Halves, find_halves
 from tests.conftest import CommandLine, only_error
 from tests.support.photos import load, noise, prepare, save
+from tests.support.tiny import write_tiny_run
 
 
 def make(root: Path, *halves: str, images: int = 1) -> Path:
@@ -82,6 +83,18 @@ def test_info_has_a_column_for_them(benchmark: CommandLine, tmp_path: Path) -> N
     lines = result.out.splitlines()
     assert "note: took val/ for validation" in lines
     assert lines[-1].split() == ["dog", "2", "2", "2"]
+
+
+def test_a_run_is_judged_by_them_and_says_what_it_took(
+    benchmark: CommandLine, tmp_path: Path
+) -> None:
+    root = make(tmp_path / "photos", "train", "val", "test", images=3)
+    command = write_tiny_run(tmp_path)
+    settings = ["--set", f"dataset={{name: imagefolder, root: {root}}}", "--set", "batch_size=4"]
+    result = benchmark(*command, *settings)
+    assert result.code == 0, result.err
+    assert result.err.count("benchmark: imagefolder: took val/ for validation") == 1
+    assert "3 x 16 x 16, 6 training, 6 validation and 6 test images" in " ".join(result.out.split())
 
 
 # Folders that do not.
