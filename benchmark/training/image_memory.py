@@ -10,6 +10,7 @@ import torch
 
 from benchmark.environment import memory_bytes
 from benchmark.errors import DeviceError
+from benchmark.printable import size_text
 from benchmark.records import DatasetRecord
 
 # Several trials may be at work, and each has copies of its own.
@@ -48,8 +49,8 @@ def require_room(dataset: DatasetRecord, device: torch.device) -> None:
         most = max(int(limit / of_one) - judging, 0)
         fewer = f"train on fewer with --set train_images={most}, " if most else ""
         raise DeviceError(
-            f"data set {dataset.name!r}: its images take {_mebibytes(wanted)}, and {device} has "
-            f"{_mebibytes(limit)} of memory; {fewer}make them smaller, or use --device cpu"
+            f"data set {dataset.name!r}: its images take {size_text(wanted)}, and {device} has "
+            f"{size_text(limit)} of memory; {fewer}make them smaller, or use --device cpu"
         )
 
 
@@ -63,7 +64,3 @@ def device_memory_bytes(device: torch.device) -> int | None:
     if device.type == "mps":
         return torch.mps.recommended_max_memory()
     return None
-
-
-def _mebibytes(count: float) -> str:
-    return f"{count / 2**20:,.1f} MiB"

@@ -158,7 +158,7 @@ def test_what_no_device_has_room_for_is_refused_with_a_remedy_that_works(
     command = (*write_tiny_run(Path()), *LARGE)
     line = only_error(benchmark(*command))
     assert line == (
-        "benchmark: error: data set 'synthetic': its images take 1.0 MiB, and cpu has 0.5 MiB of "
+        "benchmark: error: data set 'synthetic': its images take 1008 KiB, and cpu has 512 KiB of "
         "memory; train on fewer with --set train_images=22, make them smaller, or use --device cpu"
     )
     assert not Path("runs").exists()
@@ -177,4 +177,4 @@ def test_on_another_machine_it_costs_the_row(
     assert result.code == 1
     (record,) = Path("runs").rglob("trial.json")
     reason = json.loads(record.read_text())["reason"]
-    assert "its images take 1.0 MiB, and cpu has 0.2 MiB of memory; make them smaller" in reason
+    assert "its images take 1008 KiB, and cpu has 205 KiB of memory; make them smaller" in reason
