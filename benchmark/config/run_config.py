@@ -178,10 +178,11 @@ def resolve_selection(
     option of what it names: ``of.size``. Raises ConfigError for an unknown name or faulty options.
     """
     document = Document("", {key: {} for key in section}, {})
-    for key, value in given.items():
+    # Options of what is named come after its name, whichever was given first.
+    for key in sorted(given, key=lambda key: key.count(".")):
         origin = origins.get(key, "")
         place: Location = (*section, *parse_key(key, origin))
-        document = document.with_option(place, value, origin)
+        document = document.with_option(place, given[key], origin)
     checker = Checker(document)
     options = document.data[section[0]] if section else document.data
     selection = checker.resolve(section, name, options, shelf)

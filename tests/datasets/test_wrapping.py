@@ -215,6 +215,8 @@ WRAPPED_TWICE = ("--set", "of=darker", "--set", "of.of=plain")
         ((*PREPARE, "--set", "of.name=plain"), ["--set of.shade=VALUE"]),
         ((*PREPARE, *WRAPPED_TWICE), ["--set of.of.shade=VALUE"]),
         ((*PREPARE, "--set", "of=darker"), ["--set of.of=NAME", "--set of.of.shade=VALUE"]),
+        # Whichever is given first.
+        ((*PREPARE, "--set", "of.shade=9", "--set", "of=plain"), []),
         ((*RUN,), ["--set dataset.of=NAME", "--set dataset.of.shade=VALUE"]),
         ((*RUN, "--set", "dataset.of={name: plain}"), ["--set dataset.of.shade=VALUE"]),
     ],

@@ -301,9 +301,10 @@ def test_what_cannot_be_meant_is_one_line(
     assert line.startswith(f"benchmark: error: {said}")
 
 
-def _epochs(record: Path) -> list[dict[str, Any]]:
-    epochs: list[dict[str, Any]] = json.loads(record.read_text())["epochs"]
-    return epochs
+def _record(run: Path) -> dict[str, Any]:
+    (file,) = run.glob("trials/*/*/*/trial.json")
+    record: dict[str, Any] = json.loads(file.read_text())
+    return record
 
 
 def test_a_run_trains_as_without_and_is_tested_on_changed_images(benchmark: CommandLine) -> None:
@@ -317,8 +318,18 @@ def test_a_run_trains_as_without_and_is_tested_on_changed_images(benchmark: Comm
     result = benchmark(*arguments, "--set", "name=changed")
     assert result.code == 0
     assert "corrupted (" in result.out
-    (plain,) = Path("runs").glob("tiny-*/trials/*/*/*/trial.json")
-    (changed,) = Path("runs").glob("changed-*/trials/*/*/*/trial.json")
-    for before, after in zip(_epochs(plain), _epochs(changed), strict=True):
-        assert after["train_loss"] == before["train_loss"]
-        assert after["test_loss"] != before["test_loss"]
+    (plain,), (changed,) = Path("runs").glob("tiny-*"), Path("runs").glob("changed-*")
+    before, after = _record(plain), _record(changed)
+    losses = [[epoch["train_loss"] for epoch in record["epochs"]] for record in (before, after)]
+    assert losses[0] == losses[1]
+    assert before["epochs"][-1]["test_loss"] != after["epochs"][-1]["test_loss"]
+    # The weights that the first run kept do as well on the second one's images as its own do.
+    settings = ("--set", "dataset.corruption=contrast", "--set", "dataset.severity=5")
+    evaluated = benchmark(
+        *("evaluate", str(plain), "-d", "corrupted", *settings, "--format", "json")
+    )
+    assert evaluated.code == 0
+    (row,) = json.loads(evaluated.out)
+    assert row["images"] == "changed"
+    assert row["accuracy"] == after["epochs"][-1]["test_accuracy"]
+    assert row["original_accuracy"] == before["epochs"][-1]["test_accuracy"]
