@@ -16,6 +16,7 @@ from benchmark.catalog import (
     Catalog,
     Plugin,
     PythonModel,
+    dataset_chain,
     load_current_catalog,
     offer_python_model,
     require_unchanged,
@@ -246,7 +247,11 @@ def _plugins_of(config: RunConfig, catalog: Catalog) -> list[Plugin]:
     """The plugins whose code the run's figures depend on."""
     return [
         *(catalog.models[model.name].plugin for model in config.models),
-        *(catalog.datasets[dataset.name].plugin for dataset in config.dataset),
+        *(
+            catalog.datasets[link.name].plugin
+            for dataset in config.dataset
+            for link in dataset_chain(dataset, catalog.datasets)
+        ),
         catalog.recipes[config.recipe.name].plugin,
         catalog.executors[config.executor.name].plugin,
     ]

@@ -132,13 +132,22 @@ class Images:
 class ImageSplits:
     """A data set: images to train on, images to test on, and the names of the classes.
 
-    ``validation`` are images that the data set itself holds out, for judging a model by.
+    ``validation`` are images that the data set itself holds out, None where it holds out none.
+    ``notes`` say what its users should know of how it was read, a sentence each: what was left
+    aside, changed, or taken as what.
     """
 
     train: Images
     test: Images
     classes: tuple[str, ...]
     validation: Images | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def halves(self) -> dict[str, Images]:
+        """All its images by what they are for: training, validation if there are such, test."""
+        held_out = {} if self.validation is None else {"validation": self.validation}
+        return {"training": self.train, **held_out, "test": self.test}
 
 
 @dataclass(frozen=True)
@@ -151,15 +160,31 @@ class DatasetEntry(Entry):
     ``identify(data_directory, options)``, where given, says cheaply and without reading the
     images what ``load`` would read (a checksum; file names, sizes and times). What was loaded is
     then cached under that text, and ``load`` is called again only when the text changes.
+
+    With ``wraps`` it is made of another data set, which the user names in the option of that name:
+    as anywhere in a config, a name or a mapping with a name and options, and in ``options`` a
+    mapping with all options. It is loaded first, and ``load(data_directory, options, images)`` gets
+    its ImageSplits. What is cached is then cached under that data set's code and images, too.
+
+    Raises ValueError where ``wraps`` names no option of its own.
     """
 
     reserved_keys = RESERVED_KEYS | {"duplicates"}
 
-    load: Callable[[Path, Any], ImageSplits]
+    load: Callable[..., ImageSplits]
     summary: str = ""
     options: type[Options] = Options
     identify: Callable[[Path, Any], str] | None = None
     wraps: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = [*self.options.model_fields]
+        if self.wraps is not None and self.wraps not in known:
+            raise ValueError(
+                f"{self.name!r} wraps what its option {self.wraps!r} names, and has no such option"
+                f" (it has {', '.join(known) or 'none'})"
+            )
 
 
 @dataclass(frozen=True)

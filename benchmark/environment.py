@@ -32,7 +32,7 @@ def describe_hardware(*, with_gpus: bool = True) -> dict[str, Any]:
         "processor": processor_name(),
         "cores": _available_cores(),
         "threads": torch.get_num_threads(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "gpus": _gpus() if with_gpus else [],
     }
 
@@ -69,7 +69,8 @@ def _available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _memory_bytes() -> int | None:
+def memory_bytes() -> int | None:
+    """The machine's memory; None where the system does not say."""
     if sys.platform == "win32":
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

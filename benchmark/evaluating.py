@@ -13,7 +13,7 @@ import numpy
 import torch
 
 from benchmark.analysis import EvaluatedRow, Relation, evaluated_row
-from benchmark.catalog import Catalog
+from benchmark.catalog import Catalog, dataset_chain
 from benchmark.config import resolve_selection
 from benchmark.contenders import Source
 from benchmark.datasets import Dataset, load_dataset
@@ -75,7 +75,7 @@ def evaluate_weights(
     selection = _selection(source, catalog, request)
     dataset = load_dataset(selection, catalog.datasets, data_directory)
     device = _device(records, request.device, warn)
-    images = _Images(source, catalog, dataset, device)
+    images = _Images(source, catalog, dataset, data_directory, device)
     metrics = [
         catalog.metrics[name].entry
         for name in source.description.config.metrics
@@ -115,7 +115,9 @@ def _selection(source: Source, catalog: Catalog, request: Request) -> Selection:
         given = {**own.options, **given}
     wraps = catalog.datasets[name].entry.wraps
     if wraps is not None and given.get(wraps) is None:
-        given[wraps] = {"name": own.name, **own.options}
+        # First, so that an option of it that was given takes the place of its own.
+        others = {key: value for key, value in given.items() if key != wraps}
+        given = {wraps: {"name": own.name, **own.options}, **others}
     return resolve_selection(catalog.datasets, name, given, origins, ("dataset",))
 
 
@@ -141,7 +143,12 @@ class _Images:
     """A data set's test images on a device, with labels as the run's models know classes."""
 
     def __init__(
-        self, source: Source, catalog: Catalog, dataset: Dataset, device: torch.device
+        self,
+        source: Source,
+        catalog: Catalog,
+        dataset: Dataset,
+        data_directory: Path,
+        device: torch.device,
     ) -> None:
         record = source.description.protocol.dataset
         self.name = dataset.selection.name
@@ -152,7 +159,7 @@ class _Images:
         if record.judged_by == "test":
             if dataset.fingerprint == record.fingerprint:
                 self.relation = "original"
-            elif _is_changed_from(_own_selection(source), catalog, dataset.selection):
+            elif self._is_changed(source, catalog, dataset, data_directory):
                 self.relation = "changed"
         if self.relation != "other":
             test = subset(test, record.test_images)
@@ -160,6 +167,19 @@ class _Images:
         self.test = test
         self.device = device
         self._resident: ResidentImages | None = None
+
+    @staticmethod
+    def _is_changed(
+        source: Source, catalog: Catalog, dataset: Dataset, data_directory: Path
+    ) -> bool:
+        """Whether it is made of the run's own data set, with the same images in the same order."""
+        own = _own_selection(source)
+        wrapped = dataset_chain(dataset.selection, catalog.datasets)[1:]
+        if not any(link.name == own.name and link.options == own.options for link in wrapped):
+            return False
+        original = load_dataset(own, catalog.datasets, data_directory).splits
+        same_labels = numpy.array_equal(original.test.labels, dataset.splits.test.labels)
+        return same_labels and original.classes == dataset.splits.classes
 
     def for_model(self, model: KeptModel) -> ResidentImages:
         """The images; raises DatasetError where they are none for the model."""
@@ -182,12 +202,6 @@ class _Images:
             images = Images(self.test.pixels, numbers[self.test.labels])
             self._resident = ResidentImages(images, self.device)
         return self._resident
-
-
-def _is_changed_from(own: Selection, catalog: Catalog, selection: Selection) -> bool:
-    """Whether a data set is the run's own with its images changed one by one."""
-    wraps = catalog.datasets[selection.name].entry.wraps
-    return wraps is not None and selection.options[wraps] == {"name": own.name, **own.options}
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cache, partial
 
 from benchmark.entries import Column, MetricEntry
-from benchmark.summaries import NO_FIGURE, ModelSummary
+from benchmark.summaries import ACCURACY, NO_FIGURE, ModelSummary
+
+# Behind the accuracy of a model that does no better than always naming the largest class.
+NO_BETTER = " *"
 
 
 # One that is made twice would not be equal to itself.
@@ -43,4 +46,7 @@ def _high(name: str, summary: ModelSummary) -> float | None:
 
 def _text(name: str, in_percent: bool, summary: ModelSummary) -> str:
     interval = summary.metric(name)
-    return interval.text(in_percent=in_percent) if interval else NO_FIGURE
+    if interval is None:
+        return NO_FIGURE
+    is_marked = name == ACCURACY and summary.beats_largest_class is False
+    return interval.text(in_percent=in_percent) + (NO_BETTER if is_marked else "")

@@ -84,7 +84,10 @@ class DatasetRecord(_Sparse):
     ``identity`` tells the code of the data set's plugin from its next version. So many
     ``validation_images`` judge the model after every epoch, none where it is the test images that
     do. There are no ``test_images`` where a run leaves them alone. Where ``duplicates`` are
-    dropped, no training image is also among those to judge by.
+    dropped, no training image is also among those to judge by. ``image`` are channels, height and
+    width of an image, and ``class_counts`` how many of the images that models are compared by each
+    class has, in the order of the classes; both None in records that were written before there were
+    such fields.
     """
 
     name: str
@@ -95,6 +98,8 @@ class DatasetRecord(_Sparse):
     test_images: int = Field(ge=0)
     classes: int = Field(ge=1)
     duplicates: Literal["drop"] | None = None
+    image: tuple[int, int, int] | None = None
+    class_counts: tuple[int, ...] | None = None
 
     @property
     def judged_by(self) -> Literal["test", "validation"]:
@@ -105,6 +110,17 @@ class DatasetRecord(_Sparse):
     def judging_images(self) -> int:
         """How many images models are compared by."""
         return self.test_images or self.validation_images or 0
+
+    @property
+    def largest_class_share(self) -> float | None:
+        """What always naming the largest class would score; None where that is not known."""
+        counts = self.class_counts
+        return max(counts) / sum(counts) if counts else None
+
+
+# What follows from the fingerprint and the numbers of images, so that a protocol without it is the
+# same one.
+_IMPLIED_BY_IMAGES = frozenset(("image", "class_counts"))
 
 
 class Protocol(_Record):
@@ -119,8 +135,9 @@ class Protocol(_Record):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the protocol, in hexadecimal."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+        """SHA-256 of the protocol but for what its images imply, in hexadecimal."""
+        stated = self.model_dump(mode="json", exclude={"dataset": set(_IMPLIED_BY_IMAGES)})
+        return hashlib.sha256(canonical_json(stated)).hexdigest()
 
 
 class Origin(_Record):

@@ -205,10 +205,20 @@ def _dataset_faults(dataset: DatasetRecord) -> Iterator[str]:
             ("dataset.validation_images", dataset.validation_images, 1),
             ("dataset.test_images", dataset.test_images, 0),
             ("dataset.classes", dataset.classes, 1),
+            *(("dataset.image", length, 1) for length in dataset.image or ()),
+            *(("dataset.class_counts", count, 0) for count in dataset.class_counts or ()),
         ]
     )
     if not dataset.judging_images:
         yield "dataset has neither test images nor images held out"
+    counts = dataset.class_counts
+    if counts is not None and len(counts) != dataset.classes:
+        yield f"dataset.class_counts has {len(counts):,} classes of {_shown(dataset.classes)}"
+    if counts is not None and sum(counts) != dataset.judging_images:
+        yield (
+            f"dataset.class_counts is not of all {_shown(dataset.judging_images)} "
+            f"{dataset.judged_by} images"
+        )
 
 
 def _parameter_faults(params: ParameterCount) -> Iterator[str]:

@@ -151,6 +151,18 @@ class ModelSummary:
         is_of_test_images = any(record.dataset.test_images for record in self.records)
         return self.accuracy if is_of_test_images else None
 
+    @property
+    def beats_largest_class(self) -> bool | None:
+        """Whether the accuracy is surely above what always naming the largest class would score.
+
+        With one seed, whether it is above it at all; None where either is not known.
+        """
+        share = self.constant(lambda record: record.dataset.largest_class_share)
+        if share is None or self.accuracy is None:
+            return None
+        low = self.accuracy.mean if self.accuracy.low is None else self.accuracy.low
+        return low > share
+
     def metric(self, name: str) -> Interval | None:
         """The mean of a metric over the completed trials; None unless all of them have it."""
         return self.accuracy if name == ACCURACY else self.metrics.get(name)

@@ -11,11 +11,15 @@ import numpy
 from benchmark.catalog import load_catalog
 from benchmark.config import find_document, load_config
 from benchmark.environment import describe_environment
+from benchmark.files import write_atomically
+from benchmark.kept_files import KeptFile, array_content
 from benchmark.records import (
     IDENTITY_LENGTH,
+    PREDICTIONS_FILE,
     DatasetRecord,
     EpochRecord,
     Machine,
+    MetricFigure,
     Origin,
     ParameterCount,
     PlannedVariant,
@@ -30,6 +34,7 @@ from benchmark.store import RunDescription, RunDirectory
 # As the preset cifar10 has it, with ten seeds.
 EPOCHS = 50
 TEST_IMAGES = 10_000
+CLASSES = 10
 SEEDS = 10
 
 
@@ -42,7 +47,9 @@ def make_run(parent: Path, trials: int) -> RunDirectory:
         fingerprint="0" * 64,
         train_images=50_000,
         test_images=TEST_IMAGES,
-        classes=10,
+        classes=CLASSES,
+        image=(3, 32, 32),
+        class_counts=(TEST_IMAGES // CLASSES,) * CLASSES,
     )
     protocol = Protocol(
         dataset=dataset,
@@ -58,8 +65,9 @@ def make_run(parent: Path, trials: int) -> RunDirectory:
     directory.write_description(
         RunDescription(config=config, variants=variants, protocol=protocol, environment=machine)
     )
-    for record in _records(variants, protocol, machine):
+    for record, predictions in _trials(variants, protocol, machine):
         directory.start_trial(record.key, keep=False)
+        write_atomically(directory.trial_directory(record.key) / PREDICTIONS_FILE, predictions)
         directory.write_history(record.key, record.epochs)
         directory.write_record(record)
     return directory
@@ -80,13 +88,16 @@ def _origin(plugin: str) -> Origin:
     return Origin(plugin=plugin, distribution="made", version="1.0", source=None, libraries={})
 
 
-def _records(
+def _trials(
     variants: Iterable[PlannedVariant], protocol: Protocol, machine: Machine
-) -> Iterator[TrialRecord]:
+) -> Iterator[tuple[TrialRecord, bytes]]:
+    """Each trial's record and what is in its file of predictions; weights are left out."""
     generator = numpy.random.default_rng(0)
     for variant, seed in itertools.product(variants, range(SEEDS)):
         correct = generator.random(TEST_IMAGES) < 0.8
-        yield TrialRecord(
+        accuracy = float(numpy.count_nonzero(correct) / TEST_IMAGES)
+        predictions = array_content(generator.integers(0, CLASSES, TEST_IMAGES, numpy.uint8))
+        record = TrialRecord(
             status="completed",
             reason=None,
             seed=seed,
@@ -111,13 +122,16 @@ def _records(
             macs=55_150_000,
             epochs=(
                 *(_epoch(number, generator, generator.random()) for number in range(1, EPOCHS)),
-                _epoch(EPOCHS, generator, numpy.count_nonzero(correct) / TEST_IMAGES),
+                _epoch(EPOCHS, generator, accuracy),
             ),
             timing=Timing(first_epoch_seconds=31.0, epoch_seconds=30.0, total_seconds=1_600.0),
             peak_memory_bytes=2**30,
             correct=pack_bits(correct),
+            predictions_file=KeptFile.of_bytes(predictions),
+            metrics={"accuracy": MetricFigure(value=accuracy, image_standard_error=0.004)},
             environment=machine,
         )
+        yield record, predictions
 
 
 def _epoch(number: int, generator: numpy.random.Generator, accuracy: float) -> EpochRecord:

@@ -65,6 +65,10 @@ def _test_accuracy_high(summary: ModelSummary) -> float | None:
     return summary.test_accuracy.high if summary.test_accuracy else None
 
 
+def _largest_class_share(summary: ModelSummary) -> float | None:
+    return summary.constant(lambda record: record.dataset.largest_class_share)
+
+
 def _rank(summary: ModelSummary) -> list[int] | None:
     return [summary.rank.best, summary.rank.worst] if summary.rank else None
 
@@ -130,6 +134,15 @@ def benchmark_columns() -> Iterator[Column]:
     yield Column("trainable_params", "trainable", _trainable_params, "lower", shown=False)
     yield Column("test_accuracy_low", "acc.\nfrom", _test_accuracy_low, "higher", shown=False)
     yield Column("test_accuracy_high", "acc.\nto", _test_accuracy_high, "higher", shown=False)
+    yield Column(
+        "largest_class_share", "largest\nclass (%)", _largest_class_share, "lower", shown=False
+    )
+    yield Column(
+        "beats_largest_class",
+        "beats\nlargest class",
+        lambda summary: summary.beats_largest_class,
+        shown=False,
+    )
     yield Column("entry", "entry", lambda summary: summary.variant.entry, shown=False)
     yield Column("options", "options", lambda summary: summary.variant.options, shown=False)
     yield Column("identity", "identity", lambda summary: summary.variant.identity, shown=False)

@@ -29,3 +29,7 @@ from .shelves import (
     load_catalog as load_catalog,
     require_sound as require_sound,
 )
+from .wrapping import (
+    dataset_chain as dataset_chain,
+    dataset_identity as dataset_identity,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,12 @@ import click
 
 from benchmark.cli import completion
 from benchmark.cli.session import Session, data_directory_option, everywhere_options, parse_settings
+from benchmark.printable import printable_line
+from benchmark.standard_error import warn
 
 if TYPE_CHECKING:
     from benchmark.datasets import Dataset
+    from benchmark.entries import ImageSplits
 
 _EXAMPLE = "size=32"
 _settings_option = click.option(
@@ -39,6 +43,8 @@ def prepare(
 ) -> None:
     """Fetch, verify and decode the data set NAME, so that runs start at once."""
     dataset = _load(session, name, settings, data_directory)
+    for line in dataset.noted:
+        warn(line)
     click.echo(f"{name}: ready ({dataset.fingerprint[:12]})")
 
 
@@ -60,29 +66,50 @@ def info(
     Prepares it first if it is not at hand.
     """
     # Imported here: --help must not wait for it.
-    import numpy
-
     from benchmark.report import lay_out
 
     dataset = _load(session, name, settings, data_directory)
+    counts = _class_counts(dataset.splits)
+    facts = [*_facts(dataset), *_largest_class(dataset.splits.classes, counts)]
+    facts += [("note", note) for note in dataset.splits.notes]
+    # A stranger's note, or class, begins no line of its own.
+    click.echo("\n".join(printable_line(f"{fact}: {value}") for fact, value in facts))
+    rows = zip(dataset.splits.classes, *counts.values(), strict=True)
+    right = range(1, len(counts) + 1)
+    click.echo("\n" + lay_out(rows, ("class", *counts), right=[*right]))
+
+
+def _facts(dataset: Dataset) -> Iterator[tuple[str, str]]:
     splits = dataset.splits
     channels, height, width = splits.train.pixels.shape[1:]
-    facts = [
-        ("data set", name),
-        ("fingerprint", dataset.fingerprint),
-        ("image", f"{channels} x {height} x {width}"),
-        ("training images", f"{len(splits.train.labels):,}"),
-        ("test images", f"{len(splits.test.labels):,}"),
-        ("classes", f"{len(splits.classes)}"),
-        ("cache", str(dataset.cache or "none")),
-    ]
-    click.echo("\n".join(f"{fact}: {value}" for fact, value in facts))
-    counts = [
-        numpy.bincount(half.labels, minlength=len(splits.classes))
-        for half in (splits.train, splits.test)
-    ]
-    rows = zip(splits.classes, *counts, strict=True)
-    click.echo("\n" + lay_out(rows, ("class", "training", "test"), right=[1, 2]))
+    yield "data set", dataset.selection.name
+    yield "fingerprint", dataset.fingerprint
+    yield "image", f"{channels} x {height} x {width}"
+    for half, images in splits.halves.items():
+        yield f"{half} images", f"{len(images.labels):,}"
+    yield "classes", f"{len(splits.classes)}"
+    yield "cache", str(dataset.cache or "none")
+
+
+def _class_counts(splits: ImageSplits) -> dict[str, list[int]]:
+    """How many images of each class there are, in each half."""
+    # Imported here: --help must not wait for it.
+    import numpy
+
+    return {
+        half: numpy.bincount(images.labels, minlength=len(splits.classes)).tolist()
+        for half, images in splits.halves.items()
+    }
+
+
+def _largest_class(
+    classes: Sequence[str], counts: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[str, str]]:
+    """What always naming the class of most test images would score, where classes differ."""
+    if any(len(set(of_half)) > 1 for of_half in counts.values()):
+        most, _, name = max(zip(counts["test"], counts["training"], classes, strict=True))
+        share = 100 * most / sum(counts["test"])
+        yield f"always naming {name}", f"{share:.2f} % of the test images right"
 
 
 def _load(

@@ -244,6 +244,8 @@ def _set(document: Document, location: Sequence[str], value: Any, origin: str) -
         raise click.UsageError(
             f"{origin}: the config lists several under {location[0]!r}; {remedy}"
         )
+    if location[0] in ENTRY_KEYS:
+        return document.with_option(tuple(location), value, origin)
     return document.replaced(tuple(location), value, origin)
 
 

@@ -99,10 +99,30 @@ class Checker:
         """Look an entry up and complete its options; None, with faults noted, if that fails."""
         if not self.knows(location, name, shelf):
             return None
+        faults_before = len(self.faults)
+        given = self._with_wrapped(location, name, given, shelf)
         options = self.options(name, given, shelf, lambda key: (*location, *key), _settable)
-        if options is None:
+        if options is None or len(self.faults) > faults_before:
             return None
         return Selection(name=name, options=options.model_dump(mode="json"))
+
+    def _with_wrapped(
+        self, location: Location, name: str, given: Mapping[str, Any], shelf: Shelf[Any]
+    ) -> Mapping[str, Any]:
+        """The same options, where one of them names another entry as a mapping with all of its."""
+        entry = shelf[name].entry
+        option = getattr(entry, "wraps", None)
+        if option is None:
+            return given
+        field = entry.options.model_fields[option]
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        raw = given.get(option, default)
+        if raw is None:
+            return given
+        wrapped = self.entry((*location, option), raw, shelf)
+        # Where that is at fault, faults of the other options are told, too.
+        written = {"name": wrapped.name, **wrapped.options} if wrapped else {}
+        return {**given, option: written}
 
     def options(
         self,

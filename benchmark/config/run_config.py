@@ -22,7 +22,7 @@ from benchmark.config.seeds import (
     listed_seeds,
     refuse_nothing_to_compare,
 )
-from benchmark.config.strict_yaml import Document, Location, read_document
+from benchmark.config.strict_yaml import Document, Location, parse_key, read_document
 from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
 from benchmark.errors import ConfigError, Fault
@@ -174,12 +174,18 @@ def resolve_selection(
 ) -> Selection:
     """Look an entry up and complete its options; ``origins`` says where each option was given.
 
-    Options stand in a ``section`` of a config, if any. Raises ConfigError for an unknown name or
-    faulty options.
+    Options stand in a ``section`` of a config, if any. In the key of an option a dot leads to an
+    option of what it names: ``of.size``. Raises ConfigError for an unknown name or faulty options.
     """
-    places: dict[Location, str] = {(*section, key): origin for key, origin in origins.items()}
-    checker = Checker(Document("", given, places))
-    selection = checker.resolve(section, name, given, shelf)
+    document = Document("", {key: {} for key in section}, {})
+    # Options of what is named come after its name, whichever was given first.
+    for key in sorted(given, key=lambda key: key.count(".")):
+        origin = origins.get(key, "")
+        place: Location = (*section, *parse_key(key, origin))
+        document = document.with_option(place, given[key], origin)
+    checker = Checker(document)
+    options = document.data[section[0]] if section else document.data
+    selection = checker.resolve(section, name, options, shelf)
     if checker.faults or selection is None:
         raise ConfigError(checker.faults)
     return selection

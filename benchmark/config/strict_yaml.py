@@ -71,6 +71,20 @@ class Document:
         data = _with_value(self.data, location, value)
         return Document(self.source, data, {**kept, **above, location: origin})
 
+    def with_option(self, location: Location, value: Any, origin: str) -> Document:
+        """As ``replaced``, but a text on the way to ``location`` is taken as an entry's name.
+
+        It becomes a mapping with that name, which has room for options.
+        """
+        document = self
+        for place in (location[:length] for length in range(1, len(location))):
+            name = _value_at(document.data, place)
+            if isinstance(name, str) and place[-1] != "name":
+                named_at = document.origin(place)
+                document = document.replaced(place, {"name": name}, origin)
+                document = document.replaced((*place, "name"), name, named_at)
+        return document.replaced(location, value, origin)
+
 
 def read_document(path: Path) -> Document:
     """Read a file.

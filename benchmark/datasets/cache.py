@@ -33,9 +33,11 @@ from benchmark.files import (
 )
 from benchmark.progress import announce
 
-SCHEMA = 1
+SCHEMA = 2
 INFO_FILE = "info.json"
 FOLDER = "decoded"
+# The last has files only where the data set has such images.
+HALVES = ("train", "test", "validation")
 
 ENVIRONMENT_VARIABLE = "BENCHMARK_DATA_DIR"
 CACHE_VARIABLE = "BENCHMARK_CACHE_DIR"
@@ -133,12 +135,18 @@ def _write(cache: Path, splits: ImageSplits, identity: str) -> None:
         "schema": SCHEMA,
         "fingerprint": fingerprint(splits),
         "classes": list(splits.classes),
+        "notes": list(splits.notes),
         "identity": hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest(),
     }
     with folder_written_atomically(cache) as folder:
         for name, array in _arrays(splits).items():
             numpy.save(folder / f"{name}.npy", array)
-        write_atomically(folder / INFO_FILE, json.dumps(info, indent=1).encode("utf-8"))
+        sealed = {**info, "checksum": _checksum(info)}
+        write_atomically(folder / INFO_FILE, json.dumps(sealed, indent=1).encode("utf-8"))
+
+
+def _checksum(info: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(info, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def take_away(cache: Path) -> None:
@@ -169,29 +177,33 @@ def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:
     """Map what is cached, or None where there is nothing or it is damaged."""
     try:
         info = json.loads((cache / INFO_FILE).read_text(encoding="utf-8"))
-        wanted, classes = info["fingerprint"], tuple(info["classes"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        checksum = info.pop("checksum")
+        wanted, classes, notes = info["fingerprint"], tuple(info["classes"]), tuple(info["notes"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     arrays = _map_arrays(cache)
-    if arrays is None:
+    if arrays is None or _checksum(info) != checksum:
         return None
-    splits = ImageSplits(
-        train=Images(arrays["train_pixels"], arrays["train_labels"]),
-        test=Images(arrays["test_pixels"], arrays["test_labels"]),
-        classes=classes,
+    train, test, *held_out = (
+        Images(arrays[f"{half}_pixels"], arrays[f"{half}_labels"])
+        for half in HALVES
+        if f"{half}_pixels" in arrays
     )
+    splits = ImageSplits(train, test, classes, next(iter(held_out), None), notes)
     if fault_in(splits) or fingerprint(splits) != wanted:
         return None
     return splits, wanted
 
 
 def _map_arrays(cache: Path) -> dict[str, numpy.ndarray[Any, Any]] | None:
-    names = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+    has_validation = (cache / "validation_pixels.npy").exists()
+    halves = HALVES if has_validation else HALVES[:2]
     try:
         # Mapped copy-on-write, so that torch may share the memory; nothing is ever written to it.
         return {
             name: numpy.load(cache / f"{name}.npy", mmap_mode="c", allow_pickle=False)
-            for name in names
+            for half in halves
+            for name in (f"{half}_pixels", f"{half}_labels")
         }
     except Exception:
         # NumPy raises one of many kinds, EOFError and TokenError among them, depending on which
@@ -200,9 +212,10 @@ def _map_arrays(cache: Path) -> dict[str, numpy.ndarray[Any, Any]] | None:
 
 
 def _arrays(splits: ImageSplits) -> dict[str, numpy.ndarray[Any, Any]]:
+    halves = zip(HALVES, (splits.train, splits.test, splits.validation), strict=True)
     return {
-        "train_pixels": splits.train.pixels,
-        "train_labels": splits.train.labels,
-        "test_pixels": splits.test.pixels,
-        "test_labels": splits.test.labels,
+        f"{half}_{part}": getattr(images, part)
+        for half, images in halves
+        if images is not None
+        for part in ("pixels", "labels")
     }

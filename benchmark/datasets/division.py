@@ -11,9 +11,7 @@ from benchmark.datasets.overlaps import find_overlaps
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import BenchmarkError
 from benchmark.records import Duplicates
-from benchmark.training import VALIDATION_STREAM, generator, subset
-
-Indices = numpy.ndarray[Any, numpy.dtype[numpy.intp]]
+from benchmark.training import VALIDATION_STREAM, chosen, generator, subset
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,10 @@ def hold_out(images: Images, size: int, classes: int) -> tuple[Images, Images]:
         )
     shares = _rounded(counts * (size / counts.sum()), counts - 1, size)
     order = generator(VALIDATION_STREAM, len(images.labels)).permutation(len(images.labels))
-    chosen = [order[images.labels[order] == label][:count] for label, count in enumerate(shares)]
-    held_out = numpy.sort(numpy.concatenate(chosen))
+    rows = [order[images.labels[order] == label][:count] for label, count in enumerate(shares)]
+    held_out = numpy.sort(numpy.concatenate(rows))
     left = numpy.delete(numpy.arange(len(images.labels)), held_out)
-    return _taken(images, left), _taken(images, held_out)
+    return chosen(images, left), chosen(images, held_out)
 
 
 def validation_size(wanted: float, images: int) -> int:
@@ -99,11 +97,7 @@ def _rounded(shares: Any, most: Any, size: int) -> list[int]:
     return [int(count) for count in whole]
 
 
-def _taken(images: Images, rows: Indices) -> Images:
-    return Images(images.pixels[rows], images.labels[rows])
-
-
 def _without(images: Images, rows: list[int]) -> Images:
     if not rows:
         return images
-    return _taken(images, numpy.delete(numpy.arange(len(images.labels)), rows))
+    return chosen(images, numpy.delete(numpy.arange(len(images.labels)), rows))

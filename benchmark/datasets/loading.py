@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.catalog import Offer, Shelf, code_identity
+from benchmark.catalog import Offer, Shelf, dataset_chain, dataset_identity
 from benchmark.datasets.cache import (
     cache_folders,
     prepared_by_one,
@@ -43,6 +44,11 @@ class Dataset:
     fingerprint: str
     cache: Path | None
 
+    @property
+    def noted(self) -> list[str]:
+        """What is noted of its images, each with the data set's name."""
+        return [f"{self.selection.name}: {note}" for note in self.splits.notes]
+
 
 def first_available(
     selections: Sequence[Selection],
@@ -50,10 +56,24 @@ def first_available(
     data_directory: Path,
     warn: Callable[[str], None],
 ) -> Dataset:
-    """Load the first of the data sets that can be had; ``warn`` is told why others cannot.
+    """Load the first of the data sets that can be had.
+
+    ``warn`` is told why others cannot, and what is noted of the one that can.
 
     Raises DatasetUnavailableError where none can, and DatasetError for one that is damaged.
     """
+    dataset = _first_available(selections, shelf, data_directory, warn)
+    for line in dataset.noted:
+        warn(line)
+    return dataset
+
+
+def _first_available(
+    selections: Sequence[Selection],
+    shelf: Shelf[DatasetEntry],
+    data_directory: Path,
+    warn: Callable[[str], None],
+) -> Dataset:
     for selection, following in itertools.pairwise(selections):
         try:
             return load_dataset(selection, shelf, data_directory)
@@ -65,16 +85,33 @@ def first_available(
 def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_directory: Path) -> Dataset:
     """Load a data set from the cache, or through its plugin into the cache.
 
+    One that is wrapped is loaded first, in the same way.
+
     Raises DatasetUnavailableError where it cannot be had and DatasetError where it is damaged.
     """
+    *wrappers, innermost = dataset_chain(selection, shelf)
+    dataset = _load_one(innermost, shelf, data_directory)
+    for wrapper in reversed(wrappers):
+        dataset = _load_one(wrapper, shelf, data_directory, dataset)
+    return dataset
+
+
+def _load_one(
+    selection: Selection,
+    shelf: Shelf[DatasetEntry],
+    data_directory: Path,
+    wrapped: Dataset | None = None,
+) -> Dataset:
     offer = shelf[selection.name]
     options = offer.entry.options.from_mapping(selection.options)
+    load = functools.partial(_load_checked, offer, data_directory, options, wrapped)
     identity = _identify(offer, data_directory, options)
     if identity is None:
-        splits = _load_checked(offer, data_directory, options)
+        splits = load()
         return Dataset(selection, splits, fingerprint(splits), None)
+    images = f" {wrapped.fingerprint}" if wrapped else ""
     # Other code may load other images, whatever the plugin says of them.
-    identity = f"{code_identity(offer.entry, offer.plugin)} {identity}"
+    identity = f"{dataset_identity(selection, shelf)}{images} {identity}"
     caches = cache_folders(data_directory, selection.name, identity)
     dataset = _find_cached(caches, selection)
     if dataset is None:
@@ -82,7 +119,7 @@ def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_director
             # Another process may have prepared it while this one waited.
             dataset = _find_cached(caches, selection)
             if dataset is None:
-                dataset = _prepare(caches, offer, selection, data_directory, identity)
+                dataset = _prepare(caches, selection, load, identity)
     return dataset
 
 
@@ -96,16 +133,14 @@ def _find_cached(caches: Sequence[Path], selection: Selection) -> Dataset | None
 
 def _prepare(
     caches: Sequence[Path],
-    offer: Offer[DatasetEntry],
     selection: Selection,
-    data_directory: Path,
+    load: Callable[[], ImageSplits],
     identity: str,
 ) -> Dataset:
     # What cannot be read is taken away before the long work: nobody should find it meanwhile.
     for cache in caches:
         take_away(cache)
-    options = offer.entry.options.from_mapping(selection.options)
-    splits = _load_checked(offer, data_directory, options)
+    splits = load()
     written = write_cache(caches, splits, identity)
     # On a file system that maps nothing into memory, say, what was loaded is as good.
     return _find_cached([written], selection) or Dataset(
@@ -124,9 +159,12 @@ def _identify(offer: Offer[DatasetEntry], data_directory: Path, options: Any) ->
         return identity
 
 
-def _load_checked(offer: Offer[DatasetEntry], data_directory: Path, options: Any) -> ImageSplits:
+def _load_checked(
+    offer: Offer[DatasetEntry], data_directory: Path, options: Any, wrapped: Dataset | None
+) -> ImageSplits:
+    images = () if wrapped is None else (wrapped.splits,)
     with _plugin_faults_named(offer):
-        splits = offer.entry.load(data_directory, options)
+        splits = offer.entry.load(data_directory, options, *images)
     fault = fault_in(splits)
     if fault:
         raise DatasetError(f"data set {offer.entry.name!r}: {fault}")

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmark.analysis import Doubt, device_text
+from benchmark.metric_columns import NO_BETTER
 from benchmark.records import DatasetRecord, Protocol
+from benchmark.report.sentences import listed
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary
 
 # What an interval is over.
 _SOURCES = {"both": "seeds and {} images", "seeds": "seeds", "images": "{} images"}
+
+
+# As many as a line has room for.
+MOST_CLASSES_COUNTED = 10
 
 
 @dataclass
@@ -24,6 +30,7 @@ class Coverage:
     engines: set[str] = field(default_factory=set)
     devices_of_others: set[str] = field(default_factory=set)
     has_untimed: bool = False
+    has_row_no_better: bool = False
     core_versions: dict[str, list[str]] = field(default_factory=dict)
     libraries: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     rows_without: dict[str, list[str]] = field(default_factory=dict)
@@ -46,6 +53,7 @@ class Coverage:
         if summary.completed:
             self.completed.append(len(summary.completed))
             self._note_versions(summary)
+            self.has_row_no_better |= summary.beats_largest_class is False
             for name in self.metrics:
                 if summary.metric(name) is None:
                     self.rows_without.setdefault(name, []).append(summary.label)
@@ -84,6 +92,7 @@ def write_caption(description: RunDescription, coverage: Coverage, doubt: Doubt 
         f"{devices}, {protocol.precision}{_engines(coverage)}.",
         _figures(protocol.dataset, coverage, doubt),
     ]
+    lines += _classes(protocol.dataset, coverage)
     lines += _versions(coverage)
     if config.note:
         lines.append(config.note)
@@ -98,7 +107,7 @@ def training_text(protocol: Protocol) -> str:
     recipe = " ".join([protocol.recipe.name, *(f"{key}={value}" for key, value in options)])
     epochs = "1 epoch" if protocol.epochs == 1 else f"{protocol.epochs} epochs"
     return (
-        f"{dataset.name} ({dataset.fingerprint[:8]}), "
+        f"{dataset.name} ({dataset.fingerprint[:8]}), {_image_size(dataset)}"
         f"{images_text(dataset)}, "
         f"{dataset.classes} classes; {epochs}, batch {protocol.batch_size}, recipe {recipe}"
     )
@@ -112,6 +121,31 @@ def images_text(dataset: DatasetRecord) -> str:
     if dataset.test_images:
         counts.append(f"{dataset.test_images:,} test")
     return f"{', '.join(counts[:-1])} and {counts[-1]} images"
+
+
+def _image_size(dataset: DatasetRecord) -> str:
+    if dataset.image is None:
+        return ""
+    return " x ".join(map(str, dataset.image)) + ", "
+
+
+def _classes(dataset: DatasetRecord, coverage: Coverage) -> Iterator[str]:
+    """How many images each class has, where classes differ, and who does no better than one."""
+    counts, share = dataset.class_counts, dataset.largest_class_share
+    if counts is None or share is None:
+        return
+    mark = NO_BETTER.strip()
+    if len({*counts}) > 1:
+        each = (
+            f"from {min(counts):,} to {max(counts):,}"
+            if len(counts) > MOST_CLASSES_COUNTED
+            else listed([f"{count:,}" for count in counts])
+        )
+        scores = f"always naming the largest would score {share * 100:.2f} %"
+        marked = f"; {mark} is no better than that" if coverage.has_row_no_better else ""
+        yield f"The classes have {each} {dataset.judged_by} images: {scores}{marked}."
+    elif coverage.has_row_no_better:
+        yield f"{mark} is no better than always naming one class ({share * 100:.2f} %)."
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:

@@ -172,4 +172,7 @@ def _text(metric: MetricEntry, row: EvaluatedRow) -> str:
 
 def _option(value: Any) -> str:
     """An option's value; of a data set that is wrapped, its name and its options."""
-    return f"({' '.join(map(str, value.values()))})" if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    options = (f"{key}={_option(v)}" for key, v in value.items() if key != "name")
+    return f"({' '.join([value.get('name', ''), *options])})"

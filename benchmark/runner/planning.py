@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy
+
 from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
+    dataset_identity,
     plugin_origin,
     variant_identity,
 )
@@ -109,19 +112,9 @@ def plan_protocol(
             f"batch_size {config.batch_size} is larger than the training set "
             f"({train_images} images); give {train_images} or less"
         )
-    offer = catalog.datasets[dataset.selection.name]
     recipe = catalog.recipes[config.recipe.name]
     return Protocol(
-        dataset=DatasetRecord(
-            name=dataset.selection.name,
-            identity=code_identity(offer.entry, offer.plugin),
-            fingerprint=dataset.fingerprint,
-            train_images=train_images,
-            validation_images=len(images.validation.labels) if images.validation else None,
-            test_images=len(images.test.labels) if images.test else 0,
-            classes=len(images.classes),
-            duplicates="drop" if _duplicates(config, dataset) == "drop" else None,
-        ),
+        dataset=_dataset_record(config, dataset, images, catalog),
         recipe=RecipeRecord(
             **dict(config.recipe), identity=code_identity(recipe.entry, recipe.plugin)
         ),
@@ -129,6 +122,27 @@ def plan_protocol(
         batch_size=config.batch_size,
         steps_per_epoch=train_images // config.batch_size,
         precision=precision,
+    )
+
+
+def _dataset_record(
+    config: RunConfig, dataset: Dataset, images: TrialImages, catalog: Catalog
+) -> DatasetRecord:
+    judging = images.test or images.validation
+    assert judging is not None
+    channels, height, width = images.train.pixels.shape[1:]
+    counts = numpy.bincount(judging.labels, minlength=len(images.classes))
+    return DatasetRecord(
+        name=dataset.selection.name,
+        identity=dataset_identity(dataset.selection, catalog.datasets),
+        fingerprint=dataset.fingerprint,
+        train_images=len(images.train.labels),
+        validation_images=len(images.validation.labels) if images.validation else None,
+        test_images=len(images.test.labels) if images.test else 0,
+        classes=len(images.classes),
+        duplicates="drop" if _duplicates(config, dataset) == "drop" else None,
+        image=(channels, height, width),
+        class_counts=tuple(counts.tolist()),
     )
 
 

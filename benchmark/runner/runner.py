@@ -28,7 +28,13 @@ from benchmark.runner.planning import plan_images, plan_protocol, plan_trials, p
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.runner.space import SpaceForWeights
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
-from benchmark.training import check_engine, remove_checkpoints, resolve_device, resolve_precision
+from benchmark.training import (
+    check_engine,
+    remove_checkpoints,
+    require_room,
+    resolve_device,
+    resolve_precision,
+)
 from benchmark.trial import Trackers
 
 
@@ -131,6 +137,8 @@ def prepare(
     for line in images.duplicates:
         warn(f"data set {dataset.selection.name!r}: {line}")
     protocol = plan_protocol(config, dataset, images, precision, catalog)
+    if not is_remote:
+        require_room(protocol.dataset, device)
     directory = RunDirectory.of(out, config.name, protocol)
     for line in say_of_other_code(directory, config.name, protocol):
         warn(line)

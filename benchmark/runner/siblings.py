@@ -47,5 +47,6 @@ def _changed_code(other: Protocol, protocol: Protocol) -> str:
 
 def _without_code(protocol: Protocol) -> dict[str, Any]:
     """A protocol without its identities, and without the images that other code may have made."""
-    left_out = {"recipe": {"identity"}, "dataset": {"identity", "fingerprint"}}
+    of_images = {"identity", "fingerprint", "image", "class_counts"}
+    left_out = {"recipe": {"identity"}, "dataset": of_images}
     return protocol.model_dump(mode="json", exclude=left_out)

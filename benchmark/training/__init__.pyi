@@ -21,6 +21,7 @@ from .clock import (
 )
 from .data import (
     ResidentImages as ResidentImages,
+    chosen as chosen,
     subset as subset,
 )
 from .device import (
@@ -42,6 +43,7 @@ from .evaluation import (
     evaluate as evaluate,
     measure_nothing as measure_nothing,
 )
+from .image_memory import require_room as require_room
 from .layout import (
     FORMATS as FORMATS,
     Layout as Layout,

@@ -6,6 +6,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.optimization import Augmentation
+from benchmark.training.data import PixelsInPlace
 from benchmark.training.seeds import AUGMENTATION_STREAM, generator
 
 # What is drawn for an image: flipped or not, the crop's shift, the centre of the hole.
@@ -59,6 +60,8 @@ class Augmenter:
         ``indices`` are B of them, ``draws`` their draws (B x 5); returns uint8 of B x H x W x C.
         A pixel is found by one flat index: several times faster than an index a dimension.
         """
+        if isinstance(pixels, PixelsInPlace):
+            pixels, indices = pixels.index_select(0, indices), torch.arange(len(indices))
         _, height, width, channels = pixels.shape
         flip, shift_rows, shift_columns, hole_row, hole_column = draws.unsqueeze(2).unbind(1)
         rows = _reflect(self._rows + shift_rows, height)

@@ -9,10 +9,11 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
+    dataset_identity,
     plugin_origin,
     variant_identity,
 )
-from benchmark.errors import OtherCodeError
+from benchmark.errors import OtherCodeError, UnknownNameError
 from benchmark.records import TrialSpec
 
 
@@ -52,6 +53,16 @@ def _identities(spec: TrialSpec, catalog: Catalog) -> Iterator[tuple[str, str | 
     recipe = catalog.recipes.offers.get(protocol.recipe.name)
     here = code_identity(recipe.entry, recipe.plugin) if recipe else None
     yield f"recipe {protocol.recipe.name!r}", here, protocol.recipe.identity
-    dataset = catalog.datasets.offers.get(protocol.dataset.name)
-    here = code_identity(dataset.entry, dataset.plugin) if dataset else None
-    yield f"data set {protocol.dataset.name!r}", here, protocol.dataset.identity
+    yield (
+        f"data set {protocol.dataset.name!r}",
+        _dataset_identity(spec, catalog),
+        protocol.dataset.identity,
+    )
+
+
+def _dataset_identity(spec: TrialSpec, catalog: Catalog) -> str | None:
+    """That of the data set and of those that it wraps, None where one of them is not here."""
+    try:
+        return dataset_identity(spec.dataset, catalog.datasets)
+    except UnknownNameError:
+        return None

@@ -33,6 +33,7 @@ from benchmark.training import (
     Training,
     machine_conditions,
     phases,
+    require_room,
     seed_everything,
     start_engine,
     state_of,
@@ -200,6 +201,7 @@ def _epochs(
 def _prepare(
     spec: TrialSpec, catalog: Catalog, findings: Findings
 ) -> tuple[Training, Judge, WeightsKeeper]:
+    require_room(spec.protocol.dataset, torch.device(spec.device))
     images = _load_images(spec, catalog)
     model = _prepare_model(spec, catalog, images, findings)
     device = torch.device(spec.device)

@@ -1,10 +1,10 @@
-"""Finds image files in folders: ``root/train/<class>/*`` and ``root/test/<class>/*``."""
+"""Finds image files in a folder of classes: ``folder/<class>/*``."""
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,29 +15,8 @@ import numpy
 
 from benchmark import DatasetError
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-TEST_NAMES = ("test", "val")
-
-
-class Ignored:
-    """What lies among the images and is not read: how much of each kind, and the first of it."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], list[str]] = defaultdict(list)
-
-    def add(self, noun: str, kind: str, name: str) -> None:
-        """Note a ``noun`` (file or folder) of that kind, by its name below the root."""
-        self._found[noun, kind].append(name)
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{len(names):,} {noun if len(names) == 1 else f'{noun}s'} {kind} "
-            f"({min(names)}{', ...' if len(names) > 1 else ''})"
-            for (noun, kind), names in sorted(self._found.items())
-        )
+from .image_files import ENDINGS, FORMAT_NAMES
+from .left_aside import Kind, LeftAside
 
 
 @dataclass(frozen=True)
@@ -50,7 +29,7 @@ class ImageClass:
 
 @dataclass(frozen=True)
 class Half:
-    """The images to train on, or those to test on, class by class."""
+    """The images to train on, those for validation or those to test on, class by class."""
 
     folder: Path
     classes: dict[str, ImageClass]
@@ -67,95 +46,95 @@ class Half:
         return numpy.repeat(numpy.arange(len(counts), dtype=numpy.int64), counts)
 
 
-def find_halves(root: Path) -> tuple[Half, Half, Ignored]:
-    """The images to train and to test on, and what is ignored; the halves have the same classes.
+def find_half(folder: Path, aside: LeftAside, *, of: Path) -> Half:
+    """The images in the class folders of ``folder``; what is left aside is named below ``of``.
 
-    Names that begin with a dot count as not there. Raises DatasetError, with the path, for a
-    folder that is missing or empty, and for classes that the halves do not share.
+    Raises DatasetError, with the path, for a folder that cannot be read, is empty or has two
+    classes of one name.
     """
-    if not _is_folder(root):
-        raise DatasetError(f"imagefolder: {root}: no such folder")
-    test_names = [name for name in TEST_NAMES if _is_folder(root / name)]
-    ignored = Ignored()
-    train = _find_half(root / "train", ignored)
-    test = _find_half(root / (test_names or TEST_NAMES)[0], ignored)
-    for name in test_names[1:]:
-        ignored.add("folder", f"beside {test_names[0]}", name)
-    for here, there in ((train, test), (test, train)):
-        for name, found in here.classes.items():
-            if name not in there.classes:
-                raise DatasetError(
-                    f"imagefolder: {found.folder}: {there.folder} has no class {name!r}"
-                )
-    return train, test, ignored
-
-
-def _find_half(folder: Path, ignored: Ignored) -> Half:
-    if not _is_folder(folder):
-        raise DatasetError(
-            f"imagefolder: {folder}: no such folder "
-            f"(wanted: train/CLASS/* and test/CLASS/* below {folder.parent})"
-        )
     names = []
-    with _visible(folder) as entries:
+    with listed(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            if is_folder(entry) and not is_hidden(entry):
                 names.append(entry.name)
             else:
-                ignored.add("file", "outside the class folders", f"{folder.name}/{entry.name}")
+                aside.add(kind_of(entry, Kind.OUTSIDE), f"{_below(of, folder)}{entry.name}")
     if not names:
         raise DatasetError(f"imagefolder: {folder}: no images (it has no class folders)")
     classes: dict[str, ImageClass] = {}
     for name in _sorted(names):
-        if _composed(name) in classes:
+        if composed(name) in classes:
             raise DatasetError(
                 f"imagefolder: {folder / name}: another folder has the same name, written with "
                 "other Unicode characters (NFC or NFD); merge the two"
             )
-        classes[_composed(name)] = _find_class(folder / name, ignored)
+        classes[composed(name)] = _find_class(folder / name, aside, of)
     return Half(folder, classes)
 
 
-def _find_class(folder: Path, ignored: Ignored) -> ImageClass:
-    images, others = [], Ignored()
-    with _visible(folder) as entries:
+def _find_class(folder: Path, aside: LeftAside, of: Path) -> ImageClass:
+    images, others = [], LeftAside()
+    with listed(folder) as entries:
         for entry in entries:
-            name = f"{folder.parent.name}/{folder.name}/{entry.name}"
-            if entry.name.lower().endswith(SUFFIXES):
+            if _is_image(entry):
                 images.append(entry.name)
                 continue
-            for found in (ignored, others):
-                if entry.is_dir():
-                    found.add("folder", "inside a class folder", name)
-                else:
-                    found.add("file", "not named .jpg, .jpeg or .png", name)
+            for found in (aside, others):
+                kind = kind_of(entry, Kind.OTHER_ENDING, Kind.NESTED)
+                found.add(kind, f"{_below(of, folder)}{entry.name}")
     if not images:
-        only = f", only {others}" if others else ""
-        raise DatasetError(f"imagefolder: {folder}: no images in this class (JPEG or PNG){only}")
+        only = f", only {others}" if str(others) else ""
+        raise DatasetError(f"imagefolder: {folder}: no images in this class ({FORMAT_NAMES}){only}")
     return ImageClass(folder, _sorted(images))
 
 
-def _is_folder(path: Path) -> bool:
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    has_ending = entry.name.lower().endswith(ENDINGS)
+    return has_ending and not is_hidden(entry) and not is_folder(entry)
+
+
+def kind_of(entry: os.DirEntry[str], file: Kind, folder: Kind = Kind.BESIDE) -> Kind:
+    """Which kind of what is left aside it is: hidden, or that of a ``file`` or of a ``folder``."""
+    if is_hidden(entry):
+        return Kind.HIDDEN_FOLDER if is_folder(entry) else Kind.HIDDEN_FILE
+    return folder if is_folder(entry) else file
+
+
+def is_hidden(entry: os.DirEntry[str]) -> bool:
+    """Whether programs hide it from people: what a file browser leaves behind, for one."""
+    return entry.name.startswith(".")
+
+
+def is_folder(entry: os.DirEntry[str] | Path) -> bool:
+    """Whether it is a folder; raises DatasetError where the system cannot say."""
     try:
-        return path.is_dir()
+        return entry.is_dir()
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            # A link to itself leads to no folder.
+            return False
         # A name that is too long, or a folder above it that may not be looked into.
-        raise DatasetError(f"imagefolder: {path}: {error.strerror}") from error
+        raise DatasetError(f"imagefolder: {os.fspath(entry)}: {error.strerror}") from error
 
 
 @contextmanager
-def _visible(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+def listed(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What lies in a folder; raises DatasetError where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            yield (entry for entry in entries if not entry.name.startswith("."))
+            yield entries
     except OSError as error:
         raise DatasetError(f"imagefolder: {folder}: {error.strerror}") from error
 
 
-def _sorted(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: (_composed(name), name))
-
-
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """The name in NFC: a copy by way of a Mac may have it in NFD, and means the same."""
     return unicodedata.normalize("NFC", name)
+
+
+def _below(root: Path, folder: Path) -> str:
+    return "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (composed(name), name))

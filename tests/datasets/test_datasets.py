@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from benchmark.catalog.shelves import load_catalog
-from benchmark.datasets.images import fingerprint
+from benchmark.datasets.images import fault_in, fingerprint
 from benchmark.datasets.loading import Dataset, load_dataset
 from benchmark.entries import Images, ImageSplits
 from benchmark.records import Selection
@@ -426,6 +426,9 @@ from benchmark import DatasetEntry, Images, ImageSplits, hookimpl
 def images(count=6, size=4, pixels=numpy.uint8, labels=numpy.int64):
     return Images(numpy.zeros((count, 3, size, size), pixels), numpy.arange(count, dtype=labels))
 
+def last(images):
+    return Images(images.pixels.transpose(0, 2, 3, 1), images.labels)
+
 def load(data_directory, options):
     return {loaded}
 
@@ -467,6 +470,23 @@ FAULTS = {
     "ImageSplits(images(), images(), tuple(range(6)))": "its classes should be a tuple of names",
     "(images(), images())": "its plugin loaded a tuple where ImageSplits are wanted",
     "None": "its plugin loaded a NoneType where ImageSplits are wanted",
+    f"ImageSplits(images(), images(), {SIX}, images(0))": "there are no validation images",
+    f"ImageSplits(images(), images(), {SIX}, images(size=5))": (
+        "training and validation images differ in size"
+    ),
+    f"ImageSplits(images(), images(), {SIX}, 5)": (
+        "its validation half is a int where Images are wanted"
+    ),
+    f"ImageSplits(images(), images(), {SIX}, notes='a sentence')": (
+        "its notes should be a tuple of sentences, not 'a sentence'"
+    ),
+    f"ImageSplits(last(images(size=5)), images(), {SIX})": (
+        "training pixels (6, 5, 5, 3) seem to be N x H x W x C and should be N x C x H x W; "
+        "pixels.transpose(0, 3, 1, 2) makes them so"
+    ),
+    f"ImageSplits(images(size=5), last(images(size=5)), {SIX})": (
+        "test pixels (6, 5, 5, 3) seem to be"
+    ),
 }
 
 
@@ -482,6 +502,22 @@ def test_what_a_plugin_loads_is_checked(
     line = only_error(benchmark("-p", "theirs.py", "data", "prepare", "theirs"))
     assert line.startswith(f"benchmark: error: data set 'theirs': {said}")
     assert not data_directory.exists()
+
+
+def test_pixels_with_channels_last_are_put_right_as_the_message_says(
+    benchmark: CommandLine,
+) -> None:
+    turned = "Images(last(images(size=5)).pixels.transpose(0, 3, 1, 2), images().labels)"
+    _write_plugin(f"ImageSplits({turned}, images(size=5), {SIX})")
+    assert benchmark("-p", "theirs.py", "data", "prepare", "theirs").code == 0
+
+
+@given(shape=st.tuples(st.integers(1, 3), *[st.integers(1, 5)] * 3))
+def test_no_pixels_with_channels_second_are_refused(shape: tuple[int, ...]) -> None:
+    splits = _splits(numpy.zeros(shape, numpy.uint8))
+    has_channels_second = shape[1] in (1, 3, 4)
+    has_channels_last = shape[3] in (1, 3, 4)
+    assert (fault_in(splits) is not None) == (has_channels_last and not has_channels_second)
 
 
 def test_plugin_without_identify_is_loaded_anew_each_time(

@@ -26,6 +26,11 @@ from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE
 from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
 from benchmark.report.run_table import with_metrics
 from benchmark.runner import Outcome
+from benchmark.training.image_memory import HOST_SHARE
+from benchmark_plugins.datasets.image_files import ENDINGS, FORMAT_NAMES
+from benchmark_plugins.datasets.image_fits import FITS
+from benchmark_plugins.datasets.image_halves import DEFAULT_TEST_FRACTION
+from benchmark_plugins.datasets.imagefolder import LARGEST_SIDE
 from tests.conftest import CommandLine
 from tests.support.command_process import run
 from tests.support.tiny import write_tiny_run
@@ -118,6 +123,7 @@ def described(name: str) -> list[str]:
     [
         "ModelEntry",
         "DatasetEntry",
+        "ImageSplits",
         "RecipeEntry",
         "TrainingPlan",
         "Optimization",
@@ -258,6 +264,22 @@ def test_errors_look_as_the_configuration_page_says(benchmark: CommandLine) -> N
     for command, output in zip(commands, outputs, strict=True):
         result = benchmark(*shlex.split(command))
         assert (result.code, result.err) == (2, output)
+
+
+# The page about data sets
+
+
+def test_the_data_sets_page_has_every_data_set_format_ending_and_fit() -> None:
+    page = sections(read("docs/datasets.md"))
+    named = {name.strip("`") for name in page if name.startswith("`")}
+    assert named == {offer.entry.name for offer in load_catalog().datasets}
+    files, sizes = page["Files"], page["Sizes"]
+    assert re.findall(r"`(\.\w+)`", files) == [*ENDINGS]
+    assert files.lstrip().startswith(FORMAT_NAMES.replace(" or ", " and "))
+    assert keys(sizes) == [*FITS]
+    assert (HOST_SHARE, DEFAULT_TEST_FRACTION) == (1 / 4, 0.2)
+    assert "a quarter of the machine's memory" in page["Limits"]
+    assert f"`size` | 1 to {LARGEST_SIDE} pixels" in page["Limits"]
 
 
 # The pages about the table, the records and the models

@@ -35,8 +35,8 @@ def test_runs_of_several_sizes_are_measured_and_shown(tmp_path: Path) -> None:
     wanted = ["--trials", "10", "20", "--repeats", "1", "--page", str(page), "--out", str(out)]
     assert scale.main(wanted) == 0
     runs = json.loads(out.read_text())["runs"]
-    # Of each trial its record and its history.
-    assert [run["files"] for run in runs.values()] == [1 + 2 * 10, 1 + 2 * 20]
+    # Of each trial its record, its history and its predictions.
+    assert [run["files"] for run in runs.values()] == [1 + 3 * 10, 1 + 3 * 20]
     assert [row[0] for row in rows(page.read_text())] == ["10", "20"]
 
 

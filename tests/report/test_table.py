@@ -20,7 +20,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.config.run_config import find_document, load_config
 from benchmark.records import TrialRecord
 from benchmark.report import table
-from benchmark.report.caption import Coverage, write_caption
+from benchmark.report.caption import Coverage, training_text, write_caption
 from benchmark.report.run_table import with_metrics
 from benchmark.report.text_table import SEPARATORS, fold
 from benchmark.store.description import RunDescription
@@ -38,7 +38,8 @@ from tests.support.made_records import (
 JSON_KEYS = [
     *("model", "params", "macs", "test_accuracy", "accuracy", "accuracy_low", "accuracy_high"),
     *("rank", "epoch_seconds", "peak_memory_bytes"),
-    *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high", "entry"),
+    *("status", "trainable_params", "test_accuracy_low", "test_accuracy_high"),
+    *("largest_class_share", "beats_largest_class", "entry"),
     *("options", "identity", "versions", "seeds", "macs_is_lower_bound"),
 ]
 
@@ -88,6 +89,8 @@ def test_json_has_the_documented_keys_in_base_units(columns: list[Column]) -> No
             "trainable_params": 1_172_410,
             "test_accuracy_low": 0.0,
             "test_accuracy_high": 1.0,
+            "largest_class_share": None,
+            "beats_largest_class": None,
             "entry": "alpha",
             "options": {},
             "identity": IDENTITY,
@@ -335,6 +338,21 @@ def test_epoch_times_have_three_digits(columns: list[Column], seconds: float, te
         make_variant("alpha"), (record.model_copy(update={"timing": timing}),), 1
     )
     assert render([summary], [named(columns, "epoch_seconds")], "simple").split()[-1] == text
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [(None, "(ffffffff), 100 training"), ((3, 24, 32), "(ffffffff), 3 x 24 x 32, 100 training")],
+)
+def test_the_caption_has_the_image_size_where_the_records_have_it(
+    image: tuple[int, int, int] | None, said: str
+) -> None:
+    protocol = PROTOCOL.model_copy(
+        update={"dataset": PROTOCOL.dataset.model_copy(update={"image": image})}
+    )
+    assert said in training_text(protocol)
+    # A run goes on in the folder in which it began before the records had it.
+    assert protocol.hash == PROTOCOL.hash
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,13 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
+from benchmark.catalog.shelves import load_catalog
+from benchmark.datasets import default_data_directory, load_dataset
 from benchmark.errors import StoreError
+from benchmark.records import Selection, TrialRecord
 from benchmark.runner import runner
 from benchmark.store import directory as store
+from benchmark.training import subset
 from tests.conftest import CommandLine, Result
 from tests.support.command_process import start
 from tests.support.tiny import write_tiny_run
@@ -70,6 +74,22 @@ def test_a_run_prints_its_table_and_keeps_its_records(
         assert record["macs"] == 1920
         assert record["peak_memory_bytes"] > 0
         assert record["environment"]["versions"]["torch"]
+
+
+def test_records_say_what_the_images_are(benchmark: CommandLine, tiny: list[str]) -> None:
+    arguments = ["--seeds", "1", "-m", "tiny", "--set", "test_images=13"]
+    assert benchmark(*tiny, *arguments).code == 0
+    (file,) = Path("runs").rglob("trial.json")
+    record = TrialRecord.model_validate_json(file.read_text())
+    options = {"train_images": 64, "test_images": 20, "size": 8, "seed": 0}
+    dataset = load_dataset(
+        Selection(name="synthetic", options=options),
+        load_catalog().datasets,
+        default_data_directory(),
+    )
+    assert record.dataset.image == (3, 8, 8)
+    chosen = subset(dataset.splits.test, 13).labels.tolist()
+    assert record.dataset.class_counts == tuple(chosen.count(label) for label in range(10))
 
 
 def test_the_caption_says_where_models_have_different_numbers_of_seeds(
@@ -204,8 +224,8 @@ def test_a_history_that_cannot_be_written_ends_the_run(
         patch.setattr(store.RunDirectory, "append_epoch", full)
         result = benchmark(*tiny)
     assert result.code == 2
-    assert result.err == (
-        "benchmark: error: history.jsonl: cannot be written: No space left on device\n"
+    assert result.err.splitlines()[-1] == (
+        "benchmark: error: history.jsonl: cannot be written: No space left on device"
     )
     assert records() == {}
 

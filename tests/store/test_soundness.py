@@ -209,6 +209,12 @@ def test_what_makes_no_sense_is_trained_again(
         ({"seed": -1}, None),
         ({"peak_memory_bytes": -5}, "peak_memory_bytes is -5"),
         ({"device": "cuda:" + "1" * 4_000}, "device is 'cuda:111"),
+        ({"dataset.image": [3, 0, 8]}, "dataset.image is 0"),
+        ({"dataset.class_counts": [10, 10]}, "dataset.class_counts has 2 classes of 10"),
+        (
+            {"dataset.class_counts": [2] * 9 + [3]},
+            "dataset.class_counts is not of all 20 test images",
+        ),
         (
             {"recipe": {"name": "adam", "options": {"rate": math.nan}, "identity": IDENTITY}},
             "recipe.rate is nan",
@@ -228,7 +234,9 @@ def test_what_is_wrong_with_a_record_is_said(
     benchmark: CommandLine, arguments: list[str], change: dict[str, Any], fault: str | None
 ) -> None:
     content = json.loads(record_file().read_bytes())
-    record_file().write_text(sealed(content | change))
+    for place, value in change.items():
+        content = altered(content, tuple(place.split(".")), value)
+    record_file().write_text(sealed(content))
     shown = benchmark("table", str(only_run()))
     (line,) = shown.err.splitlines()
     assert line.startswith(f"benchmark: {record_file()} is left out: ")

@@ -259,6 +259,22 @@ def test_other_images_have_a_difference_with_an_interval(
     assert row["difference_low"] < row["difference"] < row["difference_high"]
 
 
+def test_images_that_were_changed_one_by_one_are_paired(
+    train: CommandLine, benchmark: CommandLine
+) -> None:
+    train("--seeds", "2")
+    (row,) = evaluated(benchmark, "-d", "corrupted", "--set", "dataset.severity=5")
+    assert row["images"] == "changed"
+    assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    # The run's own data set is wrapped, with its options; of another one nothing is paired.
+    (row,) = evaluated(benchmark, "-d", "corrupted", "--set", "dataset.of.seed=1")
+    assert row["images"] == "other"
+    nested = "{name: corrupted, corruption: blur, of: {name: synthetic, train_images: 64, "
+    nested += "test_images: 40, size: 8}}"
+    (row,) = evaluated(benchmark, "-d", "corrupted", "--set", f"dataset.of={nested}")
+    assert row["images"] == "changed"
+
+
 CLASSES = """
 import numpy
 from benchmark import DatasetEntry, Images, ImageSplits, Options, hookimpl
