@@ -2,7 +2,10 @@ from .findings import (
     record_lost_trial as record_lost_trial,
     stage as stage,
 )
-from .fitting import fit_for_training as fit_for_training
+from .fitting import (
+    first_logits as first_logits,
+    fit_for_training as fit_for_training,
+)
 from .kept_model import (
     KeptModel as KeptModel,
     load_kept_model as load_kept_model,

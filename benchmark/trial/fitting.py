@@ -40,6 +40,11 @@ MORE_OUTPUTS = "; a recipe trains a model that returns more where its entry has 
 FindLogits = Callable[[Any], Tensor]
 
 
+def first_logits(outputs: Any) -> Any:
+    """The first tensor of what a model returns, for whoever knows no recipe that would say."""
+    return next((part for part in tree_leaves(outputs) if isinstance(part, Tensor)), outputs)
+
+
 def fit_for_training(
     model: nn.Module,
     images: Tensor,
