@@ -50,10 +50,24 @@ class LearningRates:
         """The first group's rate at a step of the whole training."""
         return float(self.configured[0] * self._factor_at(step))
 
-    def put_at(self, step: int) -> None:
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameter groups of all optimisers, as they are now.
+
+        Raises BenchmarkError where they have become more or fewer.
+        """
+        groups = self._optimization.groups
+        if len(groups) != len(self.configured):
+            raise BenchmarkError(
+                f"the recipe's optimisers have {len(groups)} parameter groups, and had "
+                f"{len(self.configured)} when they were configured; make all of them in configure, "
+                "and use requires_grad to have some move later"
+            )
+        return groups
+
+    def put_at(self, step: int, groups: list[dict[str, Any]]) -> None:
         """Give every group the rate of a step of the whole training."""
         factor = self._factor_at(step)
-        for group, rate in zip(self._groups(), self.configured, strict=True):
+        for group, rate in zip(groups, self.configured, strict=True):
             group["lr"] = float(rate * factor)
 
     def table(self) -> torch.Tensor:
@@ -64,13 +78,3 @@ class LearningRates:
 
     def _factor_at(self, step: int) -> float:
         return self._optimization.learning_rate_factors[step] * self.factor
-
-    def _groups(self) -> list[dict[str, Any]]:
-        groups = self._optimization.groups
-        if len(groups) != len(self.configured):
-            raise BenchmarkError(
-                f"the recipe's optimisers have {len(groups)} parameter groups, and had "
-                f"{len(self.configured)} when they were configured; make all of them in configure, "
-                "and use requires_grad to have some move later"
-            )
-        return groups

@@ -123,9 +123,10 @@ class Training:
 
     def take(self, count: int) -> None:
         """Take the next ``count`` steps, eagerly."""
+        groups = self.rates.groups()
         for _ in range(count):
-            self.rates.put_at(self.steps_taken)
-            self._accumulation.step = self.steps_taken % self.steps_per_epoch
+            self.rates.put_at(self.steps_taken, groups)
+            self._accumulation.go_to(self.steps_taken % self.steps_per_epoch)
             self.move_weights()
             self.steps_taken += 1
 

@@ -12,16 +12,17 @@ import benchmark as face
 from benchmark.training.data import ResidentImages
 from benchmark.training.preparation import as_floats
 from benchmark_plugins.datasets.synthetic import SyntheticOptions, load
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, Result
 from tests.support.example_recipes import FOLDER
 from tests.support.tiny import write_tiny_run
 from tests.support.trial_files import trial_record
 
 RECIPES = """
+import math
 from torch import nn, optim
 from torch.nn import functional
 from torch.optim import lr_scheduler
-from benchmark import Normalization, Optimization, RecipeEntry, Transform, hookimpl
+from benchmark import ModelEntry, Normalization, Optimization, RecipeEntry, Transform, hookimpl
 
 def sgd(model, plan, **changes):
     given = {
@@ -40,8 +41,21 @@ def lbfgs(model, plan):
 def other(model, plan):
     return sgd(model, plan, optimizer=optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1))
 
+class Embedded(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.levels = nn.Embedding(256, 2, sparse=True)
+        self.dense = nn.Linear(2 * math.prod(input_shape), num_classes)
+
+    def forward(self, pixels):
+        return self.dense(self.levels((pixels * 255).long()).flatten(1))
+
 def sparse(model, plan):
-    return sgd(model, plan, optimizer=optim.SparseAdam(model.parameters()))
+    return sgd(model, plan, optimizer=optim.Adam(model.parameters()))
+
+def two_for_sparse(model, plan):
+    sparse = optim.SparseAdam(model.levels.parameters())
+    return sgd(model, plan, optimizer=[sparse, optim.Adam(model.dense.parameters())])
 
 def transform(model, plan):
     return sgd(model, plan, transform=Transform(lambda pixels, labels, draws: pixels))
@@ -56,8 +70,13 @@ def factor(model, plan):
     return sgd(model, plan, factor_after_epoch=lambda figures: -figures[-1].epoch)
 
 @hookimpl
+def benchmark_models():
+    yield ModelEntry("embedded", Embedded)
+
+@hookimpl
 def benchmark_recipes():
-    for configure in (scheduler, lbfgs, other, sparse, transform, update, channels, factor):
+    faulty = (scheduler, lbfgs, other, sparse, transform, update, channels, factor)
+    for configure in (*faulty, two_for_sparse):
         yield RecipeEntry(configure.__name__, configure)
 """
 
@@ -79,7 +98,7 @@ def benchmark_recipes():
         ),
         (
             "sparse",
-            "RuntimeError: SparseAdam does not support dense gradients, please consider Adam "
+            "RuntimeError: Adam does not support sparse gradients, please consider SparseAdam "
             "instead",
         ),
         (
@@ -102,13 +121,24 @@ def benchmark_recipes():
 def test_what_a_recipe_cannot_say_is_the_trials_reason(
     benchmark: CommandLine, recipe: str, reason: str
 ) -> None:
-    Path("recipes.py").write_text(RECIPES)
-    arguments = (*write_tiny_run(Path()), "-p", "recipes.py", "-r", recipe)
-    result = benchmark(*arguments, "-m", "tiny", "--seeds", "1")
+    model = "embedded" if recipe == "sparse" else "tiny"
+    result = train(benchmark, recipe, model)
     assert result.code == 1
     assert "Traceback" not in result.err
-    record = trial_record("tiny")
+    record = trial_record(model)
     assert (record["status"], record["reason"]) == ("failed", reason)
+
+
+def train(benchmark: CommandLine, recipe: str, model: str) -> Result:
+    Path("recipes.py").write_text(RECIPES)
+    arguments = (*write_tiny_run(Path()), "-p", "recipes.py", "-r", recipe)
+    return benchmark(*arguments, "-m", model, "--seeds", "1")
+
+
+def test_sparse_gradients_are_for_an_optimiser_of_their_own(benchmark: CommandLine) -> None:
+    result = train(benchmark, "two_for_sparse", "embedded")
+    assert result.code == 0, result.err
+    assert trial_record("embedded")["warnings"] == []
 
 
 def test_kept_weights_normalise_images_as_the_recipe_had_them() -> None:
