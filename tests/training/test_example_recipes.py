@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import re
 from collections.abc import Callable
@@ -84,6 +85,8 @@ def test_an_evaluation_leaves_the_training_as_it_was(name: str) -> None:
 
 def test_the_page_says_of_every_example_whether_it_can_be_captured() -> None:
     assert set(CAPTURED) == {*NAMES, "on_epoch_start"}
+    shown = re.findall(r"^```\{literalinclude\} .*/examples/recipes/(\w+)\.py$", PAGE, re.MULTILINE)
+    assert {*shown} == {*NAMES}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if CAPTURED[name] == "yes"])
@@ -184,3 +187,24 @@ def test_schedule_free_evaluates_what_its_authors_loop_evaluates() -> None:
         for mine, theirs in zip(model.parameters(), bare.model.parameters(), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
         assert not torch.equal(own[0], next(iter(model.parameters())))
+
+
+def test_a_training_that_resumes_decides_its_rates_by_the_epochs_that_are_done() -> None:
+    def training() -> Training:
+        made = training_by("plateau")
+        decided = dataclasses.replace(
+            made.optimization,
+            factor_after_epoch=lambda figures: sum(epoch.train_loss for epoch in figures),
+        )
+        return Training(made.model, decided, random_images(40), 4, "fp32")
+
+    whole, stopped, resumed = training(), training(), training()
+    wanted = train_epochs(whole, range(1, 5))
+    done = train_epochs(stopped, range(1, 3))
+    restore(resumed, copy.deepcopy(state_of(stopped)))
+    assert figures(done + train_epochs(resumed, range(3, 5), done)) == figures(wanted)
+    losses = [record.train_loss for record in wanted]
+    factors = [1.0, *(sum(losses[:count]) for count in (1, 2, 3))]
+    assert [record.learning_rate for record in wanted] == pytest.approx(
+        [0.1 * factor for factor in factors]
+    )
