@@ -69,6 +69,10 @@ def hold_out(images: Images, size: int, classes: int) -> tuple[Images, Images]:
     """
     counts = numpy.bincount(images.labels, minlength=classes)
     most = int(numpy.maximum(counts - 1, 0).sum())
+    if not most:
+        raise BenchmarkError(
+            "validation: no image can be held out, because no class has two training images"
+        )
     if size > most:
         raise BenchmarkError(
             f"validation: {size:,} of {len(images.labels):,} training images cannot be held out, "

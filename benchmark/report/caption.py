@@ -10,7 +10,7 @@ from benchmark.metric_columns import NO_BETTER
 from benchmark.records import DatasetRecord, Protocol
 from benchmark.report.sentences import listed
 from benchmark.store import RunDescription
-from benchmark.summaries import ModelSummary
+from benchmark.summaries import ACCURACY, ModelSummary
 
 # What an interval is over.
 _SOURCES = {"both": "seeds and {} images", "seeds": "seeds", "images": "{} images"}
@@ -39,8 +39,9 @@ class Coverage:
         """A line for each metric that not all completed trials have."""
         for name, rows in self.rows_without.items():
             yield (
-                f"metric {name!r} has no figure for {', '.join(rows)}: it failed, or was not asked "
-                "for when they were trained; 'benchmark run' with --fresh trains them again"
+                f"metric {name!r} has no figure for {', '.join(rows)}: it failed, as a warning of "
+                "the trials says, or was not asked for when they were trained, and then "
+                "'benchmark run' with --fresh trains them again"
             )
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
@@ -53,7 +54,8 @@ class Coverage:
         if summary.completed:
             self.completed.append(len(summary.completed))
             self._note_versions(summary)
-            self.has_row_no_better |= summary.beats_largest_class is False
+            is_marked = summary.beats_largest_class is False and ACCURACY in self.metrics
+            self.has_row_no_better |= is_marked
             for name in self.metrics:
                 if summary.metric(name) is None:
                     self.rows_without.setdefault(name, []).append(summary.label)

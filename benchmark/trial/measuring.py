@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from benchmark.records import MetricFigure
 
 # So many parts of the images are left out in turn.
 GROUPS = 20
+# So far apart, as shares of their mean, are numbers that are equal but for rounding.
+ROUNDING = 1e-13
 
 
 class Measures:
@@ -52,7 +55,9 @@ def _reason(error: BaseException) -> str:
 
 def _value(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float:
     # Copies: what one metric does to them is not to be another's.
-    given = metric.value(logits.clone(), labels.clone())
+    given: Any = metric.value(logits.clone(), labels.clone())
+    if isinstance(given, str | bytes):
+        raise NoFigureError(f"it gave a {type(given).__name__}, not a number")
     try:
         value = float(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -85,11 +90,14 @@ def _jackknife(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float | N
         kept = torch.nonzero(groups != group).squeeze(1)
         try:
             values.append(_value(metric, logits[kept], labels[kept]))
-        except NoFigureError:
+        except (NoFigureError, *PLUGIN_FAULTS):
             # Of so few images there may be no figure.
             return None
     if len(values) < 2:
         return None
     mean = sum(values) / len(values)
-    squares = sum((value - mean) ** 2 for value in values)
-    return math.sqrt(squares * (len(values) - 1) / len(values))
+    deviations = [value - mean for value in values]
+    if max(map(abs, deviations)) <= ROUNDING * abs(mean):
+        return 0.0
+    error = math.hypot(*deviations) * math.sqrt((len(values) - 1) / len(values))
+    return error if math.isfinite(error) else None
