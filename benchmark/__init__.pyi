@@ -3,7 +3,6 @@ from .api import (
     run as run,
 )
 from .entries import (
-    Augmentation as Augmentation,
     Column as Column,
     DatasetEntry as DatasetEntry,
     Executor as Executor,
@@ -12,7 +11,6 @@ from .entries import (
     ImageSplits as ImageSplits,
     MetricEntry as MetricEntry,
     ModelEntry as ModelEntry,
-    Optimization as Optimization,
     Options as Options,
     RecipeEntry as RecipeEntry,
     Tracker as Tracker,
@@ -33,6 +31,13 @@ from .files import (
 )
 from .hookspecs import hookimpl as hookimpl
 from .kept_files import KeptFile as KeptFile
+from .optimization import (
+    Augmentation as Augmentation,
+    EpochFigures as EpochFigures,
+    Normalization as Normalization,
+    Optimization as Optimization,
+    Transform as Transform,
+)
 from .progress import (
     announce as announce,
     track as track,

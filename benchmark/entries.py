@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
+    from benchmark.optimization import Optimization
     from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
     from benchmark.summaries import ModelSummary
 
@@ -194,6 +195,7 @@ class TrainingPlan:
     steps_per_epoch: int
     batch_size: int
     options: Any
+    num_classes: int
 
     @property
     def total_steps(self) -> int:
@@ -202,79 +204,25 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How training images are changed, each by a draw of its own that (seed, epoch) decides.
-
-    ``flip`` mirrors an image left to right, one time in two. ``crop_padding`` shifts it by up to so
-    many pixels in both directions, what moves in being its own mirror image. ``cutout`` blackens
-    a square of so many pixels a side, centred anywhere in it (DeVries and Taylor, 2017).
-
-    Raises ValueError for a negative size.
-    """
-
-    flip: bool = False
-    crop_padding: int = 0
-    cutout: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("crop_padding", "cutout"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is a number of pixels, not {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """How a model is trained.
-
-    ``learning_rate_factors`` holds one factor a step, ``plan.total_steps`` in all, decided before
-    the first step; in step i every parameter group's learning rate is the one it was configured
-    with times ``learning_rate_factors[i]``. ``loss(logits, labels)`` maps N x K floats and N int64
-    to the batch's mean loss, a scalar. ``augment`` is how images are changed before they are seen.
-    With ``ema_decay`` a moving average of the weights is kept, decay per step, and evaluated in
-    their place. With ``calibration_images`` BatchNorm's statistics are measured anew for every
-    evaluation, on so many training images (whole batches), unchanged and without dropout; with 0
-    the moving statistics of the training count. With ``dropout_epochs`` dropout layers work in so
-    many epochs at the beginning, and let everything pass in those after (Liu et al., 2023,
-    "Dropout reduces underfitting": early dropout); with None they always work.
-
-    ``on_epoch_start(model, epoch)`` changes the model that is trained, or anything else that the
-    recipe knows, before the first step of each epoch; epochs count from 1. The model is in training
-    mode by then, and what the function takes out of it stays so for the epoch. The epoch's random
-    generators are seeded before. Its time is training time. Steps are then taken eagerly, because a
-    captured graph would not notice what it changes. When a training resumes, it is first called for
-    the epochs that are done, on the newly built model, and the training's state is put back after.
-
-    Raises ValueError for a negative ``calibration_images`` or ``dropout_epochs``, and for an
-    ``on_epoch_start`` that cannot be called.
-    """
-
-    optimizer: torch.optim.Optimizer
-    learning_rate_factors: Sequence[float]
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    augment: Augmentation = Augmentation()
-    ema_decay: float | None = None
-    calibration_images: int = 0
-    dropout_epochs: int | None = None
-    on_epoch_start: Callable[[torch.nn.Module, int], object] | None = None
-
-    def __post_init__(self) -> None:
-        if self.calibration_images < 0:
-            raise ValueError(
-                f"calibration_images is a number of images, not {self.calibration_images}"
-            )
-        if self.dropout_epochs is not None and self.dropout_epochs < 0:
-            raise ValueError(f"dropout_epochs is a number of epochs, not {self.dropout_epochs}")
-        if self.on_epoch_start is not None and not callable(self.on_epoch_start):
-            raise ValueError(f"on_epoch_start is a function, not {self.on_epoch_start!r}")
-
-
-@dataclass(frozen=True)
 class RecipeEntry(Entry):
-    """A way to train: ``configure(model, plan)`` returns the Optimization of one training."""
+    """A way to train: ``configure(model, plan)`` returns the Optimization of one training.
+
+    Where models may return more than logits in training mode, ``logits(outputs)`` finds the logits
+    in that, N x K floats by which hits are counted, and the loss is given all of it. Without it a
+    model has to return its logits and nothing else. In evaluation mode it always has to.
+
+    Raises ValueError for ``logits`` that cannot be called.
+    """
 
     configure: Callable[[torch.nn.Module, TrainingPlan], Optimization]
     summary: str = ""
     options: type[Options] = Options
+    logits: Callable[[Any], torch.Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logits is not None and not callable(self.logits):
+            raise ValueError(f"the logits of {self.name!r} should be a function")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from benchmark.store import Records, Version
 from benchmark.training import (
     Evaluation,
     ResidentImages,
+    as_floats,
     evaluate,
     place,
     resolve_device,
@@ -251,10 +253,11 @@ class _Bench:
         model = load_kept_model(record, folder, self.catalog, warn, force=self.force)
         images = self.images.for_model(model)
         layout = record.layout or "channels_last"
+        prepare = partial(as_floats, layout=layout)
         with settings_put_back(warn), tuned(self.images.device, record.precision):
             place(model.module, self.images.device, layout)
             measure = self.measures.with_errors
-            return evaluate(model.module, images, record.precision, layout, measure)
+            return evaluate(model.module, images, record.precision, prepare, measure)
 
     def _say_of_other_predictions(
         self, records: Sequence[TrialRecord], evaluations: Sequence[Evaluation]

@@ -176,7 +176,7 @@ def make_training(
     module = entry.build(SHAPE, CLASSES).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = recipe.options.from_mapping({})
     # As many steps as any number of repeats takes.
-    plan = TrainingPlan(1000, count // batch_size, batch_size, options)
+    plan = TrainingPlan(1000, count // batch_size, batch_size, options, CLASSES)
     return Training(
         module, recipe.configure(module, plan), noise(count, device), batch_size, precision
     )

@@ -17,10 +17,10 @@ from benchmark.spelling import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.catalog import Catalog
+    from benchmark.catalog import Catalog, Offer
     from benchmark.complexity import Layer, MacCount
     from benchmark.config import ChosenModel
-    from benchmark.entries import Entry
+    from benchmark.entries import Entry, ModelEntry
     from benchmark.records import ParameterCount
 
 # CIFAR-10's, on which the models of the literature are compared.
@@ -127,30 +127,9 @@ def _show_model(
     classes: int,
     as_json: bool,
 ) -> None:
-    # Imported here: torch takes seconds, and --help must not wait for it.
-    import torch
-
-    from benchmark.complexity import count_parameters, images_to_check
-    from benchmark.trial import build_model, fit_for_training, try_to_count_macs, try_to_list_layers
-
     offer = catalog.models[model.name]
-
-    def warn_of_model(line: str) -> None:
-        warn(f"model {model.label!r}: {line}")
-
     try:
-        network = build_model(offer, model.options, input_shape, classes, warn_of_model)
-        params = count_parameters(network)
-        count = try_to_count_macs(network, input_shape, warn_of_model)
-        layers = try_to_list_layers(network, input_shape, warn_of_model)
-        fit_for_training(
-            network,
-            images_to_check(input_shape),
-            classes,
-            device=torch.device("cpu"),
-            precision="fp32",
-            warn=warn_of_model,
-        )
+        layers, params, count = _looked_at(model, offer, input_shape, classes)
     except ModelError as error:
         raise ModelError(f"model {model.label!r} of {offer.plugin.label}: {error}") from error
     if as_json:
@@ -173,6 +152,52 @@ def _show_model(
     click.echo(_as_text(layers, params, count))
     if offer.entry.has_options:
         click.echo(f"\n{options_text(offer.entry)}")
+
+
+def _looked_at(
+    model: ChosenModel, offer: Offer[ModelEntry], input_shape: tuple[int, int, int], classes: int
+) -> tuple[list[Layer] | None, ParameterCount, MacCount | None]:
+    """Build a model, see that it can be trained, and count what it has; raises ModelError."""
+    # Imported here: torch takes seconds, and --help must not wait for it.
+    import torch
+
+    from benchmark.complexity import count_parameters, images_to_check
+    from benchmark.trial import (
+        build_model,
+        first_logits,
+        fit_for_training,
+        try_to_count_macs,
+        try_to_list_layers,
+    )
+
+    def warn_of_model(line: str) -> None:
+        warn(f"model {model.label!r}: {line}")
+
+    others: set[str] = set()
+
+    def find_logits(outputs: Any) -> Any:
+        if not isinstance(outputs, torch.Tensor):
+            others.add(type(outputs).__name__)
+        return first_logits(outputs)
+
+    network = build_model(offer, model.options, input_shape, classes, warn_of_model)
+    params = count_parameters(network)
+    count = try_to_count_macs(network, input_shape, warn_of_model)
+    layers = try_to_list_layers(network, input_shape, warn_of_model)
+    fit_for_training(
+        network,
+        images_to_check(input_shape),
+        classes,
+        device=torch.device("cpu"),
+        precision="fp32",
+        logits=find_logits,
+        warn=warn_of_model,
+    )
+    for kind in others:
+        warn_of_model(
+            f"in training mode it returns a {kind}; a recipe trains it where its entry has 'logits'"
+        )
+    return layers, params, count
 
 
 def _as_data(

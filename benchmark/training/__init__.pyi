@@ -68,6 +68,10 @@ from .precision import (
     computing_in as computing_in,
     resolve_precision as resolve_precision,
 )
+from .preparation import (
+    Preparation as Preparation,
+    as_floats as as_floats,
+)
 from .seeds import (
     INITIAL_WEIGHTS as INITIAL_WEIGHTS,
     TRAINING as TRAINING,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.entries import Augmentation
 from benchmark.errors import BenchmarkError
+from benchmark.optimization import Augmentation
 from benchmark.training.data import PixelsInPlace
 from benchmark.training.seeds import AUGMENTATION_STREAM, generator
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from benchmark.entries import Optimization
 from benchmark.kept_files import KeptFile
+from benchmark.optimization import Optimization
 from benchmark.records import EpochRecord, MetricFigure
 from benchmark.soundness import fault_in_epochs
 from benchmark.training.checkpoint import NONSENSE_FAULTS, DamagedError, leaves

@@ -9,7 +9,6 @@ import torch
 
 from benchmark.entries import Images
 from benchmark.training.image_memory import is_copied
-from benchmark.training.layout import Layout, lay_out
 from benchmark.training.seeds import ORDER_STREAM, SUBSET_STREAM, generator
 
 # As many bytes as are worth a copy of their own, and take no memory to speak of.
@@ -68,11 +67,6 @@ class RowsInPlace:
 
     def __getitem__(self, part: Any) -> numpy.ndarray[Any, Any]:
         return self._array[self._rows[part]]
-
-
-def as_floats(pixels: torch.Tensor, layout: Layout = "channels_last") -> torch.Tensor:
-    """Pixels of 0 to 255, N x H x W x C, as floats of 0 to 1, N x C x H x W, in that layout."""
-    return lay_out(pixels.to(torch.float32).div_(255).permute(0, 3, 1, 2), layout)
 
 
 def subset(images: Images, size: int | None) -> Images:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmark.errors import DeviceError
+from benchmark.optimization import Optimization
 from benchmark.training.clock import TimeAccount
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.seeds import seed_everything
@@ -15,6 +16,9 @@ from benchmark.training.training import Training
 
 CHANGED_BY_RECIPE = (
     "the recipe has an on_epoch_start, and a captured graph would not notice what that changes"
+)
+ACCUMULATES = (
+    "the recipe accumulates gradients, and a captured graph would move the weights in every step"
 )
 
 
@@ -46,13 +50,21 @@ def start_engine(training: Training, wanted: str, account: TimeAccount) -> Engin
             _take_one_step(training)
     if wanted == "eager" or training.device.type != "cuda":
         return Engine("eager", training.take)
-    if training.optimization.on_epoch_start is not None:
-        return Engine("eager", training.take, CHANGED_BY_RECIPE)
+    reason = _reason_against_a_graph(training.optimization)
+    if reason is not None:
+        return Engine("eager", training.take, reason)
     with account.charge("capture"):
         try:
             return Engine("graph", CapturedStep(training).take)
         except NotCapturableError as error:
             return Engine("eager", training.take, f"not captured as a graph: {error}")
+
+
+def _reason_against_a_graph(optimization: Optimization) -> str | None:
+    """Why a recipe's steps are not even tried to be captured; None where they are."""
+    if optimization.on_epoch_start is not None:
+        return CHANGED_BY_RECIPE
+    return ACCUMULATES if optimization.accumulated_batches > 1 else None
 
 
 def _take_one_step(training: Training) -> None:

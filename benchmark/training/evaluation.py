@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.records import MetricFigure
-from benchmark.training.data import ResidentImages, as_floats
-from benchmark.training.layout import Layout
+from benchmark.training.data import ResidentImages
 from benchmark.training.precision import computing_in
+from benchmark.training.preparation import as_floats
 
 # As many images as keep a CPU's cores busy without filling its memory with activations.
 EVALUATION_BATCH = 500
@@ -42,6 +42,7 @@ class Evaluation:
 
 
 Measure = Callable[[Tensor, Tensor], Mapping[str, MetricFigure]]
+Prepare = Callable[[Tensor], Tensor]
 
 
 def measure_nothing(logits: Tensor, labels: Tensor) -> Mapping[str, MetricFigure]:
@@ -55,11 +56,12 @@ def evaluate(
     model: nn.Module,
     images: ResidentImages,
     precision: str,
-    layout: Layout = "channels_last",
+    prepare: Prepare = as_floats,
     measure: Measure = measure_nothing,
 ) -> Evaluation:
     """Classify every image once, dropout off and BatchNorm on its moving statistics.
 
+    ``prepare`` makes what the model is given of uint8 of N x H x W x C.
     ``measure(logits, labels)`` works figures out, from float32 of N x classes and int64 of N.
     """
     model.eval()
@@ -68,7 +70,7 @@ def evaluate(
     parts = []
     for batch in evaluation_batches(len(images)):
         with computing_in(precision, device):
-            logits = _logits(model, as_floats(images.pixels[batch], layout))
+            logits = _logits(model, prepare(images.pixels[batch]))
         parts.append(logits.float())
         total_loss += functional.cross_entropy(parts[-1], images.labels[batch], reduction="sum")
     logits = torch.cat(parts)

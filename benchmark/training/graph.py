@@ -18,6 +18,7 @@ import numpy
 import torch
 
 from benchmark.errors import one_line
+from benchmark.optimization import Optimization
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import restore, restore_weights, state_of
 from benchmark.training.training import Training
@@ -58,9 +59,8 @@ class CapturedStep:
         self._steps = min(REHEARSED_STEPS, training.steps_per_epoch)
         self._before = copy.deepcopy(state_of(training))
         self._taken = torch.tensor([training.steps_taken], device=training.device)
-        factors = torch.tensor(training.optimization.learning_rate_factors, dtype=torch.float64)
-        table = torch.tensor(training.rates, dtype=torch.float64).unsqueeze(1) * factors
-        self._rates = table.to(training.device, torch.float32)
+        self._rates = training.rates.table().to(training.device, torch.float32)
+        self._factor = training.rates.factor
         try:
             self._capture(record)
         except BaseException:
@@ -70,14 +70,19 @@ class CapturedStep:
 
     def take(self, count: int) -> None:
         """Take the next ``count`` steps by replaying the graph."""
+        rates = self._training.rates
+        if rates.factor != self._factor:
+            # In place: the graph knows the table's address.
+            self._rates.copy_(rates.table())
+            self._factor = rates.factor
         for _ in range(count):
             self._replay()
         self._training.steps_taken += count
 
     def _capture(self, record: Record) -> None:
-        expected = self._rehearse(self._training.take)
+        expected = self._rehearse(self._take_eagerly)
         try:
-            self._prepare_optimizer()
+            self._prepare_optimizers()
             self._rehearse(self._take_unrecorded)
             self._begin_rehearsal()
             self._replay = record(self._body)
@@ -88,25 +93,39 @@ class CapturedStep:
             raise NotCapturableError(one_line(error.__context__ or error)) from error
         self._compare(self._rehearse(self.take), expected)
 
-    def _prepare_optimizer(self) -> None:
-        """Have the optimiser keep all that a step reads on the device."""
-        optimizer = self._training.optimization.optimizer
-        for group in optimizer.param_groups:
+    def _prepare_optimizers(self) -> None:
+        """Have the optimisers keep all that a step reads on the device."""
+        for group in self._training.optimization.groups:
             group["lr"] = torch.zeros((), device=self._training.device)
             if "capturable" in group:
                 group["capturable"] = True
-        for parameter, state in optimizer.state.items():
-            for name, value in state.items():
-                if isinstance(value, torch.Tensor):
-                    state[name] = value.to(parameter.device)
+        for optimizer in self._training.optimization.optimizers:
+            for parameter, state in optimizer.state.items():
+                for name, value in state.items():
+                    if isinstance(value, torch.Tensor):
+                        state[name] = value.to(parameter.device)
 
     def _body(self) -> None:
-        for group, rates in zip(
-            self._training.optimization.optimizer.param_groups, self._rates, strict=True
-        ):
+        for group, rates in zip(self._training.optimization.groups, self._rates, strict=True):
             group["lr"].copy_(rates.index_select(0, self._taken)[0])
         self._training.move_weights()
         self._taken.add_(1)
+
+    def _take_eagerly(self, count: int) -> None:
+        """Take steps as they are, and find numbers that a graph would hold as they are."""
+        self._training.take(1)
+        first = _host_numbers(self._training.optimization)
+        self._training.take(count - 1)
+        last = _host_numbers(self._training.optimization)
+        changed = {
+            name
+            for (place, name), number in last.items()
+            if number != first.get((place, name), number)
+        }
+        if changed:
+            raise NotCapturableError(
+                f"an optimiser counts on the host, in {', '.join(sorted(changed))}"
+            )
 
     def _take_unrecorded(self, count: int) -> None:
         """Take steps as they will be captured, and find what a graph could not do."""
@@ -175,11 +194,12 @@ class CapturedStep:
         training, before = self._training, self._before
         restore_weights(training, before)
         self._taken.fill_(training.steps_taken)
-        saved = before["optimizer"]["state"]
-        for key, values in _optimizer_tensors(training.optimization.optimizer):
-            for name, value in values.items():
-                earlier = saved.get(key, {}).get(name)
-                value.zero_() if earlier is None else value.copy_(earlier)
+        optimizers = training.optimization.optimizers
+        for optimizer, saved in zip(optimizers, before["optimizers"], strict=True):
+            for key, values in _optimizer_tensors(optimizer):
+                for name, value in values.items():
+                    earlier = saved["state"].get(key, {}).get(name)
+                    value.zero_() if earlier is None else value.copy_(earlier)
 
     def _compare(
         self, replayed: Mapping[str, list[torch.Tensor]], expected: Mapping[str, list[torch.Tensor]]
@@ -208,6 +228,19 @@ def _waiting_for_the_device_raises() -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode(before)
+
+
+def _host_numbers(optimization: Optimization) -> dict[tuple[int, str], float]:
+    """The numbers that optimisers keep for groups and parameters, but for learning rates."""
+    kept: list[dict[str, Any]] = optimization.groups
+    for optimizer in optimization.optimizers:
+        kept += optimizer.state.values()
+    return {
+        (id(values), name): value
+        for values in kept
+        for name, value in values.items()
+        if isinstance(value, int | float) and name != "lr"
+    }
 
 
 def _optimizer_tensors(

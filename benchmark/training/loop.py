@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.optimization import EpochFigures
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.epoch_progress import EpochProgress
@@ -58,21 +59,26 @@ def train(
     epochs: Iterable[int],
     account: TimeAccount,
     progress: EpochProgress | None = None,
+    earlier: Sequence[EpochRecord] = (),
 ) -> Iterator[tuple[EpochRecord, Judgement]]:
     """Train epoch by epoch, judging the model after each; ``take`` takes so many steps.
+
+    ``earlier`` are the epochs that are done already.
 
     ``judge(model, epoch)`` is given the model as the recipe has it evaluated, and so is ``keep``,
     which may write to disk.
 
     Raises DivergedError, with epoch and step, when a loss is not finite, and BenchmarkError where
-    the recipe cannot change the model for an epoch.
+    the recipe cannot change the model, or decide its learning rates, for an epoch.
     """
     progress = progress or EpochProgress(training.device)
+    figures = [*map(_as_figures, earlier)]
     for epoch in epochs:
         seed_everything(seed, TRAINING, epoch)
         with account.charge("training") as stretch:
             training.begin_epoch(seed, epoch)
             training.change_for_epoch(epoch)
+            training.rates.decide(figures)
             progress.take(take, training.steps_per_epoch, epoch=epoch)
         progress.finish()
         with ExitStack() as lent:
@@ -95,6 +101,7 @@ def train(
             learning_rate=training.learning_rate,
             timed=not stretch.was_suspended,
         )
+        figures.append(_as_figures(record))
         yield record, judgement
 
 
@@ -121,6 +128,16 @@ def epoch_figures(training: Training, epoch: int) -> tuple[float, float]:
         )
     images = training.steps_per_epoch * training.batch_size
     return float(losses.double().mean()), int(training.hits.sum()) / images
+
+
+def _as_figures(record: EpochRecord) -> EpochFigures:
+    return EpochFigures(
+        epoch=record.number,
+        train_loss=record.train_loss,
+        train_accuracy=record.train_accuracy,
+        validation_loss=record.validation_loss,
+        validation_accuracy=record.validation_accuracy,
+    )
 
 
 def _figures(part: str, evaluation: Evaluation | None) -> dict[str, Any]:

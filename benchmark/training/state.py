@@ -21,16 +21,21 @@ def state_of(training: Training) -> dict[str, Any]:
     return {
         "steps_taken": training.steps_taken,
         "model": named_tensors(training.model),
-        "optimizer": training.optimization.optimizer.state_dict(),
+        "optimizers": [o.state_dict() for o in training.optimization.optimizers],
+        "other_parameters": [parameter.detach() for parameter in training.other_parameters],
         "average": None if training.average is None else training.average.values,
         "extra": extra_state(training.model),
     }
 
 
 def check_fits(training: Training, state: Mapping[str, Any]) -> None:
-    """Raise MisfitError if ``state`` is of a model with other tensors, or another average."""
+    """Raise MisfitError if ``state`` is of a model with other tensors, or of another recipe."""
     if fault := misfit_of_tensors(training.model, state["model"]):
         raise MisfitError(fault)
+    if len(state["optimizers"]) != len(training.optimization.optimizers):
+        raise MisfitError("there are more optimisers now, or fewer")
+    if len(state["other_parameters"]) != len(training.other_parameters):
+        raise MisfitError("the optimisers move more or fewer tensors that are not the model's")
     if (state["average"] is None) != (training.average is None):
         raise MisfitError("weights are averaged now, or no longer")
     extra_misfit = misfit(training.model, state["extra"])
@@ -41,14 +46,17 @@ def check_fits(training: Training, state: Mapping[str, Any]) -> None:
 def restore(training: Training, state: Mapping[str, Any]) -> None:
     """Put back what ``state_of`` gave in this or an earlier process."""
     restore_weights(training, state)
-    training.optimization.optimizer.zero_grad(set_to_none=True)
-    training.optimization.optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(training.optimization.optimizers, state["optimizers"], strict=True):
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.load_state_dict(saved)
 
 
 @torch.no_grad()
 def restore_weights(training: Training, state: Mapping[str, Any]) -> None:
-    """Put the model, its average and the count of steps back, but not the optimiser."""
+    """Put all weights, their average and the count of steps back, but no optimiser."""
     training.steps_taken = state["steps_taken"]
+    for parameter, saved in zip(training.other_parameters, state["other_parameters"], strict=True):
+        parameter.copy_(saved)
     put_tensors(training.model, state["model"], training.device)
     if training.average is not None:
         training.average.load(state["average"])

@@ -9,21 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from benchmark.entries import Optimization
 from benchmark.errors import PLUGIN_FAULTS, BenchmarkError, one_line
-from benchmark.training.augment import Augmenter
+from benchmark.optimization import Normalization, Optimization
+from benchmark.training.accumulation import Accumulation
 from benchmark.training.average import WeightAverage
 from benchmark.training.batch_norm import calibrated
-from benchmark.training.data import ResidentImages, as_floats, epoch_order
+from benchmark.training.batches import Batches
+from benchmark.training.data import ResidentImages
 from benchmark.training.dropout import cheap_dropout
 from benchmark.training.extra_state import UnsavedAttributes
 from benchmark.training.layout import Layout
+from benchmark.training.learning_rates import LearningRates
+from benchmark.training.moved_parameters import names_left_alone, of_no_model
+from benchmark.training.optimizer_forms import evaluation_form, use_training_form
+from benchmark.training.outputs import classes_of, float_outputs, require_fitting, require_scalar
 from benchmark.training.precision import computing_in
+from benchmark.training.preparation import Preparation
 
 
 class Training:
@@ -31,7 +38,8 @@ class Training:
 
     ``losses`` and ``hits`` hold each step's mean loss and number of images classified rightly;
     they stay on the device until the epoch's end, so that no step waits for the host. Epochs that
-    begin while ``drops_out`` is false are trained without dropout layers.
+    begin while ``drops_out`` is false are trained without dropout layers. ``logits`` finds the
+    logits in what the model returns in training mode, where that may be more.
     """
 
     def __init__(
@@ -44,59 +52,57 @@ class Training:
         *,
         compiled: bool = False,
         layout: Layout = "channels_last",
+        logits: Callable[[Any], Tensor] | None = None,
     ) -> None:
         self.model = model
         self.optimization = optimization
-        self.images = images
         self.batch_size = batch_size
         self.precision = precision
         self.compiled = compiled
-        self.layout = layout
         self.device = images.pixels.device
         self.drops_out = True
-        self.steps_per_epoch = len(images) // batch_size
+        self.prepare = Preparation(
+            layout,
+            optimization.normalization,
+            channels=images.pixels.shape[3],
+            device=self.device,
+        )
+        self.batches = Batches(images, batch_size, optimization, self.prepare)
+        self.steps_per_epoch = self.batches.per_epoch
         self.steps_taken = 0
         self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self.hits = torch.zeros(self.steps_per_epoch, dtype=torch.int64, device=self.device)
         decay = optimization.ema_decay
         self.average = None if decay is None else WeightAverage(model, decay)
-        _, height, width, _ = images.pixels.shape
-        self._augmenter = Augmenter(optimization.augment, height, width, self.device)
-        self._forward: Callable[[torch.Tensor], torch.Tensor] = (
-            torch.compile(model) if compiled else model
-        )
-        # Written anew for every epoch and step, but never replaced: a graph knows their addresses.
-        self.position = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self._order = torch.zeros(self.steps_per_epoch, batch_size, dtype=torch.int64)
-        self._order = self._order.to(self.device)
-        self._draws = self._augmenter.draw(self._order.numel(), 0, 0)
-        self._draws = self._draws.view(*self._order.shape, -1).to(self.device)
-        self.rates = [group["lr"] for group in optimization.optimizer.param_groups]
+        self.rates = LearningRates(optimization)
+        self._accumulation = Accumulation(optimization.accumulated_batches, self.steps_per_epoch)
+        self._logits = logits
+        self._forward: Callable[[Tensor], Any] = torch.compile(model) if compiled else model
+        # What no checkpoint of the model has.
+        self.other_parameters = of_no_model(model, optimization)
         # What the recipe leaves alone.
-        self._left_alone = {*self._without_optimizer()}
+        self._left_alone = {*names_left_alone(model, optimization)}
         self.unsaved_attributes = UnsavedAttributes(model)
+        use_training_form(optimization.optimizers)
+
+    @property
+    def normalization(self) -> Normalization | None:
+        """What images are normalised with before the model is given them."""
+        return self.optimization.normalization
 
     @property
     def learning_rate(self) -> float:
         """The first parameter group's learning rate at the last step."""
-        return float(self.rates[0] * self.optimization.learning_rate_factors[self.steps_taken - 1])
+        return self.rates.first_at(self.steps_taken - 1)
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
-        """Have the model train, and lay out what the epoch's steps take.
-
-        Images that fill no batch are left out.
-        """
+        """Have the model train, and lay out what the epoch's steps take."""
         self.model.train()
         if not self.drops_out:
             for layer in self.model.modules():
                 if isinstance(layer, _DropoutNd):
                     layer.eval()
-        order = epoch_order(len(self.images), seed, epoch)[: self._order.numel()]
-        self._order.copy_(order.view(self._order.shape))
-        if self._augmenter.changes_images:
-            draws = self._augmenter.draw(len(order), seed, epoch)
-            self._draws.copy_(draws.view(self._draws.shape))
-        self.position.zero_()
+        self.batches.lay_out(seed, epoch)
 
     def change_for_epoch(self, epoch: int) -> None:
         """Have the recipe change what it changes before that epoch's first step.
@@ -117,69 +123,81 @@ class Training:
 
     def take(self, count: int) -> None:
         """Take the next ``count`` steps, eagerly."""
-        groups = self.optimization.optimizer.param_groups
         for _ in range(count):
-            factor = self.optimization.learning_rate_factors[self.steps_taken]
-            for group, rate in zip(groups, self.rates, strict=True):
-                group["lr"] = float(rate * factor)
+            self.rates.put_at(self.steps_taken)
+            self._accumulation.step = self.steps_taken % self.steps_per_epoch
             self.move_weights()
             self.steps_taken += 1
 
     def move_weights(self) -> None:
         """Do all of a step but setting the learning rate; the device alone is at work."""
-        optimizer = self.optimization.optimizer
-        pixels, labels = self._next_batch()
-        optimizer.zero_grad(set_to_none=True)
+        pixels, labels = self.batches.next()
+        update = self.optimization.update
+        if update is not None:
+            loss, logits = self._updated_by(update, pixels, labels)
+        else:
+            loss, logits = self._find_gradients(pixels, labels)
+            if self._accumulation.is_last:
+                for optimizer in self.optimization.optimizers:
+                    optimizer.step()
+        if self.average is not None and self._accumulation.is_last:
+            self.average.update()
+        hits = (logits.detach().argmax(1) == classes_of(labels)).sum()
+        self.losses.index_copy_(0, self.batches.position, loss.detach().float().view(1))
+        self.hits.index_copy_(0, self.batches.position, hits.view(1))
+        self.batches.position.add_(1)
+
+    def _find_gradients(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the gradients of a batch's mean loss; returns the loss and the logits."""
+        if self._accumulation.is_first:
+            for optimizer in self.optimization.optimizers:
+                optimizer.zero_grad(set_to_none=True)
         with nullcontext() if self.compiled else cheap_dropout(self.device):
             with computing_in(self.precision, self.device):
-                logits = self._forward(pixels)
-            logits = logits.float()
-            loss = self.optimization.loss(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if self.average is not None:
-            self.average.update()
-        hits = (logits.detach().argmax(1) == labels).sum()
-        self.losses.index_copy_(0, self.position, loss.detach().float().view(1))
-        self.hits.index_copy_(0, self.position, hits.view(1))
-        self.position.add_(1)
+                outputs = self._forward(pixels)
+            outputs = float_outputs(outputs)
+            logits = outputs if self._logits is None else self._logits(outputs)
+            require_fitting(labels, logits)
+            loss = require_scalar(self.optimization.loss(outputs, labels))
+            self._accumulation.share_of(loss).backward()  # type: ignore[no-untyped-call]
+        return loss, logits
 
-    def _next_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gather images: floats of B x C x H x W between 0 and 1, and B labels."""
-        indices = self._order.index_select(0, self.position)[0]
-        labels = self.images.labels.index_select(0, indices)
-        if not self._augmenter.changes_images:
-            return self._as_floats(self.images.pixels.index_select(0, indices)), labels
-        draws = self._draws.index_select(0, self.position)[0]
-        return self._as_floats(self._augmenter.gather(self.images.pixels, indices, draws)), labels
+    def _updated_by(
+        self, update: Callable[[Callable[[], Tensor]], object], pixels: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Have the recipe take the step; returns what its first call of the closure came to."""
+        found: list[tuple[Tensor, Tensor]] = []
 
-    def _as_floats(self, pixels: torch.Tensor) -> torch.Tensor:
-        return as_floats(pixels, self.layout)
+        def closure() -> Tensor:
+            # An optimiser's step may be without gradients, but for this.
+            with torch.enable_grad():
+                loss, logits = self._find_gradients(pixels, labels)
+            if not found:
+                found.append((loss.detach(), logits.detach()))
+            return loss.detach()
+
+        update(closure)
+        if not found:
+            raise BenchmarkError(
+                "the recipe's update returned without a call of its closure, which finds the "
+                "gradients: call it once or more, as update=optimizer.step does"
+            )
+        return found[0]
 
     @contextmanager
     def evaluated_model(self) -> Iterator[nn.Module]:
         """The model as the recipe has it evaluated: averaged, calibrated, or as it is."""
         with ExitStack() as lent:
+            lent.enter_context(evaluation_form(self.model, self.optimization.optimizers))
             if self.average is not None:
                 lent.enter_context(self.average.in_the_model())
             if self.optimization.calibration_images:
-                batches = self._calibration_batches()
+                count = math.ceil(self.optimization.calibration_images / self.batch_size)
+                batches = self.batches.first_unchanged(count)
                 lent.enter_context(calibrated(self.model, batches, self.precision))
             yield self.model
 
-    def _calibration_batches(self) -> Iterator[torch.Tensor]:
-        """The first batches of the epoch, their images as they are."""
-        count = math.ceil(self.optimization.calibration_images / self.batch_size)
-        for indices in self._order[:count]:
-            yield self._as_floats(self.images.pixels.index_select(0, indices))
-
     def lost_parameters(self) -> list[str]:
         """The names of those that became trainable since the start, which no step moves."""
-        return [name for name in self._without_optimizer() if name not in self._left_alone]
-
-    def _without_optimizer(self) -> Iterator[str]:
-        groups = self.optimization.optimizer.param_groups
-        moved = {id(parameter) for group in groups for parameter in group["params"]}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad and id(parameter) not in moved:
-                yield name
+        names = names_left_alone(self.model, self.optimization)
+        return [name for name in names if name not in self._left_alone]

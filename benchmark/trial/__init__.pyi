@@ -2,6 +2,10 @@ from .findings import (
     record_lost_trial as record_lost_trial,
     stage as stage,
 )
+from .fitting import (
+    first_logits as first_logits,
+    fit_for_training as fit_for_training,
+)
 from .kept_model import (
     KeptModel as KeptModel,
     load_kept_model as load_kept_model,
@@ -9,7 +13,6 @@ from .kept_model import (
 from .measuring import Measures as Measures
 from .model import (
     build_model as build_model,
-    fit_for_training as fit_for_training,
     try_to_count_macs as try_to_count_macs,
     try_to_list_layers as try_to_list_layers,
 )

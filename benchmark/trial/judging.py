@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from benchmark.training import Judgement, Layout, ResidentImages, evaluate, measure_nothing
+from benchmark.training import (
+    Judgement,
+    Preparation,
+    ResidentImages,
+    evaluate,
+    measure_nothing,
+)
 from benchmark.trial.measuring import Measures
 
 
@@ -22,7 +28,7 @@ class Judge:
     test: ResidentImages | None
     epochs: int
     precision: str
-    layout: Layout
+    prepare: Preparation
     measures: Measures
 
     def __call__(self, model: nn.Module, epoch: int) -> Judgement:
@@ -32,7 +38,7 @@ class Judge:
         validation = test = None
         if self.validation is not None:
             measure = final if is_last and self.test is None else self.measures.alone
-            validation = evaluate(model, self.validation, self.precision, self.layout, measure)
+            validation = evaluate(model, self.validation, self.precision, self.prepare, measure)
         if self.test is not None and (is_last or self.validation is None):
-            test = evaluate(model, self.test, self.precision, self.layout, final)
+            test = evaluate(model, self.test, self.precision, self.prepare, final)
         return Judgement(validation, test)

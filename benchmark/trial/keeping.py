@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from benchmark.environment import core_version
 from benchmark.errors import StoreError, system_fault
 from benchmark.files import write_atomically, write_fault
 from benchmark.kept_files import KeptFile, array_content
+from benchmark.optimization import Normalization
 from benchmark.records import PREDICTIONS_FILE, WEIGHTS_FILE, TrialSpec
 from benchmark.training import Evaluation, NotPlainError, write_weights
 from benchmark.trial.findings import Findings
@@ -35,6 +36,7 @@ class WeightsKeeper:
     spec: TrialSpec
     input_shape: tuple[int, int, int]
     classes: Sequence[str]
+    normalization: Normalization | None
     findings: Findings
 
     def __call__(self, model: nn.Module, epoch: int) -> None:
@@ -73,7 +75,7 @@ class WeightsKeeper:
 
     def _metadata(self) -> dict[str, str]:
         """What a file's reader needs to know of the weights; what is no text is JSON."""
-        variant = self.spec.variant
+        variant, normalization = self.spec.variant, self.normalization
         return {
             "label": variant.model,
             "entry": variant.entry,
@@ -82,6 +84,7 @@ class WeightsKeeper:
             "seed": str(self.spec.seed),
             "input_shape": json.dumps(self.input_shape),
             "classes": json.dumps(list(self.classes)),
+            "normalization": json.dumps(None if normalization is None else asdict(normalization)),
             "benchmark": core_version(),
         }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from benchmark.catalog import Catalog, Offer, plugin_origin, variant_identity
 from benchmark.entries import ModelEntry
@@ -20,6 +21,7 @@ from benchmark.errors import (
 )
 from benchmark.files import is_there
 from benchmark.kept_files import require_sealed
+from benchmark.optimization import Normalization
 from benchmark.records import WEIGHTS_FILE, TrialRecord
 from benchmark.training import read_weights
 from benchmark.trial.keeping import NOT_KEPT
@@ -41,6 +43,23 @@ class KeptModel:
     module: nn.Module
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
+
+
+class NormalizedModel(nn.Module):
+    """A model that a recipe had trained on normalised images, and that now normalises its own."""
+
+    def __init__(self, model: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: Tensor
+        self.standard_deviation: Tensor
+        for name, numbers in asdict(normalization).items():
+            self.register_buffer(name, torch.tensor(numbers).view(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map floats of N x C x H x W between 0 and 1 to logits of N x classes."""
+        logits: Tensor = self.model(pixels.sub(self.mean).div_(self.standard_deviation))
+        return logits
 
 
 def load_kept_model(
@@ -68,7 +87,7 @@ def load_kept_model(
     if not force:
         _require_same_code(record, catalog)
     weights = read_weights(file)
-    input_shape, classes = _purpose(file, weights.metadata)
+    input_shape, classes, normalization = _purpose(file, weights.metadata)
     offer = _offer(record, catalog)
     try:
         module = build_model(offer, record.options, input_shape, len(classes), warn)
@@ -77,17 +96,21 @@ def load_kept_model(
         raise StoreError(f"{record.key}: {file}: {error}") from error
     # Not what it returns: a model's own may return nothing.
     module.eval()
+    if normalization is not None:
+        module = NormalizedModel(module, normalization).eval()
     return KeptModel(module, input_shape, classes)
 
 
 def _purpose(
     file: Path, metadata: Mapping[str, str]
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """The shape of the images and the names of the classes that the weights are for."""
+) -> tuple[tuple[int, int, int], tuple[str, ...], Normalization | None]:
+    """The shape of the images, the names of the classes, and what images are normalised with."""
     try:
         shape = json.loads(metadata["input_shape"])
         classes = json.loads(metadata["classes"])
-    except (KeyError, ValueError, RecursionError) as error:
+        numbers = json.loads(metadata["normalization"])
+        normalization = None if numbers is None else Normalization(**numbers)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{file}: its metadata makes no sense: {one_line(error)}") from error
     is_shape = isinstance(shape, list) and [type(length) for length in shape] == [int, int, int]
     if not is_shape or not all(0 < length <= LARGEST_SIDE for length in shape):
@@ -95,7 +118,7 @@ def _purpose(
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise StoreError(f"{file}: its metadata makes no sense: classes")
     channels, height, width = shape
-    return (channels, height, width), tuple(classes)
+    return (channels, height, width), tuple(classes), normalization
 
 
 def _without_weights(record: TrialRecord) -> str:

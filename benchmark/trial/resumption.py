@@ -80,9 +80,10 @@ def _restore(training: Training, state: Mapping[str, Any], folder: Path) -> None
         # Tensors in a model's extra state may change their shapes.
         require_same_shapes({**state, "extra": {}}, present)
         restore(training, state)
-        require_sound_optimizer(
-            training.optimization.optimizer, present["optimizer"]["param_groups"]
-        )
+        for optimizer, own in zip(
+            training.optimization.optimizers, present["optimizers"], strict=True
+        ):
+            require_sound_optimizer(optimizer, own["param_groups"])
     except (MisfitError, ValueError) as error:
         restore(training, present)
         # A ValueError is an optimiser's, whose groups were others.

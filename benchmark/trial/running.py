@@ -11,13 +11,14 @@ from torch import nn
 from benchmark.catalog import Catalog, load_catalog
 from benchmark.complexity import FEWEST_IMAGES, count_parameters
 from benchmark.datasets import TrialImages, load_dataset, trial_images
-from benchmark.entries import Optimization, TrainingPlan
+from benchmark.entries import TrainingPlan
 from benchmark.errors import (
     PLUGIN_FAULTS,
     BenchmarkError,
     CheckpointError,
     StoreError,
 )
+from benchmark.optimization import Optimization
 from benchmark.process_settings import settings_put_back
 from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
 from benchmark.running_clock import RunningClock
@@ -43,10 +44,11 @@ from benchmark.training import (
 from benchmark.trial.code import require_same_code, with_origins_here
 from benchmark.trial.evaluated_model import show_evaluated_model
 from benchmark.trial.findings import Findings, make_record, with_warnings
+from benchmark.trial.fitting import fit_for_training
 from benchmark.trial.judging import Judge
 from benchmark.trial.keeping import WeightsKeeper, keep_predictions
 from benchmark.trial.measuring import Measures
-from benchmark.trial.model import build_model, fit_for_training, try_to_count_macs
+from benchmark.trial.model import build_model, try_to_count_macs
 from benchmark.trial.progress import reporting_progress
 from benchmark.trial.resumption import go_on
 from benchmark.trial.trackers import Trackers
@@ -184,6 +186,7 @@ def _epochs(
             epochs=epochs,
             account=account,
             progress=findings.progress,
+            earlier=findings.epochs,
         ):
             # One that was begun before, by a process that was stopped, is no timing.
             is_whole = epoch.number == 1 or epoch.number > left.start
@@ -202,7 +205,6 @@ def _prepare(
     images = _load_images(spec, catalog)
     model = _prepare_model(spec, catalog, images, findings)
     device = torch.device(spec.device)
-    layout = findings.layout or "channels_last"
     training = Training(
         model,
         _configure(spec, catalog, model),
@@ -210,7 +212,8 @@ def _prepare(
         spec.protocol.batch_size,
         spec.protocol.precision,
         compiled=spec.compile,
-        layout=layout,
+        layout=findings.layout or "channels_last",
+        logits=catalog.recipes[spec.protocol.recipe.name].entry.logits,
     )
     metrics = [catalog.metrics[name].entry for name in spec.metrics]
     judge = Judge(
@@ -218,11 +221,15 @@ def _prepare(
         test=None if images.test is None else ResidentImages(images.test, device),
         epochs=spec.protocol.epochs,
         precision=spec.protocol.precision,
-        layout=layout,
+        prepare=training.prepare,
         measures=Measures(metrics, findings.warnings.append),
     )
     input_shape = images.train.pixels.shape[1:]
-    return training, judge, WeightsKeeper(spec, input_shape, images.classes, findings)
+    return (
+        training,
+        judge,
+        WeightsKeeper(spec, input_shape, images.classes, training.normalization, findings),
+    )
 
 
 def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
@@ -292,6 +299,7 @@ def _prepare_model(
         classes,
         device=torch.device(spec.device),
         precision=spec.protocol.precision,
+        logits=catalog.recipes[spec.protocol.recipe.name].entry.logits,
         warn=warn,
     )
     return model
@@ -305,6 +313,7 @@ def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimizat
         steps_per_epoch=protocol.steps_per_epoch,
         batch_size=protocol.batch_size,
         options=recipe.options.from_mapping(protocol.recipe.options),
+        num_classes=protocol.dataset.classes,
     )
     optimization = recipe.configure(model, plan)
     if not isinstance(optimization, Optimization):

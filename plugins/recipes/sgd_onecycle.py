@@ -10,6 +10,7 @@ from torch import nn, optim
 from torch.nn import functional
 
 from benchmark import Augmentation, Optimization, Options, RecipeEntry, TrainingPlan, hookimpl
+from benchmark_plugins.recipes.mixing import mixing
 
 # Where the cycle begins and ends, as a share of its peak.
 FIRST_FACTOR = 0.04
@@ -46,6 +47,12 @@ class SgdOneCycleOptions(Options):
     cutout: int = Field(default=0, ge=0)
     """The side of the square that is blackened in each image, in pixels."""
 
+    mixup: float = Field(default=0.0, ge=0)
+    """Each image is mixed with another by a share of Beta(mixup, mixup); with 0 it is not."""
+
+    cutmix: float = Field(default=0.0, ge=0)
+    """A box of each image is another's, its share of Beta(cutmix, cutmix); with 0 there is none."""
+
     averaged_epochs: float = Field(default=1.0, ge=0)
     """How many epochs the average of the weights looks back; with 0 the last weights count."""
 
@@ -63,6 +70,7 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
     first plateau with gradients so large that, at a high rate, they kill most of its units.
     """
     options: SgdOneCycleOptions = plan.options
+    device = next(model.parameters()).device
     optimizer = optim.SGD(
         _parameter_groups(model, options.weight_decay),
         lr=options.learning_rate,
@@ -82,6 +90,7 @@ def configure(model: nn.Module, plan: TrainingPlan) -> Optimization:
         augment=Augmentation(
             flip=options.flip, crop_padding=options.crop_padding, cutout=options.cutout
         ),
+        transform=mixing(options.mixup, options.cutmix, plan.num_classes, device),
         ema_decay=_ema_decay(options.averaged_epochs * plan.steps_per_epoch),
         calibration_images=options.calibration_images,
         dropout_epochs=round(options.dropout_until * plan.epochs),

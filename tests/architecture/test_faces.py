@@ -21,7 +21,10 @@ PACKAGES = [
     *(f"benchmark.{file.parent.name}" for file in sorted(ROOT.glob("benchmark/*/__init__.pyi"))),
 ]
 ROOMS = PACKAGES[1:]
-VOCABULARY = [ROOT / "benchmark" / f"{name}.py" for name in ("entries", "records", "summaries")]
+VOCABULARY = [
+    ROOT / "benchmark" / f"{name}.py"
+    for name in ("entries", "optimization", "records", "summaries")
+]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 # What takes long to load, and what only some of the commands and plugins need.
 HEAVY = {

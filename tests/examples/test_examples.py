@@ -24,6 +24,7 @@ TINY = (
 ROWS = {
     "single_file": ["linear", "separable_cnn"],
     "neighbours": ["small_residual"],
+    "recipes": ["separable_cnn"],
     "options": [
         "perceptron-hidden-16",
         "perceptron-hidden-32",

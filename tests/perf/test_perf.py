@@ -260,7 +260,9 @@ def test_the_performance_page_shows_the_choices_that_are_kept() -> None:
 def test_the_bare_loops_weights_are_the_frameworks(name: str, precision: str) -> None:
     images = ResidentImages(draw_images(24, 0), CPU)
     theirs = initial_model(name)
-    plan = TrainingPlan(epochs=2, steps_per_epoch=3, batch_size=8, options=AdamOptions())
+    plan = TrainingPlan(
+        epochs=2, steps_per_epoch=3, batch_size=8, options=AdamOptions(), num_classes=3
+    )
     training = Training(theirs, configure(theirs, plan), images, 8, precision)
     records = trained(training, images)
     mine = initial_model(name)
@@ -288,8 +290,10 @@ def trained(training: Training, images: ResidentImages) -> list[EpochRecord]:
 
 def test_the_workload_has_the_recipes_constants() -> None:
     model = build("separable_cnn")
-    plan = TrainingPlan(epochs=1, steps_per_epoch=1, batch_size=1, options=AdamOptions())
-    recipe = configure(model, plan).optimizer
+    plan = TrainingPlan(
+        epochs=1, steps_per_epoch=1, batch_size=1, options=AdamOptions(), num_classes=3
+    )
+    (recipe,) = configure(model, plan).optimizers
     mine = bare_loop.make_optimizer(model)
     assert (recipe.defaults, type(recipe)) == (mine.defaults, type(mine))
     assert (recipe.defaults["lr"], recipe.defaults["eps"]) == (LEARNING_RATE, EPSILON)

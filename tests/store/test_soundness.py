@@ -437,7 +437,7 @@ def test_a_training_whose_checkpoints_make_no_sense_starts_over_as_if_there_were
     for name in (NEWEST, PREVIOUS):
         head, content = read_checkpoint(trial() / name)
         # Found only when the weights are back in their place.
-        state = content["training"]["optimizer"]["state"]
+        state = content["training"]["optimizers"][0]["state"]
         state[0]["momentum_buffer"] = torch.zeros(3)
         write_checkpoint(trial() / name, head, content)
     result = benchmark(*unfinished)

@@ -13,8 +13,9 @@ from benchmark import Images, Optimization
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
-from benchmark.training.evaluation import Evaluation, evaluate
+from benchmark.training.evaluation import Evaluation, Prepare, evaluate
 from benchmark.training.loop import Judge, Judgement, train
+from benchmark.training.preparation import as_floats
 from benchmark.training.training import Training
 
 CPU = torch.device("cpu")
@@ -66,11 +67,11 @@ def train_all(
     """Train eagerly from the first epoch to the last."""
     account = TimeAccount(training.device)
     wanted = range(1, epochs + 1)
-    judge = judge_by(test, training.precision)
+    judge = judge_by(test, training.precision, training.prepare)
     trained = train(training, training.take, judge, seed=seed, epochs=wanted, account=account)
     return [(record, judgement.final) for record, judgement in trained]
 
 
-def judge_by(test: ResidentImages, precision: str) -> Judge:
+def judge_by(test: ResidentImages, precision: str, prepare: Prepare = as_floats) -> Judge:
     """Judge by the test images after every epoch, as a training without held-out images does."""
-    return lambda model, epoch: Judgement(None, evaluate(model, test, precision))
+    return lambda model, epoch: Judgement(None, evaluate(model, test, precision, prepare))

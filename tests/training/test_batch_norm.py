@@ -11,6 +11,7 @@ from torch.optim.swa_utils import update_bn
 
 from benchmark import Optimization
 from benchmark.training.batch_norm import calibrated
+from benchmark.training.data import epoch_order
 from benchmark.training.state import state_of
 from tests.support.made_training import make_training, plain_sgd, random_images, train_all
 
@@ -117,8 +118,9 @@ def test_it_is_the_average_that_is_calibrated_on_whole_batches_as_they_are() -> 
     assert isinstance(dropout, nn.Dropout)
     dropout.p = 0.0
     # 20 images are two batches of 16: the first two of the epoch.
-    first = training._order[:2]
-    update_bn([images_of(training.images.pixels[indices]) for indices in first], expected)
+    pixels = random_images(64).pixels
+    first = epoch_order(64, seed=5, epoch=2)[:32].view(2, 16)
+    update_bn([images_of(pixels[indices]) for indices in first], expected)
     with training.evaluated_model() as model:
         torch.testing.assert_close(model.state_dict(), expected.state_dict())
 

@@ -593,7 +593,7 @@ def test_an_optimiser_that_keeps_an_object_is_trained_without_checkpoints(train:
     assert epochs_told(result) == EPOCHS
     warning = (
         "no checkpoint can be written, because not all is plain data: "
-        "training.optimizer.param_groups[0].kept is a MakesFolder"
+        "training.optimizers[0].param_groups[0].kept is a MakesFolder"
     )
     assert record()["warnings"] == [warning]
     # Who means to stop it later hears of it when the first could not be written.

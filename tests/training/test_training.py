@@ -15,11 +15,12 @@ from torch import nn, optim
 from torch.nn import functional
 
 from benchmark import Images, Optimization, TrainingPlan
-from benchmark.training.data import ResidentImages, as_floats, epoch_order
+from benchmark.training.data import ResidentImages, epoch_order
 from benchmark.training.device import resolve_device, tuned
 from benchmark.training.evaluation import evaluate
 from benchmark.training.loop import DivergedError, epoch_figures
 from benchmark.training.precision import resolve_precision
+from benchmark.training.preparation import as_floats
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import restore, state_of
 from benchmark.training.training import Training
@@ -157,7 +158,9 @@ def trained_weights(build: type[nn.Module], precision: str, seed: int) -> str:
     images = random_images(48, side=24)
     seed_everything(seed, 0)
     model = build((3, 24, 24), 3).to(memory_format=torch.channels_last)
-    plan = TrainingPlan(epochs=2, steps_per_epoch=3, batch_size=16, options=AdamOptions())
+    plan = TrainingPlan(
+        epochs=2, steps_per_epoch=3, batch_size=16, options=AdamOptions(), num_classes=3
+    )
     training = Training(model, configure(model, plan), images, 16, precision)
     train_all(training, images, seed=seed, epochs=2)
     digest = hashlib.sha256()
@@ -183,7 +186,9 @@ def test_seeding_reaches_every_generator() -> None:
 def test_master_weights_stay_fp32_under_bf16() -> None:
     images = random_images(32, side=24)
     model = SeparableCNN((3, 24, 24), 3)
-    plan = TrainingPlan(epochs=1, steps_per_epoch=2, batch_size=16, options=AdamOptions())
+    plan = TrainingPlan(
+        epochs=1, steps_per_epoch=2, batch_size=16, options=AdamOptions(), num_classes=3
+    )
     training = Training(model, configure(model, plan), images, 16, "bf16")
     train_all(training, images, seed=0, epochs=1)
     floats = [value for value in model.state_dict().values() if value.is_floating_point()]
@@ -228,7 +233,7 @@ def test_what_an_optimizers_hooks_add_to_its_state_is_kept() -> None:
     training = make_training_with_hooks()
     vars(training.optimization.optimizer)["calls"] = 7
     state = copy.deepcopy(state_of(training))
-    assert state["optimizer"]["calls"] == 7
+    assert state["optimizers"][0]["calls"] == 7
     fresh = make_training_with_hooks()
     restore(fresh, state)
     assert vars(fresh.optimization.optimizer)["calls"] == 7

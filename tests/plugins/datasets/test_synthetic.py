@@ -166,7 +166,7 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
     """Train with the recipe ``adam``; yield the test accuracy after each epoch."""
     device = torch.device("cpu")
     images = ResidentImages(splits.train, device)
-    plan = TrainingPlan(EPOCHS, len(images) // 64, 64, AdamOptions())
+    plan = TrainingPlan(EPOCHS, len(images) // 64, 64, AdamOptions(), num_classes=10)
     training = Training(
         model.to(memory_format=torch.channels_last),
         configure(model, plan),

@@ -23,15 +23,21 @@ from tests.support.tiny import write_tiny_run
 
 def configure(model: nn.Module, **options: object) -> Optimization:
     plan = TrainingPlan(
-        epochs=2, steps_per_epoch=5, batch_size=4, options=SgdOneCycleOptions(**options)
+        epochs=2,
+        steps_per_epoch=5,
+        batch_size=4,
+        options=SgdOneCycleOptions(**options),
+        num_classes=3,
     )
     return sgd_onecycle.configure(model, plan)
 
 
 def test_adam_is_the_references() -> None:
-    plan = TrainingPlan(epochs=2, steps_per_epoch=5, batch_size=4, options=adam.AdamOptions())
+    plan = TrainingPlan(
+        epochs=2, steps_per_epoch=5, batch_size=4, options=adam.AdamOptions(), num_classes=3
+    )
     optimization = adam.configure(nn.Linear(2, 2), plan)
-    group = optimization.optimizer.param_groups[0]
+    group = optimization.groups[0]
     assert isinstance(optimization.optimizer, optim.Adam)
     assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.9, 0.999), 1e-7)
     assert group["weight_decay"] == 0
@@ -43,7 +49,7 @@ def test_adam_is_the_references() -> None:
 
 def test_weights_decay_and_biases_and_scales_do_not() -> None:
     model = SeparableCNN((3, 32, 32), 10)
-    decayed, others = configure(model, weight_decay=0.01).optimizer.param_groups
+    decayed, others = configure(model, weight_decay=0.01).groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
     names = {parameter: name for name, parameter in model.named_parameters()}
     assert {names[parameter].rpartition(".")[2] for parameter in decayed["params"]} == {"weight"}
@@ -52,7 +58,7 @@ def test_weights_decay_and_biases_and_scales_do_not() -> None:
 
 
 def test_sgd_is_nesterovs() -> None:
-    optimizer = configure(nn.Linear(2, 2), learning_rate=0.3, momentum=0.8).optimizer
+    (optimizer,) = configure(nn.Linear(2, 2), learning_rate=0.3, momentum=0.8).optimizers
     assert isinstance(optimizer, optim.SGD)
     for group in optimizer.param_groups:
         assert (group["lr"], group["momentum"], group["nesterov"]) == (0.3, 0.8, True)
@@ -64,9 +70,9 @@ def test_sgd_is_nesterovs() -> None:
 def test_gradients_are_clipped_together(norm: float, limit: float, used: float) -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
     before = nn.utils.parameters_to_vector(model.parameters()).detach()
-    optimizer = configure(
+    (optimizer,) = configure(
         model, learning_rate=0.1, weight_decay=0, max_gradient_norm=limit
-    ).optimizer
+    ).optimizers
     gradient = functional.normalize(torch.randn_like(before), dim=0) * norm
     for parameter, part in zip(
         model.parameters(),
@@ -83,7 +89,7 @@ def test_gradients_are_clipped_together(norm: float, limit: float, used: float) 
 def test_frozen_parameters_are_left_alone() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    (group,) = configure(model).optimizer.param_groups
+    (group,) = configure(model).groups
     assert group["params"] == [model.weight]
 
 
