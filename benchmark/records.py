@@ -323,6 +323,10 @@ class Machine(BaseModel):
     gpus: tuple[_Gpu, ...] = ()
 
 
+# So many parts of the images are left out in turn for a metric's standard error.
+JACKKNIFE_GROUPS = 20
+
+
 class MetricFigure(_Sparse):
     """What a metric makes of a trial's final evaluation.
 

@@ -10,7 +10,7 @@ from benchmark.metric_columns import NO_BETTER
 from benchmark.records import DatasetRecord, Protocol
 from benchmark.report.sentences import listed
 from benchmark.store import RunDescription
-from benchmark.summaries import ACCURACY, ModelSummary
+from benchmark.summaries import ModelSummary
 
 # What an interval is over.
 _SOURCES = {"both": "seeds and {} images", "seeds": "seeds", "images": "{} images"}
@@ -54,8 +54,7 @@ class Coverage:
         if summary.completed:
             self.completed.append(len(summary.completed))
             self._note_versions(summary)
-            is_marked = summary.beats_largest_class is False and ACCURACY in self.metrics
-            self.has_row_no_better |= is_marked
+            self.has_row_no_better |= summary.beats_largest_class is False
             for name in self.metrics:
                 if summary.metric(name) is None:
                     self.rows_without.setdefault(name, []).append(summary.label)
@@ -136,7 +135,7 @@ def _classes(dataset: DatasetRecord, coverage: Coverage) -> Iterator[str]:
     counts, share = dataset.class_counts, dataset.largest_class_share
     if counts is None or share is None:
         return
-    mark = NO_BETTER.strip()
+    not_better = f"{NO_BETTER.strip()} is not shown to be better than"
     if len({*counts}) > 1:
         each = (
             f"from {min(counts):,} to {max(counts):,}"
@@ -144,10 +143,10 @@ def _classes(dataset: DatasetRecord, coverage: Coverage) -> Iterator[str]:
             else listed([f"{count:,}" for count in counts])
         )
         scores = f"always naming the largest would score {share * 100:.2f} %"
-        marked = f"; {mark} is no better than that" if coverage.has_row_no_better else ""
+        marked = f"; {not_better} that" if coverage.has_row_no_better else ""
         yield f"The classes have {each} {dataset.judged_by} images: {scores}{marked}."
     elif coverage.has_row_no_better:
-        yield f"{mark} is no better than always naming one class ({share * 100:.2f} %)."
+        yield f"{not_better} always naming one class ({share * 100:.2f} %)."
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from benchmark.training.named_tensors import misfit_of_tensors, named_tensors, p
 
 # What modules and generators keep besides tensors, as torch.save writes it.
 EXTRA_STATE = "__extra_state__"
+# How the library says what the system refused.
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 # What the format calls its metadata.
 METADATA = "__metadata__"
 
@@ -76,6 +80,8 @@ def write_weights(file: Path, model: nn.Module, metadata: Mapping[str, str]) -> 
         with replacing(file) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt", **metadata})
     except (SafetensorError, KeyError, TypeError, AttributeError) as error:
+        if found := SYSTEM_ERROR.search(str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
         raise ValueError(str(error)) from error
 
 

@@ -88,6 +88,9 @@ def load_kept_model(
         _require_same_code(record, catalog)
     weights = read_weights(file)
     input_shape, classes, normalization = _purpose(file, weights.metadata)
+    wanted = record.dataset.image or input_shape
+    if input_shape != wanted or len(classes) != record.dataset.classes:
+        raise StoreError(f"{file}: it is for other images than its record says")
     offer = _offer(record, catalog)
     try:
         module = build_model(offer, record.options, input_shape, len(classes), warn)

@@ -11,20 +11,19 @@ from torch import Tensor
 
 from benchmark.entries import MetricEntry
 from benchmark.errors import PLUGIN_FAULTS, one_line
-from benchmark.records import MetricFigure
+from benchmark.records import JACKKNIFE_GROUPS, MetricFigure
 
-# So many parts of the images are left out in turn.
-GROUPS = 20
 # So far apart, as shares of their mean, are numbers that are equal but for rounding.
 ROUNDING = 1e-13
 
 
 class Measures:
-    """Works metrics out; one that fails is left out from then on, and ``warn`` gets a line."""
+    """Works metrics out; one that fails is left out, and ``warn`` gets a line once."""
 
     def __init__(self, metrics: Sequence[MetricEntry], warn: Callable[[str], None]) -> None:
-        self._metrics = {metric.name: metric for metric in metrics}
+        self._metrics = metrics
         self._warn = warn
+        self._told: set[str] = set()
 
     def alone(self, logits: Tensor, labels: Tensor) -> dict[str, MetricFigure]:
         """The figures of N images, from logits, float32 of N x classes, and labels, int64 of N."""
@@ -37,12 +36,13 @@ class Measures:
     def _sound(
         self, work_out: Callable[[MetricEntry], MetricFigure]
     ) -> Iterator[tuple[str, MetricFigure]]:
-        for name, metric in [*self._metrics.items()]:
+        for metric in self._metrics:
             try:
-                yield name, work_out(metric)
+                yield metric.name, work_out(metric)
             except PLUGIN_FAULTS as error:
-                del self._metrics[name]
-                self._warn(f"metric {name!r} is left out: {_reason(error)}")
+                if metric.name not in self._told:
+                    self._told.add(metric.name)
+                    self._warn(f"metric {metric.name!r} is left out: {_reason(error)}")
 
 
 class NoFigureError(Exception):
@@ -71,7 +71,7 @@ def _value(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float:
 def _figure(metric: MetricEntry, logits: Tensor, labels: Tensor) -> MetricFigure:
     return MetricFigure(
         value=_value(metric, logits, labels),
-        image_standard_error=_jackknife(metric, logits, labels),
+        image_standard_error=_jackknife(metric, logits, labels) if metric.has_interval else None,
     )
 
 
@@ -83,10 +83,10 @@ def _jackknife(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float | N
     (G - 1) / G times the sum of the squared deviations from their mean.
     """
     images = len(labels)
-    groups = torch.randperm(images, generator=torch.Generator().manual_seed(0)) % GROUPS
+    groups = torch.randperm(images, generator=torch.Generator().manual_seed(0)) % JACKKNIFE_GROUPS
     groups = groups.to(labels.device)
     values = []
-    for group in range(min(GROUPS, images)):
+    for group in range(min(JACKKNIFE_GROUPS, images)):
         kept = torch.nonzero(groups != group).squeeze(1)
         try:
             values.append(_value(metric, logits[kept], labels[kept]))
