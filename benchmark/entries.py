@@ -69,8 +69,8 @@ RESERVED_KEYS = frozenset(("name", "label", "each"))
 class Entry:
     """What every entry has: a name that users type.
 
-    Raises ValueError for what can be no name, and for an option called as what stands beside the
-    options in a config: ``name``, ``label`` or ``each``, and for a data set ``duplicates``.
+    Raises ValueError for what can be no name, and for an option that has the name of what stands
+    beside the options in a config: ``name``, ``label`` or ``each``; of a data set, ``duplicates``.
     """
 
     reserved_keys: ClassVar[frozenset[str]] = RESERVED_KEYS
@@ -233,7 +233,8 @@ class MetricEntry(Entry):
     the training's device, and returns a finite number, or a tensor with one. It is called again on
     parts of the images, which shows how far the figure depends on them. ``header`` stands above the
     column, in one line or two; ``better`` says which direction wins. A figure ``in_percent`` is a
-    fraction that people read in per cent.
+    fraction that people read in per cent. One without ``has_interval`` is shown alone: where few
+    images decide, or the figure is biased, an interval would claim too much.
 
     Raises ValueError for a ``value`` that cannot be called, and for a ``better`` that is no
     direction.
@@ -244,6 +245,7 @@ class MetricEntry(Entry):
     better: Literal["higher", "lower"]
     summary: str = ""
     in_percent: bool = False
+    has_interval: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -17,8 +18,17 @@ from benchmark.catalog import Catalog, dataset_chain
 from benchmark.config import resolve_selection
 from benchmark.contenders import Source
 from benchmark.datasets import Dataset, load_dataset
-from benchmark.entries import Images
-from benchmark.errors import BenchmarkError, DatasetError, DeviceError
+from benchmark.entries import Images, MetricEntry
+from benchmark.errors import (
+    PLUGIN_FAULTS,
+    BenchmarkError,
+    DatasetError,
+    DatasetUnavailableError,
+    DeviceError,
+    ModelError,
+    StoreError,
+    one_line,
+)
 from benchmark.process_settings import settings_put_back
 from benchmark.progress import track
 from benchmark.records import Selection, TrialRecord
@@ -72,17 +82,12 @@ def evaluate_weights(
         for record in Records(source.directory, source.description, versions, warn, source.trials)
         if record.status == "completed"
     ]
-    selection = _selection(source, catalog, request)
+    selection = _selection(source, catalog, request, data_directory)
     dataset = load_dataset(selection, catalog.datasets, data_directory)
     device = _device(records, request.device, warn)
     images = _Images(source, catalog, dataset, data_directory, device)
-    metrics = [
-        catalog.metrics[name].entry
-        for name in source.description.config.metrics
-        if name in catalog.metrics.offers
-    ]
-    measures = Measures(metrics, warn)
-    bench = _Bench(source, catalog, images, measures, request.force, warn)
+    metrics = _metrics(source, catalog, warn)
+    bench = _Bench(source, catalog, images, metrics, request.force, warn)
     distinctions = {(v.label, v.identity): v.distinction for v in versions}
     rows = [
         row
@@ -90,7 +95,7 @@ def evaluate_weights(
         for row in bench.rows(f"{label}{distinctions[label, identity]}", [*group])
     ]
     if not rows:
-        raise BenchmarkError(f"{source.directory.path}: no weights to test")
+        raise BenchmarkError(f"{source.directory.path}: there are no weights that can be tested")
     return Evaluations(
         models=tuple(rows),
         run=source.directory.path,
@@ -105,10 +110,21 @@ def evaluate_weights(
     )
 
 
-def _selection(source: Source, catalog: Catalog, request: Request) -> Selection:
+def _metrics(source: Source, catalog: Catalog, warn: Warn) -> list[MetricEntry]:
+    """The run's metrics, as far as there are plugins that offer them."""
+    names = source.description.config.metrics
+    for name in names:
+        if name not in catalog.metrics.offers:
+            warn(f"metric {name!r} is not shown: no plugin offers it; name its plugin with -p")
+    return [catalog.metrics[name].entry for name in names if name in catalog.metrics.offers]
+
+
+def _selection(
+    source: Source, catalog: Catalog, request: Request, data_directory: Path
+) -> Selection:
     """The data set that was asked for; what was left open is as the run has it."""
-    own = _own_selection(source)
-    name = request.dataset or own.name
+    own = _own_selection(source, catalog, data_directory)
+    name = own.name if request.dataset is None else request.dataset
     given = dict(request.options or {})
     origins = {key: f"--set dataset.{key}" for key in given}
     if name == own.name:
@@ -121,10 +137,21 @@ def _selection(source: Source, catalog: Catalog, request: Request) -> Selection:
     return resolve_selection(catalog.datasets, name, given, origins, ("dataset",))
 
 
-def _own_selection(source: Source) -> Selection:
-    """The data set that the run was trained on."""
-    name = source.description.protocol.dataset.name
-    return next(chosen for chosen in source.description.config.dataset if chosen.name == name)
+def _own_selection(source: Source, catalog: Catalog, data_directory: Path) -> Selection:
+    """The data set that the run was trained on, of those that its config lists."""
+    record = source.description.protocol.dataset
+    listed = [chosen for chosen in source.description.config.dataset if chosen.name == record.name]
+    if len(listed) == 1:
+        return listed[0]
+    for chosen in listed:
+        with suppress(DatasetUnavailableError):
+            dataset = load_dataset(chosen, catalog.datasets, data_directory)
+            if dataset.fingerprint == record.fingerprint:
+                return chosen
+    raise DatasetError(
+        f"{source.directory.path}: none of the data sets {record.name!r} that its config lists has "
+        "the images of the run; name one with -d and its options with --set dataset.KEY=VALUE"
+    )
 
 
 def _device(records: Iterable[TrialRecord], wanted: str | None, warn: Warn) -> torch.device:
@@ -166,14 +193,14 @@ class _Images:
         self.input_shape = test.pixels.shape[1:]
         self.test = test
         self.device = device
-        self._resident: ResidentImages | None = None
+        self._resident: dict[tuple[str, ...], ResidentImages] = {}
 
     @staticmethod
     def _is_changed(
         source: Source, catalog: Catalog, dataset: Dataset, data_directory: Path
     ) -> bool:
         """Whether it is made of the run's own data set, with the same images in the same order."""
-        own = _own_selection(source)
+        own = _own_selection(source, catalog, data_directory)
         wrapped = dataset_chain(dataset.selection, catalog.datasets)[1:]
         if not any(link.name == own.name and link.options == own.options for link in wrapped):
             return False
@@ -189,7 +216,8 @@ class _Images:
                 f"were trained on {_size(model.input_shape)}; see 'benchmark show {self.name}' "
                 "for an option that changes their size"
             )
-        unknown = [name for name in self.classes if name not in model.classes]
+        numbers = {name: number for number, name in enumerate(model.classes)}
+        unknown = [name for name in self.classes if name not in numbers]
         if unknown:
             more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
             raise DatasetError(
@@ -197,11 +225,13 @@ class _Images:
                 f"{', '.join(unknown[:3])}{more} (they know {', '.join(model.classes[:10])}"
                 f"{', ...' if len(model.classes) > 10 else ''})"
             )
-        if self._resident is None:
-            numbers = numpy.array([model.classes.index(name) for name in self.classes])
-            images = Images(self.test.pixels, numbers[self.test.labels])
-            self._resident = ResidentImages(images, self.device)
-        return self._resident
+        if model.classes not in self._resident:
+            of_model = numpy.array([numbers[name] for name in self.classes])
+            images = Images(self.test.pixels, of_model[self.test.labels])
+            # Those for other models are let go of first.
+            self._resident = {}
+            self._resident = {model.classes: ResidentImages(images, self.device)}
+        return self._resident[model.classes]
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -215,7 +245,7 @@ class _Bench:
     source: Source
     catalog: Catalog
     images: _Images
-    measures: Measures
+    metrics: Sequence[MetricEntry]
     force: bool
     warn: Warn
     left_out: int = 0
@@ -254,10 +284,13 @@ class _Bench:
         images = self.images.for_model(model)
         layout = record.layout or "channels_last"
         prepare = partial(as_floats, layout=layout)
-        with settings_put_back(warn), tuned(self.images.device, record.precision):
-            place(model.module, self.images.device, layout)
-            measure = self.measures.with_errors
-            return evaluate(model.module, images, record.precision, prepare, measure)
+        measure = Measures(self.metrics, warn).with_errors
+        try:
+            with settings_put_back(warn), tuned(self.images.device, record.precision):
+                place(model.module, self.images.device, layout)
+                return evaluate(model.module, images, record.precision, prepare, measure)
+        except PLUGIN_FAULTS as error:
+            raise ModelError(f"{record.key}: its evaluation raised {one_line(error)}") from error
 
     def _say_of_other_predictions(
         self, records: Sequence[TrialRecord], evaluations: Sequence[Evaluation]
@@ -266,12 +299,14 @@ class _Bench:
         if self.images.relation != "original":
             return
         for record, evaluation in zip(records, evaluations, strict=True):
-            before = record.predictions
-            if before is None:
+            try:
+                before = record.predictions
+            except StoreError as error:
+                self.warn(f"{record.key}: its predictions cannot be compared: {error}")
                 continue
-            others = int((before != evaluation.predictions).sum())
-            if others:
+            if before is not None and (others := int((before != evaluation.predictions).sum())):
                 self.warn(
                     f"{record.key}: {others:,} of {len(before):,} original images are given "
-                    f"another class than on {record.device}, where it was trained"
+                    f"another class than at the end of training on {record.device}; another "
+                    "device can do that, and a model that draws random numbers to classify"
                 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.errors import StoreError
+from benchmark.errors import StoreError, one_line
 from benchmark.files import UnreadableError, is_there, opened, read_bounded
 
 _CHUNK_BYTES = 2**20
@@ -62,7 +62,13 @@ def read_array(file: Path, seal: KeptFile) -> numpy.ndarray[Any, Any]:
         raise StoreError(f"{file}: {error}") from error
     if KeptFile.of_bytes(content) != seal:
         raise StoreError(f"{file}: was altered: it is not the file that its record names")
-    array: numpy.ndarray[Any, Any] = numpy.load(io.BytesIO(content), allow_pickle=False)
+    try:
+        array = numpy.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:
+        # NumPy raises one of many kinds, depending on what is wrong.
+        raise StoreError(f"{file}: it makes no sense: {one_line(error)}") from error
+    if not isinstance(array, numpy.ndarray):
+        raise StoreError(f"{file}: it makes no sense: it is no array")
     return array
 
 

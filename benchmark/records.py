@@ -13,6 +13,7 @@ import numpy
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_serializer
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from benchmark.errors import StoreError
 from benchmark.kept_files import KeptFile, read_array
 
 SCHEMA: Literal[1] = 1
@@ -322,6 +323,10 @@ class Machine(BaseModel):
     gpus: tuple[_Gpu, ...] = ()
 
 
+# So many parts of the images are left out in turn for a metric's standard error.
+JACKKNIFE_GROUPS = 20
+
+
 class MetricFigure(_Sparse):
     """What a metric makes of a trial's final evaluation.
 
@@ -445,7 +450,15 @@ class TrialRecord(Variant):
         """
         if self.predictions_file is None or self._directory is None:
             return None
-        return read_array(self._directory / PREDICTIONS_FILE, self.predictions_file)
+        file = self._directory / PREDICTIONS_FILE
+        array = read_array(file, self.predictions_file)
+        is_whole = array.shape == (self.dataset.judging_images,) and array.dtype.kind == "u"
+        if not is_whole or (array >= self.dataset.classes).any():
+            raise StoreError(
+                f"{file}: it makes no sense: it is not a class for each of "
+                f"{self.dataset.judging_images:,} images"
+            )
+        return array
 
 
 def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:

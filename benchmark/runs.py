@@ -6,11 +6,13 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from benchmark.catalog import Catalog, variant_identity
 from benchmark.comparing import compare
+from benchmark.config import mapping_document
 from benchmark.contenders import Argument, Source
 from benchmark.datasets import default_data_directory
 from benchmark.display import warnings_of
@@ -113,6 +115,8 @@ class Run:
         Raises StoreError for a row or a seed that the run does not have and where no weights were
         kept, OtherCodeError where the model's code has changed since, unless ``force`` is given.
         """
+        if not isinstance(label, str) or isinstance(seed, bool) or not isinstance(seed, int):
+            raise StoreError(f"a model is a label and a seed, got {label!r} and {seed!r}")
         version, *others = Versions(self._directory, self.description).named([label], "")
         if others:
             raise StoreError(f"{label}: stands for {1 + len(others)} models; name one")
@@ -148,13 +152,22 @@ class Run:
 
         Raises BenchmarkError for a data set that does not fit, and where there are no weights.
         """
+        if isinstance(models, str):
+            raise BenchmarkError(f"models: should be a list of labels, got {models!r}")
+        if not isinstance(dataset, str | None):
+            raise BenchmarkError(f"dataset: should be a data set's name, got {dataset!r}")
+        if not isinstance(options, Mapping | None):
+            raise BenchmarkError(f"options: should be a mapping, got {options!r}")
         source = self._argument().source
+        if models is not None:
+            # Of what is named all seeds, also of an earlier version.
+            source = replace(source, trials=None)
         shown = self._shown(models, versions=False)
         return evaluate_weights(
             source,
             shown,
             self.catalog,
-            Request(dataset, options, device, force),
+            Request(dataset, mapping_document(options or {}).data, device, force),
             data_directory=usable_folder(os.fspath(data_dir), "data_dir")
             if data_dir is not None
             else default_data_directory(),

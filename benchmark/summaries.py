@@ -153,7 +153,7 @@ class ModelSummary:
 
     @property
     def beats_largest_class(self) -> bool | None:
-        """Whether the accuracy is surely above what always naming the largest class would score.
+        """Whether the accuracy is shown to be above what naming the largest class would score.
 
         With one seed, whether it is above it at all; None where either is not known.
         """

@@ -12,6 +12,7 @@ import numpy
 from benchmark.analysis.comparison import outcomes_difference, outcomes_interval
 from benchmark.analysis.metrics import metric_interval
 from benchmark.analysis.outcomes import Outcomes, image_variance
+from benchmark.analysis.scores import wilson_bounds
 from benchmark.analysis.student import t_quantile
 from benchmark.records import MetricFigure, TrialRecord, Variant
 from benchmark.summaries import Difference, Interval
@@ -81,20 +82,19 @@ def _difference(now: Outcomes, before: Outcomes, images: Relation) -> Difference
 def difference_of_images(a: Outcomes, b: Outcomes, confidence: float = 0.95) -> Difference:
     """By how much networks are better on some images than on others, which are not related.
 
-    The variance is the sum of the two means' variances over images.
+    Newcombe's interval (Statistics in Medicine 17, 1998, method 10), from Wilson's of each mean:
+    it holds where nearly all images are right, or wrong, as well.
     """
-    mean, counts = a.mean - b.mean, (a.seeds, b.seeds)
-    variance = image_variance(a.shares, 0.0) + image_variance(b.shares, 0.0)
-    if variance == 0:
-        return Difference(mean, counts)
-    error = math.sqrt(variance)
-    reach = t_quantile(math.inf, confidence) * error
+    mean, quantile = a.mean - b.mean, t_quantile(math.inf, confidence)
+    variances = [image_variance(found.shares, 0.0) for found in (a, b)]
+    low_a, high_a = wilson_bounds(a, variances[0], quantile)
+    low_b, high_b = wilson_bounds(b, variances[1], quantile)
     return Difference(
         mean,
-        counts,
-        low=mean - reach,
-        high=mean + reach,
-        image_standard_error=error,
+        (a.seeds, b.seeds),
+        low=mean - math.hypot(a.mean - low_a, high_b - b.mean),
+        high=mean + math.hypot(high_a - a.mean, b.mean - low_b),
+        image_standard_error=math.sqrt(sum(variances)),
         degrees_of_freedom=math.inf,
         confidence=confidence,
     )

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 
 from benchmark.analysis.comparison import Doubt
 from benchmark.analysis.student import t_quantile, welch_freedom
-from benchmark.records import MetricFigure, TrialRecord
+from benchmark.records import JACKKNIFE_GROUPS, MetricFigure, TrialRecord
 from benchmark.summaries import Interval
-
-# Of what the jackknife leaves out in turn; benchmark.trial.measuring has as many groups.
-GROUPS = 20
 
 
 def metric_intervals(records: Sequence[TrialRecord], doubt: Doubt = "both") -> dict[str, Interval]:
@@ -52,7 +49,7 @@ def metric_interval(
     if doubt != "images":
         parts.append((statistics.variance(figure.value for figure in figures) / count, count))
     if doubt != "seeds":
-        parts.append((statistics.fmean(error**2 for error in known), GROUPS))
+        parts.append((statistics.fmean(error**2 for error in known), JACKKNIFE_GROUPS))
     variance = sum(part for part, _ in parts)
     if variance == 0:
         return Interval(mean, None, None, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,14 @@ from benchmark.errors import PLUGIN_FAULTS, PluginError, UnknownNameError
 from benchmark.hookspecs import DISTRIBUTION
 from benchmark.metric_columns import metric_columns
 from benchmark.spelling import did_you_mean
+
+# What the table of kept weights on other images has besides metrics.
+EVALUATION_COLUMNS = frozenset(
+    (
+        *("entry", "options", "identity", "seeds", "original_accuracy", "images"),
+        *("difference", "difference_low", "difference_high"),
+    )
+)
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
@@ -158,8 +166,16 @@ class Catalog:
 
     def collect(self) -> None:
         """Fill the shelves; a plugin of which one hook fails offers nothing at all."""
+        entries_of = {id(plugin): self._entries_of(plugin) for plugin in self.plugins}
+        columns = {
+            entry.name
+            for entries in entries_of.values()
+            for shelf, entry in entries
+            if shelf is self.columns
+        }
         for plugin in self.plugins:
-            entries = self._entries_of(plugin)
+            entries = entries_of[id(plugin)]
+            plugin.failure = plugin.failure or self._clash_with_columns(entries, columns)
             if plugin.failure:
                 continue
             plugin.entries = len(entries)
@@ -167,6 +183,21 @@ class Catalog:
                 shelf.add(entry, plugin)
         for shelf in self.shelves.values():
             shelf.has_failures = any(plugin.failure for plugin in self.plugins)
+
+    def _clash_with_columns(
+        self, entries: Iterable[tuple[Shelf[Any], Entry]], columns: Set[str]
+    ) -> Failure | None:
+        """What keeps a plugin from being used whose metric would take another column's name."""
+        for shelf, entry in entries:
+            names = {entry.name, f"{entry.name}_low", f"{entry.name}_high"}
+            taken = names & ({*columns} | EVALUATION_COLUMNS) if shelf is self.metrics else None
+            if taken:
+                return Failure(
+                    f"metric {entry.name!r} would have a column {min(taken)!r}, and there is "
+                    "another one of that name; rename the metric",
+                    shelf.hook,
+                )
+        return None
 
     @property
     def metric_columns(self) -> dict[str, tuple[Column, ...]]:

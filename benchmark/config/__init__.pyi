@@ -11,7 +11,10 @@ from .plugins import (
     config_plugins as config_plugins,
     plugins_of_run as plugins_of_run,
 )
-from .python_values import with_keywords as with_keywords
+from .python_values import (
+    mapping_document as mapping_document,
+    with_keywords as with_keywords,
+)
 from .run_config import (
     RunConfig as RunConfig,
     find_document as find_document,

@@ -49,7 +49,7 @@ class RunConfig(BaseModel):
     name. ``validation`` is how many training images are held out to judge a model by, or which
     share of them; without ``test`` the test images are not looked at. ``train_images`` and
     ``test_images``, where given, are the sizes of fixed subsets. ``metrics`` are worked out at the
-    end, and ``keep_weights`` says whether the weights that were evaluated are.
+    end; ``keep_weights`` says whether the weights that were evaluated are kept.
     ``note`` is printed with the table. ``engine`` and ``compile`` say how steps are taken,
     ``checkpoint_every`` after how many epochs a training's state is written to disk. ``trackers``
     look on. ``plugins`` are all that were selected, also by ``-p``.

@@ -12,3 +12,4 @@ from .loading import (
     first_available as first_available,
     load_dataset as load_dataset,
 )
+from .overlaps import overlap_sentences as overlap_sentences

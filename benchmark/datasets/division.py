@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from benchmark.datasets.overlaps import find_overlaps
+from benchmark.datasets.overlaps import rows_also_in
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import BenchmarkError
 from benchmark.records import Duplicates
@@ -16,16 +16,18 @@ from benchmark.training import VALIDATION_STREAM, chosen, generator, subset
 
 @dataclass(frozen=True)
 class TrialImages:
-    """Images to train on, and those to judge by: held out, of the test set, or both.
-
-    ``duplicates`` says which images are in two of the three, in a sentence each.
-    """
+    """Images to train on, and those to judge by: held out, of the test set, or both."""
 
     train: Images
     validation: Images | None
     test: Images | None
     classes: tuple[str, ...]
-    duplicates: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Images]:
+        """Those that there are, by what they are for."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {name: images for name, images in parts.items() if images is not None}
 
 
 def trial_images(
@@ -46,17 +48,11 @@ def trial_images(
     train, held_out = splits.train, splits.validation
     if held_out is None and validation:
         train, held_out = hold_out(train, validation, len(splits.classes))
-    parts = {"training": train, "validation": held_out, "test": splits.test}
-    overlaps = find_overlaps({name: part for name, part in parts.items() if part is not None})
+    # Test images that are not looked at decide nothing.
+    test = None if test_images == 0 else subset(splits.test, test_images)
     if duplicates == "drop":
-        train = _without(train, [row for o in overlaps if o.first == "training" for row in o.rows])
-    return TrialImages(
-        train=subset(train, train_images),
-        validation=held_out,
-        test=None if test_images == 0 else subset(splits.test, test_images),
-        classes=splits.classes,
-        duplicates=tuple(overlap.sentence(duplicates) for overlap in overlaps),
-    )
+        train = _without(train, rows_also_in(train, [held_out, test]))
+    return TrialImages(subset(train, train_images), held_out, test, splits.classes)
 
 
 def hold_out(images: Images, size: int, classes: int) -> tuple[Images, Images]:
@@ -69,6 +65,10 @@ def hold_out(images: Images, size: int, classes: int) -> tuple[Images, Images]:
     """
     counts = numpy.bincount(images.labels, minlength=classes)
     most = int(numpy.maximum(counts - 1, 0).sum())
+    if not most:
+        raise BenchmarkError(
+            "validation: no image can be held out, because no class has two training images"
+        )
     if size > most:
         raise BenchmarkError(
             f"validation: {size:,} of {len(images.labels):,} training images cannot be held out, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 import numpy
@@ -32,6 +33,11 @@ def fault_in(splits: Any) -> str | None:
     classes = splits.classes
     if not isinstance(classes, tuple | list) or not all(isinstance(name, str) for name in classes):
         return f"its classes should be a tuple of names, not {classes!r}"
+    if not classes:
+        return "it has no classes"
+    if len(set(classes)) < len(classes):
+        twice = next(name for name, count in Counter(classes).items() if count > 1)
+        return f"it has two classes called {twice!r}"
     notes: object = splits.notes
     if not isinstance(notes, tuple | list) or not all(isinstance(note, str) for note in notes):
         return f"its notes should be a tuple of sentences, not {notes!r}"

@@ -4,55 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy
 
 from benchmark.entries import Images
-from benchmark.records import Duplicates
+
+REMEDY = "--set dataset.duplicates=drop removes them from training"
 
 
-@dataclass(frozen=True)
-class Overlap:
-    """The images of one part that another has as well: ``rows`` in the first, one each in ``of``.
+def overlap_sentences(parts: Mapping[str, Images], classes: Sequence[str]) -> Iterator[str]:
+    """Of each two parts that share images how many these are, one example, and what can be done.
 
-    Both count from 0.
+    The example is the class of an image and where it is among that part's images of the class,
+    which are in the data set's order.
     """
-
-    first: str
-    second: str
-    rows: tuple[int, ...]
-    of: tuple[int, ...]
-
-    def sentence(self, duplicates: Duplicates) -> str:
-        """How many there are, one example, and what is done about them or can be."""
-        count = len(self.rows)
-        found = (
-            f"1 {self.first} image is also a {self.second} image"
-            if count == 1
-            else f"{count:,} {self.first} images are also {self.second} images"
-        )
-        example = f"{self.first} {self.rows[0]} is {self.second} {self.of[0]}, counted from 0"
-        if self.first != "training":
-            return f"{found} ({example})"
-        them = "it" if count == 1 else "them"
-        if duplicates == "drop":
-            return f"{found} ({example}); removed from training"
-        return f"{found} ({example}); --set dataset.duplicates=drop removes {them} from training"
-
-
-def find_overlaps(parts: Mapping[str, Images]) -> list[Overlap]:
-    """The identical images of each two parts, by the digests of their pixels."""
     digests = {name: _digests(images) for name, images in parts.items()}
-    overlaps = []
     for first, second in itertools.combinations(parts, 2):
         there = {digest: row for row, digest in reversed([*enumerate(digests[second])])}
-        rows = [(row, there[d]) for row, d in enumerate(digests[first]) if d in there]
-        if rows:
-            own, others = zip(*rows, strict=True)
-            overlaps.append(Overlap(first, second, own, others))
-    return overlaps
+        rows = [row for row, digest in enumerate(digests[first]) if digest in there]
+        if not rows:
+            continue
+        example = (
+            f"{_place(first, parts[first], rows[0], classes)} is "
+            f"{_place(second, parts[second], there[digests[first][rows[0]]], classes)}"
+        )
+        remedy = f"; {REMEDY}" if first == "training" else ""
+        yield f"{_count(len(rows), first, second)} ({example}){remedy}"
+
+
+def rows_also_in(images: Images, others: Iterable[Images | None]) -> list[int]:
+    """The rows of those images that are among the others as well, by the digests of pixels."""
+    known = {digest for other in others if other is not None for digest in _digests(other)}
+    return [row for row, digest in enumerate(_digests(images)) if digest in known]
+
+
+def _count(count: int, first: str, second: str) -> str:
+    if count == 1:
+        return f"1 {first} image is also a {second} image"
+    return f"{count:,} {first} images are also {second} images"
+
+
+def _place(part: str, images: Images, row: int, classes: Sequence[str]) -> str:
+    label = images.labels[row]
+    number = int(numpy.count_nonzero(images.labels[: row + 1] == label))
+    return f"{part} image {number} of class {classes[label]!r}"
 
 
 def _digests(images: Images) -> list[bytes]:

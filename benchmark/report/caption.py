@@ -39,8 +39,9 @@ class Coverage:
         """A line for each metric that not all completed trials have."""
         for name, rows in self.rows_without.items():
             yield (
-                f"metric {name!r} has no figure for {', '.join(rows)}: it failed, or was not asked "
-                "for when they were trained; 'benchmark run' with --fresh trains them again"
+                f"metric {name!r} has no figure for {', '.join(rows)}: it failed, as a warning of "
+                "the trials says, or was not asked for when they were trained, and then "
+                "'benchmark run' with --fresh trains them again"
             )
 
     def noting(self, summaries: Iterable[ModelSummary]) -> Iterator[ModelSummary]:
@@ -134,7 +135,7 @@ def _classes(dataset: DatasetRecord, coverage: Coverage) -> Iterator[str]:
     counts, share = dataset.class_counts, dataset.largest_class_share
     if counts is None or share is None:
         return
-    mark = NO_BETTER.strip()
+    not_better = f"{NO_BETTER.strip()} is not shown to be better than"
     if len({*counts}) > 1:
         each = (
             f"from {min(counts):,} to {max(counts):,}"
@@ -142,10 +143,10 @@ def _classes(dataset: DatasetRecord, coverage: Coverage) -> Iterator[str]:
             else listed([f"{count:,}" for count in counts])
         )
         scores = f"always naming the largest would score {share * 100:.2f} %"
-        marked = f"; {mark} is no better than that" if coverage.has_row_no_better else ""
+        marked = f"; {not_better} that" if coverage.has_row_no_better else ""
         yield f"The classes have {each} {dataset.judged_by} images: {scores}{marked}."
     elif coverage.has_row_no_better:
-        yield f"{mark} is no better than always naming one class ({share * 100:.2f} %)."
+        yield f"{not_better} always naming one class ({share * 100:.2f} %)."
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:

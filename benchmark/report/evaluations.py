@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.analysis import EvaluatedRow, Relation
 from benchmark.entries import MetricEntry
+from benchmark.metric_columns import bounded
 from benchmark.printable import printable
 from benchmark.records import Protocol, Selection
 from benchmark.report.comparison_columns import difference_text
@@ -23,7 +24,7 @@ from benchmark.report.table import (
     render,
     row_values,
 )
-from benchmark.summaries import ACCURACY, NO_FIGURE
+from benchmark.summaries import ACCURACY, NO_FIGURE, Interval
 
 _INTERVALS = "their 95 % intervals are over images: they are about these networks."
 _RELATIONS: dict[Relation, str] = {
@@ -161,12 +162,16 @@ class Evaluations:
         )
 
 
+def _interval(metric: MetricEntry, row: EvaluatedRow) -> Interval | None:
+    return bounded(metric, row.metrics.get(metric.name))
+
+
 def _of(metric: MetricEntry, figure: str) -> Callable[[EvaluatedRow], Any]:
-    return lambda row: getattr(row.metrics.get(metric.name), figure, None)
+    return lambda row: getattr(_interval(metric, row), figure, None)
 
 
 def _text(metric: MetricEntry, row: EvaluatedRow) -> str:
-    interval = row.metrics.get(metric.name)
+    interval = _interval(metric, row)
     return interval.text(in_percent=metric.in_percent) if interval else NO_FIGURE
 
 

@@ -119,7 +119,9 @@ class TableView:
 
         They are to come in the order of ``versions``; no more than one's are held at a time.
         """
-        coverage = Coverage(description.config.metrics if description else ())
+        # Ranks and sentences are about the accuracy, whatever else was asked for.
+        metrics = [*dict.fromkeys((ACCURACY, *(description.config.metrics if description else ())))]
+        coverage = Coverage(metrics)
         planned = {
             (variant.model, variant.identity): variant
             for variant in (description.variants if description else ())
@@ -132,7 +134,6 @@ class TableView:
             variant.model: variant.control_of for variant in shown if variant.control_of is not None
         }
         standings = Standings(controls=controls)
-        metrics = description.config.metrics if description else (ACCURACY,)
         columns = self._columns(metrics, warn)
         summaries = summarize(records, shown, warn, distinctions, self.doubt)
         table = tabulate(

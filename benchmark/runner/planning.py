@@ -107,6 +107,11 @@ def plan_protocol(
     Raises BenchmarkError for a batch larger than the training set.
     """
     train_images = len(images.train.labels)
+    if not train_images:
+        raise BenchmarkError(
+            "no training image is left: all of them are also among the images to judge by; "
+            "duplicates: keep trains on them all the same"
+        )
     if config.batch_size > train_images:
         raise BenchmarkError(
             f"batch_size {config.batch_size} is larger than the training set "

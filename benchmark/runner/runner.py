@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.catalog import Catalog
 from benchmark.config import RunConfig
-from benchmark.datasets import first_available
+from benchmark.datasets import first_available, overlap_sentences
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
 from benchmark.errors import PLUGIN_FAULTS, PluginError, one_line
@@ -134,7 +134,7 @@ def prepare(
     precision = resolve_precision(config.precision, device)
     dataset = first_available(config.dataset, catalog.datasets, data_directory, warn)
     images = plan_images(config, dataset)
-    for line in images.duplicates:
+    for line in overlap_sentences(images.parts, images.classes):
         warn(f"data set {dataset.selection.name!r}: {line}")
     protocol = plan_protocol(config, dataset, images, precision, catalog)
     if not is_remote:
@@ -180,7 +180,8 @@ def carry_out(
     ends the run; finished trials are kept. Raises StoreError.
     """
     statuses = dict(run.continuation.kept)
-    trials = _begun(run, report)
+    space = SpaceForWeights(run.directory.path, run.warn)
+    trials = _begun(run, report, space)
     interrupted = False
     try:
         with _tracked(run, opened):
@@ -189,7 +190,7 @@ def carry_out(
                 run = run.with_seeds(count)
                 extend(run)
                 statuses |= run.continuation.kept
-                interrupted = _train(run, _begun(run, report), statuses, report)
+                interrupted = _train(run, _begun(run, report, space), statuses, report)
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(statuses, interrupted)
@@ -203,12 +204,13 @@ def _more_seeds(
     return more_seeds(run.description, run.directory, statuses, run.warn)
 
 
-def _begun(run: PreparedRun, report: Callable[[TrialEvent], None]) -> Iterator[TrialRecord]:
+def _begun(
+    run: PreparedRun, report: Callable[[TrialEvent], None], space: SpaceForWeights
+) -> Iterator[TrialRecord]:
     """Hand what is pending to the executor, and lay it out on the disk."""
-    space = SpaceForWeights(run.directory.path, run.continuation.pending, run.warn)
 
     def keep_and_report(event: TrialEvent) -> None:
-        space.note(event)
+        space.note(event, run.continuation.pending)
         if event.start is not None:
             run.directory.write_history(event.trial, event.start.before)
         if event.epoch is not None:

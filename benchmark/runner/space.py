@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.printable import size_text
 from benchmark.records import TrialEvent, TrialSpec
 
-# Of what is free; with more, there is advice.
+# Of what is free, for all models so far; with more, there is advice.
 MUCH = 0.5
 
 
@@ -19,21 +19,21 @@ class SpaceForWeights:
     """Says it of each model once, when the first of its trials has been set up."""
 
     folder: Path
-    pending: Sequence[TrialSpec]
     warn: Callable[[str], None]
-    told: set[str] = field(default_factory=set)
+    needed_bytes: dict[str, int] = field(default_factory=dict)
 
-    def note(self, event: TrialEvent) -> None:
-        """Take notice of an event."""
-        if event.start is None or event.trial.model in self.told or not event.start.weights_bytes:
+    def note(self, event: TrialEvent, pending: Sequence[TrialSpec]) -> None:
+        """Take notice of an event in a run of which these trials are to be trained."""
+        model = event.trial.model
+        if event.start is None or model in self.needed_bytes or not event.start.weights_bytes:
             return
-        self.told.add(event.trial.model)
-        trials = sum(spec.model == event.trial.model for spec in self.pending)
-        needed = trials * event.start.weights_bytes
+        trials = sum(spec.model == model for spec in pending)
+        needed = self.needed_bytes[model] = trials * event.start.weights_bytes
         free = shutil.disk_usage(self.folder).free
-        advice = "; keep_weights: false keeps none" if needed > MUCH * free else ""
+        is_much = sum(self.needed_bytes.values()) > MUCH * free
+        advice = "; keep_weights: false keeps none" if is_much else ""
         named = f"{trials} trials" if trials > 1 else "1 trial"
         self.warn(
-            f"the weights of {named} of {event.trial.model} will take {size_text(needed)} "
+            f"the weights of {named} of {model} will take {size_text(needed)} "
             f"({size_text(free)} are free){advice}"
         )

@@ -102,6 +102,7 @@ def _copied(pixels: numpy.ndarray[Any, Any], device: torch.device) -> torch.Tens
     copy = torch.empty((count, height, width, channels), dtype=torch.uint8, device=device)
     step = max(1, CHUNK_BYTES // (channels * height * width))
     for start in range(0, count, step):
-        part = torch.from_numpy(pixels[start : start + step])
+        # An array may run backwards, which a tensor cannot.
+        part = torch.from_numpy(numpy.ascontiguousarray(pixels[start : start + step]))
         copy[start : start + step] = part.to(device).permute(0, 2, 3, 1)
     return copy

@@ -15,6 +15,8 @@ from benchmark.records import DatasetRecord
 
 # Several trials may be at work, and each has copies of its own.
 HOST_SHARE = 0.25
+# Of a device, where images are to be fewer because all of them do not fit.
+SHARE_FOR_IMAGES = 0.75
 # What a container may use, as Linux shows it inside of it; "max" where there is no limit.
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -46,7 +48,8 @@ def require_room(dataset: DatasetRecord, device: torch.device) -> None:
     judging = dataset.test_images + (dataset.validation_images or 0)
     wanted = of_one * (dataset.train_images + judging)
     if wanted > limit:
-        most = max(int(limit / of_one) - judging, 0)
+        # A model, and what it computes, needs room as well.
+        most = max(int(SHARE_FOR_IMAGES * limit / of_one) - judging, 0)
         fewer = f"train on fewer with --set train_images={most}, " if most else ""
         raise DeviceError(
             f"data set {dataset.name!r}: its images take {size_text(wanted)}, and {device} has "

@@ -37,11 +37,18 @@ def put_tensors(
         # A buffer that was None then.
         _set_buffer(model, name, None)
     for name, tensor in tensors.items():
-        if name in present:
+        if name in present and not _is_expanded(present[name]):
             present[name].copy_(tensor)
         else:
-            # A buffer that was None when the model was built.
+            # A buffer that was None when the model was built, or that cannot be written to.
             _set_buffer(model, name, tensor.to(device))
+
+
+def _is_expanded(tensor: torch.Tensor) -> bool:
+    """Whether several of its elements are one place in memory."""
+    return any(
+        stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)
+    )
 
 
 def _has_place_for(model: nn.Module, name: str) -> bool:

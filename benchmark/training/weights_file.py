@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,6 +23,10 @@ from benchmark.training.named_tensors import misfit_of_tensors, named_tensors, p
 
 # What modules and generators keep besides tensors, as torch.save writes it.
 EXTRA_STATE = "__extra_state__"
+# How the library says what the system refused.
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+# What the format calls its metadata.
+METADATA = "__metadata__"
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,23 @@ class Weights:
 
     def put_into(self, model: nn.Module) -> None:
         """Give them to a model on the CPU; raises StoreError where they are another model's."""
-        fault = misfit_of_tensors(model, self.tensors) or misfit(model, self.extra)
+        fault = (
+            misfit_of_tensors(model, self.tensors)
+            or self._misfit_of_kinds(model)
+            or misfit(model, self.extra)
+        )
         if fault is not None:
             raise StoreError(f"the weights are not of this model: {fault}")
         put_tensors(model, self.tensors, torch.device("cpu"))
         set_extra_state(model, self.extra)
+
+    def _misfit_of_kinds(self, model: nn.Module) -> str | None:
+        for name, tensor in named_tensors(model).items():
+            before, now = self.tensors[name].dtype, tensor.dtype
+            kinds = [(dtype.is_floating_point, dtype.is_complex) for dtype in (before, now)]
+            if kinds[0] != kinds[1]:
+                return f"{name} was {before}, is {now}"
+        return None
 
 
 def write_weights(file: Path, model: nn.Module, metadata: Mapping[str, str]) -> None:
@@ -50,6 +69,9 @@ def write_weights(file: Path, model: nn.Module, metadata: Mapping[str, str]) -> 
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in named_tensors(model).items()
     }
+    for name in (EXTRA_STATE, METADATA):
+        if name in tensors:
+            raise ValueError(f"{name}, a name that the file itself needs")
     state = extra_state(model)
     require_plain(state)
     if any(state.values()):
@@ -58,6 +80,8 @@ def write_weights(file: Path, model: nn.Module, metadata: Mapping[str, str]) -> 
         with replacing(file) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt", **metadata})
     except (SafetensorError, KeyError, TypeError, AttributeError) as error:
+        if found := SYSTEM_ERROR.search(str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
         raise ValueError(str(error)) from error
 
 
@@ -69,7 +93,7 @@ def read_weights(file: Path) -> Weights:
             metadata = content.metadata() or {}
         saved = tensors.pop(EXTRA_STATE, None)
         extra = {"modules": {}, "generators": {}} if saved is None else _from_tensor(saved)
-    except (SafetensorError, *NONSENSE_FAULTS) as error:
+    except (SafetensorError, UnpicklingError, *NONSENSE_FAULTS) as error:
         raise StoreError(f"{file}: it makes no sense: {error}") from error
     return Weights(tensors, extra, metadata)
 

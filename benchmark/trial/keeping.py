@@ -68,7 +68,7 @@ class WeightsKeeper:
         except NotPlainError as error:
             self._warn(f"the model's extra state is not all plain data: {error}")
         except ValueError as error:
-            self._warn(f"the format has no room for a tensor of the model's: {error}")
+            self._warn(f"safetensors cannot store one of the model's tensors: {error}")
 
     def _warn(self, reason: str) -> None:
         self.findings.warnings.append(f"{NOT_KEPT}: {reason}")

@@ -10,8 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.catalog import Catalog, plugin_origin, variant_identity
-from benchmark.errors import OtherCodeError, StoreError, UnknownNameError
+from benchmark.catalog import Catalog, Offer, plugin_origin, variant_identity
+from benchmark.entries import ModelEntry
+from benchmark.errors import (
+    ModelError,
+    OtherCodeError,
+    StoreError,
+    UnknownNameError,
+    one_line,
+)
 from benchmark.files import is_there
 from benchmark.kept_files import require_sealed
 from benchmark.optimization import Normalization
@@ -22,6 +29,8 @@ from benchmark.trial.model import build_model
 
 # As many digits of an identity as a message needs.
 SHORT_IDENTITY = 8
+# Of an image that any model is for.
+LARGEST_SIDE = 2**16
 
 
 @dataclass(frozen=True)
@@ -78,18 +87,16 @@ def load_kept_model(
     if not force:
         _require_same_code(record, catalog)
     weights = read_weights(file)
+    input_shape, classes, normalization = _purpose(file, weights.metadata)
+    wanted = record.dataset.image or input_shape
+    if input_shape != wanted or len(classes) != record.dataset.classes:
+        raise StoreError(f"{file}: it is for other images than its record says")
+    offer = _offer(record, catalog)
     try:
-        input_shape = tuple(json.loads(weights.metadata["input_shape"]))
-        classes = tuple(json.loads(weights.metadata["classes"]))
-        normalization = _normalization(weights.metadata)
-    except (KeyError, ValueError, TypeError) as error:
-        raise StoreError(f"{file}: its metadata makes no sense: {error}") from error
-    offer = catalog.models[record.entry]
-    module = build_model(offer, record.options, input_shape, len(classes), warn)
-    try:
+        module = build_model(offer, record.options, input_shape, len(classes), warn)
         weights.put_into(module)
-    except StoreError as error:
-        raise StoreError(f"{file}: {error}") from error
+    except (ModelError, StoreError) as error:
+        raise StoreError(f"{record.key}: {file}: {error}") from error
     # Not what it returns: a model's own may return nothing.
     module.eval()
     if normalization is not None:
@@ -97,10 +104,24 @@ def load_kept_model(
     return KeptModel(module, input_shape, classes)
 
 
-def _normalization(metadata: Mapping[str, str]) -> Normalization | None:
-    """What the recipe had images normalised with."""
-    numbers = json.loads(metadata["normalization"])
-    return None if numbers is None else Normalization(**numbers)
+def _purpose(
+    file: Path, metadata: Mapping[str, str]
+) -> tuple[tuple[int, int, int], tuple[str, ...], Normalization | None]:
+    """The shape of the images, the names of the classes, and what images are normalised with."""
+    try:
+        shape = json.loads(metadata["input_shape"])
+        classes = json.loads(metadata["classes"])
+        numbers = json.loads(metadata["normalization"])
+        normalization = None if numbers is None else Normalization(**numbers)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"{file}: its metadata makes no sense: {one_line(error)}") from error
+    is_shape = isinstance(shape, list) and [type(length) for length in shape] == [int, int, int]
+    if not is_shape or not all(0 < length <= LARGEST_SIDE for length in shape):
+        raise StoreError(f"{file}: its metadata makes no sense: input_shape")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise StoreError(f"{file}: its metadata makes no sense: classes")
+    channels, height, width = shape
+    return (channels, height, width), tuple(classes), normalization
 
 
 def _without_weights(record: TrialRecord) -> str:
@@ -114,13 +135,20 @@ def _without_weights(record: TrialRecord) -> str:
     )
 
 
+def _offer(record: TrialRecord, catalog: Catalog) -> Offer[ModelEntry]:
+    try:
+        return catalog.models[record.entry]
+    except UnknownNameError as error:
+        raise OtherCodeError(
+            f"{record.key}: {error}; a plugin is named with -p, and a model that was given as a "
+            "class or a function is known to the run that benchmark.run returns"
+        ) from error
+
+
 def _require_same_code(record: TrialRecord, catalog: Catalog) -> None:
     """Raise OtherCodeError, with what differs, where a model's code is not what it was."""
     forced = "--force, or force=True, takes the weights all the same"
-    try:
-        offer = catalog.models[record.entry]
-    except UnknownNameError as error:
-        raise OtherCodeError(f"{record.key}: {error}") from error
+    offer = _offer(record, catalog)
     here = variant_identity(offer.entry, offer.plugin, record.options)
     if here == record.identity:
         return

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmark.entries import MetricEntry
 from benchmark.errors import PLUGIN_FAULTS, one_line
-from benchmark.records import MetricFigure
+from benchmark.records import JACKKNIFE_GROUPS, MetricFigure
 
-# So many parts of the images are left out in turn.
-GROUPS = 20
+# So far apart, as shares of their mean, are numbers that are equal but for rounding.
+ROUNDING = 1e-13
 
 
 class Measures:
-    """Works metrics out; one that fails is left out from then on, and ``warn`` gets a line."""
+    """Works metrics out; one that fails is left out, and ``warn`` gets a line once."""
 
     def __init__(self, metrics: Sequence[MetricEntry], warn: Callable[[str], None]) -> None:
-        self._metrics = {metric.name: metric for metric in metrics}
+        self._metrics = metrics
         self._warn = warn
+        self._told: set[str] = set()
 
     def alone(self, logits: Tensor, labels: Tensor) -> dict[str, MetricFigure]:
         """The figures of N images, from logits, float32 of N x classes, and labels, int64 of N."""
@@ -34,12 +36,13 @@ class Measures:
     def _sound(
         self, work_out: Callable[[MetricEntry], MetricFigure]
     ) -> Iterator[tuple[str, MetricFigure]]:
-        for name, metric in [*self._metrics.items()]:
+        for metric in self._metrics:
             try:
-                yield name, work_out(metric)
+                yield metric.name, work_out(metric)
             except PLUGIN_FAULTS as error:
-                del self._metrics[name]
-                self._warn(f"metric {name!r} is left out: {_reason(error)}")
+                if metric.name not in self._told:
+                    self._told.add(metric.name)
+                    self._warn(f"metric {metric.name!r} is left out: {_reason(error)}")
 
 
 class NoFigureError(Exception):
@@ -52,7 +55,9 @@ def _reason(error: BaseException) -> str:
 
 def _value(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float:
     # Copies: what one metric does to them is not to be another's.
-    given = metric.value(logits.clone(), labels.clone())
+    given: Any = metric.value(logits.clone(), labels.clone())
+    if isinstance(given, str | bytes):
+        raise NoFigureError(f"it gave a {type(given).__name__}, not a number")
     try:
         value = float(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -66,7 +71,7 @@ def _value(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float:
 def _figure(metric: MetricEntry, logits: Tensor, labels: Tensor) -> MetricFigure:
     return MetricFigure(
         value=_value(metric, logits, labels),
-        image_standard_error=_jackknife(metric, logits, labels),
+        image_standard_error=_jackknife(metric, logits, labels) if metric.has_interval else None,
     )
 
 
@@ -78,18 +83,21 @@ def _jackknife(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float | N
     (G - 1) / G times the sum of the squared deviations from their mean.
     """
     images = len(labels)
-    groups = torch.randperm(images, generator=torch.Generator().manual_seed(0)) % GROUPS
+    groups = torch.randperm(images, generator=torch.Generator().manual_seed(0)) % JACKKNIFE_GROUPS
     groups = groups.to(labels.device)
     values = []
-    for group in range(min(GROUPS, images)):
+    for group in range(min(JACKKNIFE_GROUPS, images)):
         kept = torch.nonzero(groups != group).squeeze(1)
         try:
             values.append(_value(metric, logits[kept], labels[kept]))
-        except NoFigureError:
+        except (NoFigureError, *PLUGIN_FAULTS):
             # Of so few images there may be no figure.
             return None
     if len(values) < 2:
         return None
     mean = sum(values) / len(values)
-    squares = sum((value - mean) ** 2 for value in values)
-    return math.sqrt(squares * (len(values) - 1) / len(values))
+    deviations = [value - mean for value in values]
+    if max(map(abs, deviations)) <= ROUNDING * abs(mean):
+        return 0.0
+    error = math.hypot(*deviations) * math.sqrt((len(values) - 1) / len(values))
+    return error if math.isfinite(error) else None

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import CheckpointError, one_line
+from benchmark.files import is_there
+from benchmark.records import WEIGHTS_FILE
 from benchmark.training import (
     NONSENSE_FAULTS,
     TRAINING,
@@ -48,7 +50,8 @@ def go_on(training: Training, seed: int, checkpoints: Checkpoints, findings: Fin
         return
     saved = read(content)
     findings.epochs, findings.evaluation = saved.epochs, saved.evaluation
-    findings.weights = saved.weights
+    if saved.weights is not None and is_there(checkpoints.folder / WEIGHTS_FILE):
+        findings.weights = saved.weights
     findings.account.add(saved.seconds)
     findings.engine, findings.engine_reason = saved.engine, saved.engine_reason
     findings.resumed = saved.resumed + 1

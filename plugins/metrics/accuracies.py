@@ -90,5 +90,7 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         worst_class_accuracy,
         "higher",
         "accuracy of the class with the lowest",
-        True,
+        in_percent=True,
+        # Which class that is depends on a few images, and the lowest of several is too low.
+        has_interval=False,
     )

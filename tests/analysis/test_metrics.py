@@ -10,10 +10,9 @@ import torch
 from scipy import stats
 
 from benchmark.analysis.comparison import interval
-from benchmark.analysis.metrics import GROUPS, metric_interval
+from benchmark.analysis.metrics import metric_interval
 from benchmark.catalog.shelves import load_catalog
 from benchmark.records import MetricFigure
-from benchmark.trial import measuring
 from benchmark.trial.measuring import Measures
 
 
@@ -24,10 +23,6 @@ def figures(*values: float, error: float | None = 0.01) -> list[MetricFigure]:
 def measured(name: str, logits: torch.Tensor, labels: torch.Tensor) -> MetricFigure:
     measures = Measures([load_catalog().metrics[name].entry], pytest.fail)
     return measures.with_errors(logits, labels)[name]
-
-
-def test_both_have_the_same_number_of_groups() -> None:
-    assert GROUPS == measuring.GROUPS
 
 
 def test_over_seeds_alone_it_is_students_interval() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from benchmark.datasets.division import hold_out, trial_images, validation_size
+from benchmark.datasets.division import TrialImages, hold_out, trial_images, validation_size
+from benchmark.datasets.overlaps import overlap_sentences
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import BenchmarkError
+from benchmark.records import Duplicates
 
 
 def numbered(labels: list[int], first: int = 0) -> Images:
@@ -70,39 +74,46 @@ def splits(train: Images, test: Images, validation: Images | None = None) -> Ima
     return ImageSplits(train, test, ("a", "b"), validation)
 
 
+def whole(made: ImageSplits, duplicates: Duplicates = "keep", **given: int) -> TrialImages:
+    wanted: dict[str, Any] = {"validation": None, "train_images": None, "test_images": None} | given
+    return trial_images(made, duplicates=duplicates, **wanted)
+
+
+def told(found: TrialImages) -> list[str]:
+    return [*overlap_sentences(found.parts, found.classes)]
+
+
 def test_images_in_two_parts_are_told_and_dropped_from_the_training_side() -> None:
     train, test = numbered([0, 1] * 4), numbered([0, 1] * 4, first=6)
-    kept = trial_images(
-        splits(train, test), validation=None, duplicates="keep", train_images=None, test_images=None
-    )
-    (line,) = kept.duplicates
-    assert line == (
-        "2 training images are also test images (training 6 is test 0, counted from 0); "
-        "--set dataset.duplicates=drop removes them from training"
-    )
-    dropped = trial_images(
-        splits(train, test), validation=None, duplicates="drop", train_images=None, test_images=None
-    )
+    assert told(whole(splits(train, test))) == [
+        "2 training images are also test images (training image 4 of class 'a' is test image 1 of "
+        "class 'a'); --set dataset.duplicates=drop removes them from training"
+    ]
+    dropped = whole(splits(train, test), "drop")
     assert names(dropped.train) == [0, 1, 2, 3, 4, 5]
     assert dropped.test is not None
     assert names(dropped.test) == names(test)
-    assert dropped.duplicates[0].endswith("; removed from training")
+    assert told(dropped) == []
 
 
 def test_images_held_out_are_looked_at_as_well() -> None:
     # The data set's own validation images: one is a training image, another a test image.
     train, held, test = numbered([0, 1, 0]), numbered([1, 0], first=2), numbered([0, 1], first=3)
-    found = trial_images(
-        splits(train, test, held),
-        validation=None,
-        duplicates="drop",
-        train_images=None,
-        test_images=0,
-    )
-    assert names(found.train) == [0, 1]
-    assert found.test is None
-    assert found.duplicates == (
-        "1 training image is also a validation image (training 2 is validation 0, counted from "
-        "0); removed from training",
-        "1 validation image is also a test image (validation 1 is test 0, counted from 0)",
-    )
+    found = whole(splits(train, test, held))
+    assert told(found) == [
+        "1 training image is also a validation image (training image 2 of class 'a' is validation "
+        "image 1 of class 'b'); --set dataset.duplicates=drop removes them from training",
+        "1 validation image is also a test image (validation image 1 of class 'a' is test image 1 "
+        "of class 'a')",
+    ]
+    assert names(whole(splits(train, test, held), "drop").train) == [0, 1]
+
+
+def test_only_images_that_are_used_count() -> None:
+    train, test = numbered([0, 1] * 20), numbered([0, 1] * 20, first=20)
+    few = whole(splits(train, test), train_images=4, test_images=2)
+    assert all(line.split()[0] in ("1", "2") for line in told(few))
+    # Test images that are not looked at decide nothing.
+    untested = whole(splits(train, test), "drop", validation=4, test_images=0)
+    assert untested.test is None
+    assert len(untested.train.labels) == 36

@@ -1,4 +1,4 @@
-"""A model that does no better than always naming the largest class is marked."""
+"""A model that is not shown to beat always naming the largest class is marked."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_in_a_set_of_unequal_classes(run: CommandLine) -> None:
     assert " *" not in tiny
     assert (
         "The classes have 90 and 10 test images: always naming the largest would score 90.00 %; * "
-        "is no better than that."
+        "is not shown to be better than that."
     ) in " ".join(lines)
 
 
 def test_in_a_set_of_equal_classes(run: CommandLine) -> None:
     result = run("--set", "dataset.rare=50")
     shown = " ".join(result.out.split())
-    assert "* is no better than always naming one class (50.00 %)." in shown
+    assert "* is not shown to be better than always naming one class (50.00 %)." in shown
     assert "The classes have" not in shown
 
 

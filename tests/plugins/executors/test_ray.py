@@ -234,7 +234,9 @@ def test_trials_take_no_more_than_there_is_and_have_the_figures_they_have_here(
             "history.jsonl",
             "log.txt",
             "mine/note.txt",
+            "predictions.npy",
             "trial.json",
+            "weights.safetensors",
         ]
 
 
