@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,7 @@ class Evaluations:
     @property
     def caption(self) -> str:
         """What was tested on what, and what the figures mean."""
-        options = [f"{key}={_option(value)}" for key, value in self.dataset.options.items()]
+        options = _options(self.dataset.options)
         return (
             f"{self.run.name}: kept weights on {' '.join([self.dataset.name, *options])} "
             f"({self.fingerprint[:8]}), {self.images:,} test images; {self.device}, "
@@ -175,9 +175,14 @@ def _text(metric: MetricEntry, row: EvaluatedRow) -> str:
     return interval.text(in_percent=metric.in_percent) if interval else NO_FIGURE
 
 
+def _options(options: Mapping[str, Any]) -> list[str]:
+    """Those that are set."""
+    return [f"{key}={_option(value)}" for key, value in options.items() if value is not None]
+
+
 def _option(value: Any) -> str:
     """An option's value; of a data set that is wrapped, its name and its options."""
     if not isinstance(value, dict):
         return str(value)
-    options = (f"{key}={_option(v)}" for key, v in value.items() if key != "name")
-    return f"({' '.join([value.get('name', ''), *options])})"
+    others = {key: item for key, item in value.items() if key != "name"}
+    return f"({' '.join([value.get('name', ''), *_options(others)])})"
