@@ -159,7 +159,7 @@ def test_what_no_device_has_room_for_is_refused_with_a_remedy_that_works(
     line = only_error(benchmark(*command))
     assert line == (
         "benchmark: error: data set 'synthetic': its images take 1008 KiB, and cpu has 512 KiB of "
-        "memory; train on fewer with --set train_images=22, make them smaller, or use --device cpu"
+        "memory; train on fewer with --set train_images=12, make them smaller, or use --device cpu"
     )
     assert not Path("runs").exists()
     remedy = re.findall(r"(--set) (train_images=\d+)", line)
