@@ -25,6 +25,11 @@ from .errors import (
     StoreError as StoreError,
     system_fault as system_fault,
 )
+from .events import (
+    TrialEvent as TrialEvent,
+    TrialProgress as TrialProgress,
+    TrialStart as TrialStart,
+)
 from .files import (
     is_read_only as is_read_only,
     usable_folder as usable_folder,
@@ -42,28 +47,22 @@ from .progress import (
     announce as announce,
     track as track,
 )
-from .records import (
+from .protocol import (
     ChosenDataset as ChosenDataset,
     DatasetRecord as DatasetRecord,
     Duplicates as Duplicates,
-    EpochRecord as EpochRecord,
-    Machine as Machine,
-    MetricFigure as MetricFigure,
-    Origin as Origin,
-    ParameterCount as ParameterCount,
-    PlannedVariant as PlannedVariant,
     Protocol as Protocol,
     RecipeRecord as RecipeRecord,
     Selection as Selection,
+)
+from .records import (
+    EpochRecord as EpochRecord,
+    Machine as Machine,
+    MetricFigure as MetricFigure,
+    ParameterCount as ParameterCount,
     Status as Status,
     Timing as Timing,
-    TrialEvent as TrialEvent,
-    TrialKey as TrialKey,
-    TrialProgress as TrialProgress,
     TrialRecord as TrialRecord,
-    TrialSpec as TrialSpec,
-    TrialStart as TrialStart,
-    Variant as Variant,
 )
 from .report import (
     Comparison as Comparison,
@@ -72,6 +71,13 @@ from .report import (
 )
 from .running_clock import RunningClock as RunningClock
 from .runs import Run as Run
+from .specs import (
+    Origin as Origin,
+    PlannedVariant as PlannedVariant,
+    TrialKey as TrialKey,
+    TrialSpec as TrialSpec,
+    Variant as Variant,
+)
 from .summaries import (
     NO_FIGURE as NO_FIGURE,
     Interval as Interval,

@@ -37,10 +37,11 @@ from benchmark.config import (
 from benchmark.datasets import default_data_directory
 from benchmark.display import TrainingDisplay, open_display
 from benchmark.errors import BenchmarkError, StoreError
+from benchmark.events import TrialEvent
 from benchmark.files import UnreadableError, is_there, usable_path
 from benchmark.progress import shown_by
 from benchmark.python_arguments import folder, plugin_names, take_models
-from benchmark.records import UNFINISHED, TrialEvent
+from benchmark.records import UNFINISHED
 from benchmark.runner import Outcome, PreparedRun, carry_out, prepare
 from benchmark.runs import Run, say_of_versions
 from benchmark.standard_error import warn

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmark.analysis import Contender, contender_of, look_confidence, summarize
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, usable_folder
-from benchmark.records import TrialKey
+from benchmark.specs import TrialKey
 from benchmark.spelling import did_you_mean
 from benchmark.store import (
     RUN_FILE,

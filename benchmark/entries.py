@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
+    from benchmark.events import TrialEvent
     from benchmark.optimization import Optimization
-    from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+    from benchmark.records import (
+        EpochRecord,
+        TrialRecord,
+    )
+    from benchmark.specs import TrialSpec
     from benchmark.summaries import ModelSummary
 
 # A name is a folder's, too. On Windows the first words are devices, whatever follows a dot.

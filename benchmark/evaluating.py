@@ -31,7 +31,8 @@ from benchmark.errors import (
 )
 from benchmark.process_settings import settings_put_back
 from benchmark.progress import track
-from benchmark.records import Selection, TrialRecord
+from benchmark.protocol import Selection
+from benchmark.records import TrialRecord
 from benchmark.report import Evaluations
 from benchmark.store import Records, Version
 from benchmark.training import (

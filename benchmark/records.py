@@ -1,26 +1,22 @@
-"""What a trial is told and what it says: versioned, validated, nothing but data."""
+"""What a trial says: its record, versioned, validated, nothing but data."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_serializer
-from pydantic_core.core_schema import SerializerFunctionWrapHandler
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from benchmark.errors import StoreError
 from benchmark.kept_files import KeptFile, read_array
+from benchmark.plain_data import Record, SparseRecord
+from benchmark.protocol import DatasetRecord, RecipeRecord
+from benchmark.specs import Origin, TrialKey, Variant
 
 SCHEMA: Literal[1] = 1
-
-# An identity has so many hexadecimal digits.
-IDENTITY_LENGTH = 12
-_Identity = Annotated[str, Field(pattern=f"^[0-9a-f]{{{IDENTITY_LENGTH}}}$")]
 
 # A trial that was refused was not begun, because its code was not that of the run.
 Status = Literal["completed", "failed", "diverged", "timed_out", "interrupted", "refused"]
@@ -31,215 +27,7 @@ WEIGHTS_FILE = "weights.safetensors"
 UNFINISHED: tuple[Status, ...] = ("interrupted", "refused")
 
 
-class _Record(BaseModel):
-    # Strict, so that "1" is no number; keys this version does not know are left alone.
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class Selection(_Record):
-    """An entry chosen by name, and its options."""
-
-    name: str
-    options: dict[str, Any] = {}
-
-
-# What becomes of training images that are also among those to judge by.
-Duplicates = Literal["keep", "drop"]
-
-
-class ChosenDataset(Selection):
-    """A data set chosen by name, its options, and what becomes of ``duplicates``."""
-
-    duplicates: Duplicates = "keep"
-
-
-class TrialKey(NamedTuple):
-    """Which trial of its run a trial is: the label and the identity of its variant, and a seed."""
-
-    model: str
-    identity: str
-    seed: int
-
-    def __str__(self) -> str:
-        """The trial as messages name it."""
-        return f"{self.model}, seed {self.seed}"
-
-
-class RecipeRecord(Selection):
-    """A recipe with its options; ``identity`` tells its code from its next version."""
-
-    identity: _Identity
-
-
-class _Sparse(_Record):
-    """A record that leaves out, where it is written, whatever is None."""
-
-    @model_serializer(mode="wrap")
-    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in write(self).items() if value is not None}
-
-
-class DatasetRecord(_Sparse):
-    """The images a trial saw. ``fingerprint`` is that of the whole data set, also of a subset's.
-
-    ``identity`` tells the code of the data set's plugin from its next version. So many
-    ``validation_images`` judge the model after every epoch, none where it is the test images that
-    do. There are no ``test_images`` where a run leaves them alone. Where ``duplicates`` are
-    dropped, no training image is also among those to judge by. ``image`` are channels, height and
-    width of an image, and ``class_counts`` how many of the images that models are compared by each
-    class has, in the order of the classes; both None in records that were written before there were
-    such fields.
-    """
-
-    name: str
-    identity: _Identity
-    fingerprint: str
-    train_images: int = Field(ge=1)
-    validation_images: int | None = Field(default=None, ge=1)
-    test_images: int = Field(ge=0)
-    classes: int = Field(ge=1)
-    duplicates: Literal["drop"] | None = None
-    image: tuple[int, int, int] | None = None
-    class_counts: tuple[int, ...] | None = None
-
-    @property
-    def judged_by(self) -> Literal["test", "validation"]:
-        """Which images models are compared by."""
-        return "test" if self.test_images else "validation"
-
-    @property
-    def judging_images(self) -> int:
-        """How many images models are compared by."""
-        return self.test_images or self.validation_images or 0
-
-    @property
-    def largest_class_share(self) -> float | None:
-        """What always naming the largest class would score; None where that is not known."""
-        counts = self.class_counts
-        return max(counts) / sum(counts) if counts else None
-
-
-# What follows from the fingerprint and the numbers of images, so that a protocol without it is the
-# same one.
-_IMPLIED_BY_IMAGES = frozenset(("image", "class_counts"))
-
-
-class Protocol(_Record):
-    """All that must be equal for two rows to be compared."""
-
-    dataset: DatasetRecord
-    recipe: RecipeRecord
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    steps_per_epoch: int = Field(ge=1)
-    precision: str
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the protocol but for what its images imply, in hexadecimal."""
-        stated = self.model_dump(mode="json", exclude={"dataset": set(_IMPLIED_BY_IMAGES)})
-        return hashlib.sha256(canonical_json(stated)).hexdigest()
-
-
-class Origin(_Record):
-    """The plugin that an entry comes from; ``source`` is a digest of the plugin's source.
-
-    ``libraries`` are the versions of what the source imports from elsewhere. None stands for what
-    is not known: a file has neither distribution nor version.
-    """
-
-    plugin: str
-    distribution: str | None
-    version: str | None
-    source: str | None
-    libraries: dict[str, str]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The versions of the plugin's own distribution, if it has one, and of the libraries."""
-        if self.distribution is None or self.version is None:
-            return self.libraries
-        return {self.distribution: self.version, **self.libraries}
-
-
-class Variant(_Record):
-    """A model entry with its options, under the label ``model``, which is its row's name.
-
-    ``identity`` is a digest of the entry's code and of the options: it tells this state of the
-    variant from others that have the same label.
-    """
-
-    model: str
-    entry: str
-    options: dict[str, Any]
-    identity: _Identity
-    origin: Origin
-
-
-class PlannedVariant(Variant):
-    """A variant and the seeds with which it is to be trained.
-
-    ``control_of`` is the label of the variant that it repeats under another name and with other
-    seeds, None where it repeats none.
-    """
-
-    seeds: tuple[int, ...]
-    control_of: str | None = None
-
-    @property
-    def trials(self) -> list[TrialKey]:
-        """Its trials."""
-        return [TrialKey(self.model, self.identity, seed) for seed in self.seeds]
-
-
-class TrialSpec(_Record):
-    """One variant to be trained once with one seed, and all that is needed to do it anywhere.
-
-    ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
-    log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
-    its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
-    GPU (``cuda``); a trial that ``shares_device`` with others is no timing.
-    """
-
-    variant: Variant
-    recipe_origin: Origin
-    seed: int = Field(ge=0)
-    protocol: Protocol
-    dataset: Selection
-    device: str
-    shares_device: bool = False
-    engine: Literal["auto", "eager", "graph"] = "auto"
-    compile: bool = False
-    checkpoint_every: int = Field(default=1, ge=1)
-    keep_weights: bool = True
-    metrics: tuple[str, ...] = ()
-    trackers: tuple[Selection, ...] = ()
-    data_directory: Path
-    directory: Path
-    plugins: tuple[str, ...] = ()
-    core: str
-
-    @property
-    def model(self) -> str:
-        """The label of its variant."""
-        return self.variant.model
-
-    @property
-    def key(self) -> TrialKey:
-        """Which trial of its run it is."""
-        return TrialKey(self.variant.model, self.variant.identity, self.seed)
-
-    def on(self, device: str, *, shared: bool = False) -> TrialSpec:
-        """The same trial on a certain device, which it may share with others at the time."""
-        return self.model_copy(update={"device": device, "shares_device": shared})
-
-    @property
-    def log_file(self) -> Path:
-        """What the trial's log and whatever its process printed are written to."""
-        return self.directory / "log.txt"
-
-
-class ParameterCount(_Record):
+class ParameterCount(Record):
     """Values in the model's state: ``total`` counts parameters and floating-point buffers.
 
     So does Keras ("Total params"); integer counters, such as PyTorch's number of batches that a
@@ -251,7 +39,7 @@ class ParameterCount(_Record):
     buffers: int
 
 
-class EpochRecord(_Sparse):
+class EpochRecord(SparseRecord):
     """One epoch; losses are means an image, accuracies fractions.
 
     Where images are held out, every epoch has figures of these, and the last alone has figures of
@@ -283,7 +71,7 @@ class EpochRecord(_Sparse):
         return self.test_accuracy
 
 
-class Timing(_Record):
+class Timing(Record):
     """Where a trial's time went, in seconds.
 
     ``epoch_seconds`` is the median training time of the timed epochs after the first and
@@ -327,7 +115,7 @@ class Machine(BaseModel):
 JACKKNIFE_GROUPS = 20
 
 
-class MetricFigure(_Sparse):
+class MetricFigure(SparseRecord):
     """What a metric makes of a trial's final evaluation.
 
     ``image_standard_error`` is how far it may be off because there were these images and no others;
@@ -382,7 +170,7 @@ class TrialRecord(Variant):
     correct: str | None
     predictions_file: KeptFile | None = None
     weights_file: KeptFile | None = None
-    metrics: dict[str, MetricFigure] = {}
+    metrics: dict[str, MetricFigure] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     environment: Machine
 
@@ -464,52 +252,3 @@ class TrialRecord(Variant):
 def pack_bits(correct: Sequence[bool] | numpy.ndarray[Any, Any]) -> str:
     """Base64 of bits, eight a byte, the first in the highest."""
     return base64.b64encode(numpy.packbits(numpy.asarray(correct, bool)).tobytes()).decode("ascii")
-
-
-class TrialStart(_Record):
-    """What is known of a trial that is set up, with the epochs ``before`` from its checkpoint.
-
-    Its weights will take so many ``weights_bytes`` on the disk, none if they are not to be kept.
-    """
-
-    params: ParameterCount
-    macs: int | None
-    macs_is_lower_bound: bool = False
-    layout: Literal["channels_last", "contiguous"] | None = None
-    weights_bytes: int = 0
-    hardware: Machine
-    before: tuple[EpochRecord, ...]
-
-
-class TrialProgress(_Record):
-    """Where a trial is at the moment.
-
-    ``part`` is what its time is being charged to, as in ``Timing``. So many ``steps`` of ``epoch``,
-    which is 0 before the first, are done, and took so many ``seconds``.
-    """
-
-    part: str
-    epoch: int = Field(ge=0)
-    steps: int = Field(ge=0)
-    seconds: float = Field(ge=0)
-
-
-class TrialEvent(_Record):
-    """What just happened in ``trial``: it was set up, an epoch ended, or the trial did.
-
-    Or nothing has, and there is only its ``progress``. With none of these it has begun to be set
-    up. ``warnings`` are all that there have been so far, except beside ``progress``.
-    """
-
-    trial: TrialKey
-    start: TrialStart | None = None
-    epoch: EpochRecord | None = None
-    record: TrialRecord | None = None
-    progress: TrialProgress | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def canonical_json(data: Mapping[str, Any]) -> bytes:
-    """The one way to write ``data``: sorted keys, no spaces, no infinities."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8")

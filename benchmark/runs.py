@@ -19,8 +19,12 @@ from benchmark.display import warnings_of
 from benchmark.errors import BenchmarkError, PluginError, StoreError
 from benchmark.evaluating import Request, evaluate_weights
 from benchmark.files import UnreadableError, usable_folder
-from benchmark.records import PlannedVariant, TrialKey, TrialRecord
+from benchmark.records import TrialRecord
 from benchmark.report import Comparison, Evaluations, RunTable, TableView, epochs_frame
+from benchmark.specs import (
+    PlannedVariant,
+    TrialKey,
+)
 from benchmark.standard_error import warn
 from benchmark.store import Records, RunDescription, RunDirectory, Version, Versions, version_of
 from benchmark.trial import load_kept_model

@@ -14,14 +14,18 @@ from typing import Any
 
 from benchmark.entries import is_name
 from benchmark.files import LARGEST_WHOLE_NUMBER
-from benchmark.records import (
+from benchmark.protocol import (
     DatasetRecord,
+    Protocol,
+)
+from benchmark.records import (
     EpochRecord,
     Machine,
     ParameterCount,
-    PlannedVariant,
-    Protocol,
     TrialRecord,
+)
+from benchmark.specs import (
+    PlannedVariant,
     Variant,
 )
 

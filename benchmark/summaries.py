@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from benchmark.records import TrialRecord, Variant
+from benchmark.records import TrialRecord
+from benchmark.specs import Variant
 
 Figure = TypeVar("Figure")
 

@@ -13,21 +13,25 @@ from benchmark.config import find_document, load_config
 from benchmark.environment import describe_environment
 from benchmark.files import write_atomically
 from benchmark.kept_files import KeptFile, array_content
-from benchmark.records import (
+from benchmark.protocol import (
     IDENTITY_LENGTH,
-    PREDICTIONS_FILE,
     DatasetRecord,
+    Protocol,
+    RecipeRecord,
+)
+from benchmark.records import (
+    PREDICTIONS_FILE,
     EpochRecord,
     Machine,
     MetricFigure,
-    Origin,
     ParameterCount,
-    PlannedVariant,
-    Protocol,
-    RecipeRecord,
     Timing,
     TrialRecord,
     pack_bits,
+)
+from benchmark.specs import (
+    Origin,
+    PlannedVariant,
 )
 from benchmark.store import RunDescription, RunDirectory
 

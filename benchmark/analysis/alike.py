@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark.records import ParameterCount, TrialRecord
+from benchmark.records import (
+    ParameterCount,
+    TrialRecord,
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from benchmark.analysis.protocols import has_same_images
 from benchmark.analysis.ranks import rank_ranges
 from benchmark.analysis.standings import MOST_ROWS
 from benchmark.analysis.time_to import TimeTo, time_to
-from benchmark.records import Protocol
+from benchmark.protocol import Protocol
 from benchmark.summaries import Difference, RankRange, Ratio
 
 

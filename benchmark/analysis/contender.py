@@ -11,7 +11,9 @@ from benchmark.analysis.devices import kind_of_device
 from benchmark.analysis.enough import CONFIDENCE, joint_confidence
 from benchmark.analysis.outcomes import Outcomes
 from benchmark.analysis.time_to import Curve
-from benchmark.records import Protocol, TrialRecord, Variant
+from benchmark.protocol import Protocol
+from benchmark.records import TrialRecord
+from benchmark.specs import Variant
 from benchmark.summaries import ModelSummary
 
 Figure = TypeVar("Figure")

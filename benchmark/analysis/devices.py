@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.records import Machine, TrialRecord
+from benchmark.records import (
+    Machine,
+    TrialRecord,
+)
 
 
 def device_text(device: str, machine: Machine) -> str:

@@ -14,7 +14,11 @@ from benchmark.analysis.metrics import metric_interval
 from benchmark.analysis.outcomes import Outcomes, image_variance
 from benchmark.analysis.scores import wilson_bounds
 from benchmark.analysis.student import t_quantile
-from benchmark.records import MetricFigure, TrialRecord, Variant
+from benchmark.records import (
+    MetricFigure,
+    TrialRecord,
+)
+from benchmark.specs import Variant
 from benchmark.summaries import Difference, Interval
 
 # What the images are to those that the models were judged by.

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 from benchmark.analysis.comparison import Doubt
 from benchmark.analysis.student import t_quantile, welch_freedom
-from benchmark.records import JACKKNIFE_GROUPS, MetricFigure, TrialRecord
+from benchmark.records import (
+    JACKKNIFE_GROUPS,
+    MetricFigure,
+    TrialRecord,
+)
 from benchmark.summaries import Interval
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from benchmark.records import Protocol
+from benchmark.protocol import Protocol
 
 # As many digits of a digest as tell it from others.
 SHORT_DIGEST = 8

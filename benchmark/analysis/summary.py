@@ -11,7 +11,11 @@ from benchmark.analysis.alike import by_network
 from benchmark.analysis.comparison import Doubt, outcomes_interval
 from benchmark.analysis.metrics import metric_intervals
 from benchmark.analysis.outcomes import Outcomes
-from benchmark.records import PlannedVariant, TrialRecord, Variant
+from benchmark.records import TrialRecord
+from benchmark.specs import (
+    PlannedVariant,
+    Variant,
+)
 from benchmark.summaries import ModelSummary
 
 # As many as a line has room for.

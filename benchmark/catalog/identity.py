@@ -18,7 +18,9 @@ from benchmark.catalog.plugin import Plugin
 from benchmark.catalog.source import folder_digest
 from benchmark.entries import Entry, ModelEntry
 from benchmark.errors import PluginError, system_fault
-from benchmark.records import IDENTITY_LENGTH, Origin, canonical_json
+from benchmark.plain_data import canonical_json
+from benchmark.protocol import IDENTITY_LENGTH
+from benchmark.specs import Origin
 
 CORE = Path(__file__).parents[1]
 

@@ -30,7 +30,7 @@ from benchmark.catalog.installation import is_in_installation, is_installed
 from benchmark.catalog.source import Source
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.hookspecs import PROJECT
-from benchmark.records import canonical_json
+from benchmark.plain_data import canonical_json
 
 # In a class's namespace: what Python puts there, and what says nothing of what the class does.
 # fmt: off

@@ -10,7 +10,11 @@ from benchmark.catalog.identity import code_identity
 from benchmark.catalog.shelves import Shelf
 from benchmark.entries import DatasetEntry
 from benchmark.errors import DatasetError
-from benchmark.records import IDENTITY_LENGTH, Selection, canonical_json
+from benchmark.plain_data import canonical_json
+from benchmark.protocol import (
+    IDENTITY_LENGTH,
+    Selection,
+)
 
 
 def dataset_chain(selection: Selection, shelf: Shelf[DatasetEntry]) -> list[Selection]:

@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.config.run_config import RunConfig
 from benchmark.config.seeds import SeedsUntil
 from benchmark.config.strict_yaml import Document
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 
 
 def config_document(config: RunConfig, source: str) -> Document:

@@ -11,7 +11,7 @@ from benchmark.catalog import Shelf
 from benchmark.config.strict_yaml import Document, Location, dotted
 from benchmark.entries import Options
 from benchmark.errors import Fault, UnknownNameError
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark.spelling import did_you_mean
 
 MISSING = "missing"

@@ -9,7 +9,10 @@ from benchmark.catalog import Shelf
 from benchmark.config.checker import Checker
 from benchmark.config.strict_yaml import Location
 from benchmark.entries import DatasetEntry
-from benchmark.records import ChosenDataset, Duplicates
+from benchmark.protocol import (
+    ChosenDataset,
+    Duplicates,
+)
 from benchmark.spelling import did_you_mean
 
 KEY = "duplicates"

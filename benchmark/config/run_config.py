@@ -27,7 +27,10 @@ from benchmark.config.variants import ChosenModel, chosen_models
 from benchmark.entries import check_name, is_name
 from benchmark.errors import ConfigError, Fault
 from benchmark.files import usable_path
-from benchmark.records import ChosenDataset, Selection
+from benchmark.protocol import (
+    ChosenDataset,
+    Selection,
+)
 from benchmark.spelling import did_you_mean
 
 PRESETS = "benchmark.presets"

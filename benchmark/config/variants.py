@@ -16,7 +16,7 @@ from benchmark.catalog import Shelf
 from benchmark.config.checker import Checker
 from benchmark.config.strict_yaml import Location
 from benchmark.entries import ModelEntry, Options, is_name
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 
 # Far beyond any use; a slip of the finger should not fill the memory.
 MOST_VARIANTS = 10_000

@@ -10,7 +10,7 @@ import numpy
 from benchmark.datasets.overlaps import rows_also_in
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import BenchmarkError
-from benchmark.records import Duplicates
+from benchmark.protocol import Duplicates
 from benchmark.training import VALIDATION_STREAM, chosen, generator, subset
 
 

@@ -27,7 +27,7 @@ from benchmark.errors import (
     DatasetUnavailableError,
     one_line,
 )
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from benchmark.records import TrialProgress, TrialSpec
+    from benchmark.events import TrialProgress
+    from benchmark.specs import TrialSpec
 
 # So long after the last that was heard of a trial, it is said how long ago that was.
 STALE_SECONDS = 10.0

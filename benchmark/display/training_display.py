@@ -14,7 +14,15 @@ from benchmark.display.status import Part, TrialStatus, Work, duration
 from benchmark.files import last_lines
 
 if TYPE_CHECKING:
-    from benchmark.records import EpochRecord, TrialEvent, TrialKey, TrialRecord, TrialSpec
+    from benchmark.events import TrialEvent
+    from benchmark.records import (
+        EpochRecord,
+        TrialRecord,
+    )
+    from benchmark.specs import (
+        TrialKey,
+        TrialSpec,
+    )
 
 # How much of the log of a trial that did not complete is shown with ``-v``.
 LOG_LINES = 40

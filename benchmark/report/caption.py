@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from benchmark.analysis import Doubt, device_text
 from benchmark.metric_columns import NO_BETTER
-from benchmark.records import DatasetRecord, Protocol
+from benchmark.protocol import (
+    DatasetRecord,
+    Protocol,
+)
 from benchmark.report.sentences import listed
 from benchmark.store import RunDescription
 from benchmark.summaries import ModelSummary

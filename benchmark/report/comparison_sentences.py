@@ -11,7 +11,7 @@ from benchmark.analysis import (
     has_same_images,
     protocol_differences,
 )
-from benchmark.records import Protocol
+from benchmark.protocol import Protocol
 from benchmark.report.control import control_sentence, other_code_sentence
 from benchmark.report.sentences import difference_sentence, listed
 

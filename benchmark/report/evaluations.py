@@ -12,7 +12,10 @@ from benchmark.analysis import EvaluatedRow, Relation
 from benchmark.entries import MetricEntry
 from benchmark.metric_columns import bounded
 from benchmark.printable import printable
-from benchmark.records import Protocol, Selection
+from benchmark.protocol import (
+    Protocol,
+    Selection,
+)
 from benchmark.report.comparison_columns import difference_text
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 from benchmark.report.run_table import checked_word

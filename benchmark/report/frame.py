@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.records import EpochRecord, TrialRecord
+from benchmark.records import (
+    EpochRecord,
+    TrialRecord,
+)
 
 if TYPE_CHECKING:
     import pandas

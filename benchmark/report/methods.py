@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.analysis import ComparedGroup, Contender, by_protocol, has_same_images
-from benchmark.records import DatasetRecord
+from benchmark.protocol import DatasetRecord
 from benchmark.report.comparison_sentences import incomplete_sentence, judged_by
 from benchmark.report.sentences import listed, percent
 from benchmark.summaries import Difference, Ratio

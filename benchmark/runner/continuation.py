@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError, CheckpointError, StoreError
 from benchmark.files import UnreadableError
-from benchmark.records import UNFINISHED, PlannedVariant, Status, TrialKey, TrialSpec
+from benchmark.records import (
+    UNFINISHED,
+    Status,
+)
+from benchmark.specs import (
+    PlannedVariant,
+    TrialKey,
+    TrialSpec,
+)
 from benchmark.store import RUN_FILE, RunDescription, RunDirectory
 from benchmark.training import checkpoint_files
 from benchmark.trial import trial_checkpoints

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.files import UnreadableError
-from benchmark.records import PlannedVariant
+from benchmark.specs import PlannedVariant
 from benchmark.store import RunDescription, RunDirectory
 
 

@@ -9,7 +9,15 @@ from benchmark.analysis import Decision, Outcomes, decide, look_confidence, plan
 from benchmark.config import RunConfig, SeedsUntil
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError
-from benchmark.records import UNFINISHED, PlannedVariant, Status, TrialKey, TrialRecord
+from benchmark.records import (
+    UNFINISHED,
+    Status,
+    TrialRecord,
+)
+from benchmark.specs import (
+    PlannedVariant,
+    TrialKey,
+)
 from benchmark.store import RunDescription, RunDirectory
 
 Warn = Callable[[str], None]

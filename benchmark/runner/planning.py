@@ -17,13 +17,15 @@ from benchmark.catalog import (
 from benchmark.config import ChosenModel, RunConfig, SeedsUntil, control_of, control_seeds
 from benchmark.datasets import Dataset, TrialImages, trial_images, validation_size
 from benchmark.errors import BenchmarkError
-from benchmark.records import (
+from benchmark.protocol import (
     DatasetRecord,
     Duplicates,
-    PlannedVariant,
     Protocol,
     RecipeRecord,
     Selection,
+)
+from benchmark.specs import (
+    PlannedVariant,
     TrialKey,
     TrialSpec,
     Variant,

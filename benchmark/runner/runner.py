@@ -13,13 +13,11 @@ from benchmark.datasets import first_available, overlap_sentences
 from benchmark.entries import Executor
 from benchmark.environment import describe_environment
 from benchmark.errors import PLUGIN_FAULTS, PluginError, one_line
+from benchmark.events import TrialEvent
 from benchmark.records import (
     Machine,
     Status,
-    TrialEvent,
-    TrialKey,
     TrialRecord,
-    TrialSpec,
 )
 from benchmark.runner.continuation import Continuation, Warn, continue_run
 from benchmark.runner.controls import refuse_shared_controls
@@ -27,6 +25,10 @@ from benchmark.runner.looks import first_seeds, more_seeds, with_looks, with_see
 from benchmark.runner.planning import plan_images, plan_protocol, plan_trials, plan_variants
 from benchmark.runner.siblings import say_of_other_code
 from benchmark.runner.space import SpaceForWeights
+from benchmark.specs import (
+    TrialKey,
+    TrialSpec,
+)
 from benchmark.store import DirectoryLock, RunDescription, RunDirectory
 from benchmark.training import (
     check_engine,

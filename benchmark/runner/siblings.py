@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError
-from benchmark.records import Protocol
+from benchmark.protocol import Protocol
 from benchmark.store import RUN_FILE, RunDirectory
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.events import TrialEvent
 from benchmark.printable import size_text
-from benchmark.records import TrialEvent, TrialSpec
+from benchmark.specs import TrialSpec
 
 # Of what is free, for all models so far; with more, there is advice.
 MUCH = 0.5

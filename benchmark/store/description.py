@@ -8,7 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from benchmark.config import RunConfig
-from benchmark.records import SCHEMA, Machine, PlannedVariant, Protocol
+from benchmark.protocol import Protocol
+from benchmark.records import (
+    SCHEMA,
+    Machine,
+)
+from benchmark.specs import PlannedVariant
 
 
 class RunDescription(BaseModel):

@@ -37,16 +37,18 @@ from benchmark.files import (
     write_atomically,
     write_fault,
 )
+from benchmark.plain_data import canonical_json
+from benchmark.protocol import Protocol
 from benchmark.records import (
     SCHEMA,
     EpochRecord,
-    PlannedVariant,
-    Protocol,
-    TrialKey,
     TrialRecord,
-    canonical_json,
 )
 from benchmark.soundness import fault_in_description, fault_in_record
+from benchmark.specs import (
+    PlannedVariant,
+    TrialKey,
+)
 from benchmark.store.description import RunDescription
 
 RUN_FILE = "run.json"

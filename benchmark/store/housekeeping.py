@@ -14,7 +14,10 @@ from benchmark.analysis import summarize
 from benchmark.datasets import decoded_folder
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError, is_there, remove
-from benchmark.records import UNFINISHED, WEIGHTS_FILE
+from benchmark.records import (
+    UNFINISHED,
+    WEIGHTS_FILE,
+)
 from benchmark.store.directory import RUN_FILE, RunDirectory
 from benchmark.store.lock import DirectoryLock, is_held
 from benchmark.store.versions import Versions

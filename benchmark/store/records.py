@@ -7,7 +7,8 @@ from typing import overload
 
 from benchmark.errors import StoreError
 from benchmark.files import UnreadableError
-from benchmark.records import TrialKey, TrialRecord
+from benchmark.records import TrialRecord
+from benchmark.specs import TrialKey
 from benchmark.store.description import RunDescription
 from benchmark.store.directory import RunDirectory
 from benchmark.store.versions import Version

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmark.errors import StoreError
-from benchmark.records import Variant
+from benchmark.specs import Variant
 from benchmark.spelling import did_you_mean
 from benchmark.store.description import RunDescription
 from benchmark.store.directory import RunDirectory

@@ -32,7 +32,7 @@ from benchmark.files import (
     write_atomically,
     write_fault,
 )
-from benchmark.records import TrialSpec
+from benchmark.specs import TrialSpec
 
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"

@@ -15,7 +15,10 @@ import torch
 
 from benchmark.kept_files import KeptFile
 from benchmark.optimization import Optimization
-from benchmark.records import EpochRecord, MetricFigure
+from benchmark.records import (
+    EpochRecord,
+    MetricFigure,
+)
 from benchmark.soundness import fault_in_epochs
 from benchmark.training.checkpoint import NONSENSE_FAULTS, DamagedError, leaves
 from benchmark.training.evaluation import Evaluation

@@ -11,7 +11,7 @@ import torch
 from benchmark.environment import memory_bytes
 from benchmark.errors import DeviceError
 from benchmark.printable import size_text
-from benchmark.records import DatasetRecord
+from benchmark.protocol import DatasetRecord
 
 # Several trials may be at work, and each has copies of its own.
 HOST_SHARE = 0.25

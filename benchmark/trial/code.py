@@ -14,7 +14,7 @@ from benchmark.catalog import (
     variant_identity,
 )
 from benchmark.errors import OtherCodeError, UnknownNameError
-from benchmark.records import TrialSpec
+from benchmark.specs import TrialSpec
 
 
 def require_same_code(spec: TrialSpec, catalog: Catalog) -> None:

@@ -6,7 +6,8 @@ import torch
 
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.process_settings import settings_put_back
-from benchmark.records import TrialRecord, TrialSpec
+from benchmark.records import TrialRecord
+from benchmark.specs import TrialSpec
 from benchmark.training import Training, tuned
 from benchmark.trial.findings import Findings
 from benchmark.trial.trackers import Trackers

@@ -10,19 +10,19 @@ from typing import Any
 from benchmark.complexity import MacCount
 from benchmark.environment import core_version, describe_environment, describe_hardware
 from benchmark.errors import BenchmarkError, OtherCodeError, one_line
+from benchmark.events import TrialStart
 from benchmark.kept_files import KeptFile
+from benchmark.protocol import Protocol
 from benchmark.records import (
     EpochRecord,
     Machine,
     ParameterCount,
-    Protocol,
     Status,
     Timing,
     TrialRecord,
-    TrialSpec,
-    TrialStart,
     pack_bits,
 )
+from benchmark.specs import TrialSpec
 from benchmark.training import (
     DivergedError,
     EpochProgress,

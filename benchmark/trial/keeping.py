@@ -14,7 +14,11 @@ from benchmark.errors import StoreError, system_fault
 from benchmark.files import write_atomically, write_fault
 from benchmark.kept_files import KeptFile, array_content
 from benchmark.optimization import Normalization
-from benchmark.records import PREDICTIONS_FILE, WEIGHTS_FILE, TrialSpec
+from benchmark.records import (
+    PREDICTIONS_FILE,
+    WEIGHTS_FILE,
+)
+from benchmark.specs import TrialSpec
 from benchmark.training import Evaluation, NotPlainError, write_weights
 from benchmark.trial.findings import Findings
 

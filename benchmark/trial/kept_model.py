@@ -22,7 +22,10 @@ from benchmark.errors import (
 from benchmark.files import is_there
 from benchmark.kept_files import require_sealed
 from benchmark.optimization import Normalization
-from benchmark.records import WEIGHTS_FILE, TrialRecord
+from benchmark.records import (
+    WEIGHTS_FILE,
+    TrialRecord,
+)
 from benchmark.training import read_weights
 from benchmark.trial.keeping import NOT_KEPT
 from benchmark.trial.model import build_model

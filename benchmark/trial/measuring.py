@@ -11,7 +11,10 @@ from torch import Tensor
 
 from benchmark.entries import MetricEntry
 from benchmark.errors import PLUGIN_FAULTS, one_line
-from benchmark.records import JACKKNIFE_GROUPS, MetricFigure
+from benchmark.records import (
+    JACKKNIFE_GROUPS,
+    MetricFigure,
+)
 
 # So far apart, as shares of their mean, are numbers that are equal but for rounding.
 ROUNDING = 1e-13

@@ -9,7 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from benchmark.records import TrialEvent, TrialProgress, TrialSpec
+from benchmark.events import (
+    TrialEvent,
+    TrialProgress,
+)
+from benchmark.specs import TrialSpec
 from benchmark.trial.findings import Findings
 
 PROGRESS_SECONDS = 1.0

@@ -18,10 +18,15 @@ from benchmark.errors import (
     CheckpointError,
     StoreError,
 )
+from benchmark.events import TrialEvent
 from benchmark.optimization import Optimization
 from benchmark.process_settings import settings_put_back
-from benchmark.records import EpochRecord, TrialEvent, TrialRecord, TrialSpec
+from benchmark.records import (
+    EpochRecord,
+    TrialRecord,
+)
 from benchmark.running_clock import RunningClock
+from benchmark.specs import TrialSpec
 from benchmark.training import (
     INITIAL_WEIGHTS,
     Checkpoints,

@@ -16,7 +16,8 @@ from benchmark.catalog import Catalog
 from benchmark.entries import Tracker
 from benchmark.errors import PLUGIN_FAULTS, one_line
 from benchmark.process_settings import settings_put_back
-from benchmark.records import Selection, TrialSpec
+from benchmark.protocol import Selection
+from benchmark.specs import TrialSpec
 from benchmark.trial.call_thread import CallThread, EndlessCallError
 from benchmark.trial.onlooking import Changes, only_looking
 

@@ -13,7 +13,7 @@ from benchmark.api import train
 from benchmark.catalog import load_catalog
 from benchmark.complexity import count_parameters
 from benchmark.config import find_document
-from benchmark.records import TrialEvent
+from benchmark.events import TrialEvent
 from benchmark.trial import build_model
 from perf.random_images import CLASSES, NAME, PLUGIN, SIDE
 from perf.turns import Turns

@@ -14,7 +14,10 @@ from hypothesis import example, given, settings, strategies as st
 from benchmark.analysis.alike import by_network
 from benchmark.analysis.summary import summarize
 from benchmark.catalog.shelves import load_catalog
-from benchmark.records import ParameterCount, TrialRecord
+from benchmark.records import (
+    ParameterCount,
+    TrialRecord,
+)
 from tests.conftest import CommandLine, Result
 from tests.support.made_records import failed_record, make_origin, make_planned, make_record
 from tests.support.sampling import examples

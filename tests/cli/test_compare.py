@@ -16,7 +16,10 @@ from benchmark.analysis.comparison import difference
 from benchmark.analysis.intervals import mean_ratio
 from benchmark.cli.main import execute
 from benchmark.errors import BenchmarkError
-from benchmark.records import Machine, ParameterCount
+from benchmark.records import (
+    Machine,
+    ParameterCount,
+)
 from tests.conftest import CommandLine, Result, only_error
 from tests.support.made_records import DATASET, PROTOCOL
 from tests.support.made_runs import MadeRun

@@ -22,7 +22,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.images import fault_in, fingerprint
 from benchmark.datasets.loading import Dataset, load_dataset
 from benchmark.entries import Images, ImageSplits
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark.training.data import subset
 from tests.conftest import CommandLine, only_error
 from tests.support.command_process import start

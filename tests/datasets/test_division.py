@@ -12,7 +12,7 @@ from benchmark.datasets.division import TrialImages, hold_out, trial_images, val
 from benchmark.datasets.overlaps import overlap_sentences
 from benchmark.entries import Images, ImageSplits
 from benchmark.errors import BenchmarkError
-from benchmark.records import Duplicates
+from benchmark.protocol import Duplicates
 
 
 def numbered(labels: list[int], first: int = 0) -> Images:

@@ -12,7 +12,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.images import fingerprint
 from benchmark.datasets.loading import Dataset, load_dataset
 from benchmark.entries import Images, ImageSplits
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from tests.conftest import CommandLine
 from tests.support.tiny import write_tiny_run
 

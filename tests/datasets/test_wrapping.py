@@ -15,7 +15,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.catalog.wrapping import dataset_identity
 from benchmark.config.run_config import resolve_selection
 from benchmark.datasets.loading import Dataset, load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from tests.conftest import CommandLine, Result, only_error
 from tests.support.tiny import PLUGIN as TINY
 

@@ -23,7 +23,10 @@ from benchmark.display.displays import QUIET_SECONDS, WHOLE, PlainDisplay
 from benchmark.display.live_lines import LiveLines, fit
 from benchmark.display.status import TrialStatus, Work, in_full
 from benchmark.display.training_display import TrainingDisplay
-from benchmark.records import TrialEvent, TrialProgress
+from benchmark.events import (
+    TrialEvent,
+    TrialProgress,
+)
 from benchmark.training.epoch_progress import EpochProgress
 from tests.support.command_process import start
 from tests.support.made_records import PROTOCOL, make_epoch, make_record, make_spec

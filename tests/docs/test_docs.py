@@ -23,9 +23,14 @@ from benchmark.cli.main import root
 from benchmark.cli.session import Session
 from benchmark.config.run_config import RunConfig, preset_names
 from benchmark.datasets.cache import CACHE_VARIABLE, ENVIRONMENT_VARIABLE
-from benchmark.records import EpochRecord, Timing, TrialRecord, TrialSpec
+from benchmark.records import (
+    EpochRecord,
+    Timing,
+    TrialRecord,
+)
 from benchmark.report.run_table import with_metrics
 from benchmark.runner import Outcome
+from benchmark.specs import TrialSpec
 from benchmark.training.image_memory import HOST_SHARE
 from benchmark_plugins.datasets.image_files import ENDINGS, FORMAT_NAMES
 from benchmark_plugins.datasets.image_fits import FITS

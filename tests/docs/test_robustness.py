@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.loading import load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark_plugins.datasets.corruptions import constants_for
 from tests.conftest import CommandLine, only_error
 from tests.docs.test_docs import blocks, read, rows, sections

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import Column, hookimpl
-from benchmark.records import TrialKey
+from benchmark.specs import TrialKey
 
 FAILING_DISK = "FAILING_DISK"
 

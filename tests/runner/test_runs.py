@@ -19,7 +19,8 @@ import torch
 from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets import default_data_directory, load_dataset
 from benchmark.errors import StoreError
-from benchmark.records import Selection, TrialRecord
+from benchmark.protocol import Selection
+from benchmark.records import TrialRecord
 from benchmark.runner import runner
 from benchmark.store import directory as store
 from benchmark.training import subset

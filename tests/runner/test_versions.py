@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from benchmark.catalog.shelves import load_catalog
-from benchmark.records import EpochRecord, TrialKey
+from benchmark.records import EpochRecord
+from benchmark.specs import TrialKey
 from benchmark.store.directory import RunDirectory
 from tests.conftest import CommandLine, Result, only_error
 from tests.support import sampling

@@ -19,7 +19,11 @@ from benchmark.config.variants import ChosenModel
 from benchmark.errors import StoreError
 from benchmark.files import writing as files
 from benchmark.files.writing import write_atomically
-from benchmark.records import TrialRecord, canonical_json, pack_bits
+from benchmark.plain_data import canonical_json
+from benchmark.records import (
+    TrialRecord,
+    pack_bits,
+)
 from benchmark.store import directory as store
 from benchmark.store.description import RunDescription
 from benchmark.store.directory import RunDirectory

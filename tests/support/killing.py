@@ -18,7 +18,10 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmark import Options, Tracker, TrackerEntry, hookimpl
-from benchmark.records import TrialKey, TrialSpec
+from benchmark.specs import (
+    TrialKey,
+    TrialSpec,
+)
 
 # What has a run load it and look on with it.
 CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "killer")

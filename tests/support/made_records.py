@@ -6,21 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.analysis.summary import model_summary
-from benchmark.records import (
+from benchmark.protocol import (
     DatasetRecord,
-    EpochRecord,
-    Origin,
-    ParameterCount,
-    PlannedVariant,
     Protocol,
     RecipeRecord,
     Selection,
+)
+from benchmark.records import (
+    EpochRecord,
+    ParameterCount,
     Timing,
-    TrialKey,
     TrialRecord,
+    pack_bits,
+)
+from benchmark.specs import (
+    Origin,
+    PlannedVariant,
+    TrialKey,
     TrialSpec,
     Variant,
-    pack_bits,
 )
 from benchmark.summaries import ModelSummary
 

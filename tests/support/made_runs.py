@@ -11,7 +11,11 @@ import numpy
 from benchmark.analysis import planned_looks
 from benchmark.catalog.shelves import load_catalog
 from benchmark.config import SeedsUntil, find_document, load_config
-from benchmark.records import PlannedVariant, Timing, pack_bits
+from benchmark.records import (
+    Timing,
+    pack_bits,
+)
+from benchmark.specs import PlannedVariant
 from benchmark.store.description import RunDescription
 from benchmark.store.directory import RunDirectory
 from tests.support.made_records import (

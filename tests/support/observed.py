@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
-from benchmark.records import EpochRecord, TrialSpec
+from benchmark.records import EpochRecord
+from benchmark.specs import TrialSpec
 
 # What has a run load it and look on with it.
 CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "notes")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.loading import Dataset, load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from tests.conftest import CommandLine, Result
 
 SIDE = 16

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
-from benchmark.records import EpochRecord, TrialSpec
+from benchmark.records import EpochRecord
+from benchmark.specs import TrialSpec
 
 INPUTS = 3 * 8 * 8
 # After which epoch a trial is interrupted, once.

@@ -14,7 +14,7 @@ from hypothesis import given
 from torch import nn
 
 from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
-from benchmark.records import TrialSpec
+from benchmark.specs import TrialSpec
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.graph import CapturedStep
 from benchmark.training.loop import phases

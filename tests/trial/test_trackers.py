@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmark import ModelEntry, Options, Run, Tracker, TrackerEntry, hookimpl
 from benchmark.catalog import load_catalog
 from benchmark.datasets import load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark.store.directory import RunDirectory
 from benchmark.trial import Trackers, call_thread
 from tests.conftest import CommandLine, Result, only_error

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.display.status import ACTIVITIES
 from benchmark.display.training_display import TrainingDisplay
-from benchmark.records import TrialEvent
+from benchmark.events import TrialEvent
 from benchmark.trial import progress as trial_progress
 from tests.conftest import CommandLine
 from tests.support.tiny import CONFIG, PLUGIN

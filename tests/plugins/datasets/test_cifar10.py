@@ -27,7 +27,7 @@ from torchvision.datasets import CIFAR10
 
 from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.loading import Dataset, load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark_plugins.datasets import cifar10
 from tests.conftest import CommandLine, Result
 from tests.support.tiny import PLUGIN

@@ -19,7 +19,7 @@ from torchvision.transforms.functional import adjust_contrast, gaussian_blur
 from benchmark import Images, ImageSplits
 from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.loading import load_dataset
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark_plugins.datasets import corruptions
 from benchmark_plugins.datasets.corruptions import Corruption, constants_for, corrupt
 from benchmark_plugins.datasets.synthetic import SyntheticOptions, load as draw

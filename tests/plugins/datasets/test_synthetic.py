@@ -16,7 +16,7 @@ from benchmark.catalog.shelves import load_catalog
 from benchmark.datasets.images import fingerprint
 from benchmark.datasets.loading import Dataset, load_dataset
 from benchmark.entries import ImageSplits
-from benchmark.records import Selection
+from benchmark.protocol import Selection
 from benchmark.training.clock import TimeAccount
 from benchmark.training.data import ResidentImages
 from benchmark.training.loop import train

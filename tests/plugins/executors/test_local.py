@@ -18,8 +18,9 @@ import pytest
 import torch
 
 from benchmark.display.training_display import LOG_LINES
-from benchmark.records import TrialRecord, TrialSpec
+from benchmark.records import TrialRecord
 from benchmark.running_clock import RunningClock
+from benchmark.specs import TrialSpec
 from benchmark_plugins.executors.local import LocalOptions, Slot, WorkerPool, _slots
 from benchmark_plugins.executors.processes import worker_pool, worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput

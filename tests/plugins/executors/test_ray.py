@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.records import TrialEvent, TrialProgress
+from benchmark.events import (
+    TrialEvent,
+    TrialProgress,
+)
 from benchmark_plugins.executors.processes.guardian import RUN_DIED
 from benchmark_plugins.executors.processes.openmp import SPIN_COUNT, WAIT_POLICY
 from tests.conftest import CommandLine, only_error
