@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 
-from benchmark.analysis import EvaluatedRow, Relation, evaluated_row
-from benchmark.catalog import Catalog, dataset_chain
+from benchmark.analysis import EvaluatedRow, evaluated_row
+from benchmark.catalog import Catalog
 from benchmark.config import resolve_selection
 from benchmark.contenders import Source
-from benchmark.datasets import Dataset, load_dataset
-from benchmark.entries import Images, MetricEntry
+from benchmark.datasets import load_dataset
+from benchmark.entries import MetricEntry
 from benchmark.errors import (
     PLUGIN_FAULTS,
     BenchmarkError,
     DatasetError,
-    DatasetUnavailableError,
     DeviceError,
     ModelError,
     StoreError,
     one_line,
 )
+from benchmark.evaluation_images import EvaluationImages, own_selection
 from benchmark.process_settings import settings_put_back
 from benchmark.progress import track
 from benchmark.protocol import Selection
@@ -37,15 +35,13 @@ from benchmark.report import Evaluations
 from benchmark.store import Records, Version
 from benchmark.training import (
     Evaluation,
-    ResidentImages,
     as_floats,
     evaluate,
     place,
     resolve_device,
-    subset,
     tuned,
 )
-from benchmark.trial import KeptModel, Measures, load_kept_model
+from benchmark.trial import Measures, load_kept_model
 
 Warn = Callable[[str], None]
 
@@ -86,7 +82,7 @@ def evaluate_weights(
     selection = _selection(source, catalog, request, data_directory)
     dataset = load_dataset(selection, catalog.datasets, data_directory)
     device = _device(records, request.device, warn)
-    images = _Images(source, catalog, dataset, data_directory, device)
+    images = EvaluationImages(source, catalog, dataset, data_directory, device)
     metrics = _metrics(source, catalog, warn)
     bench = _Bench(source, catalog, images, metrics, request.force, warn)
     distinctions = {(v.label, v.identity): v.distinction for v in versions}
@@ -124,7 +120,7 @@ def _selection(
     source: Source, catalog: Catalog, request: Request, data_directory: Path
 ) -> Selection:
     """The data set that was asked for; what was left open is as the run has it."""
-    own = _own_selection(source, catalog, data_directory)
+    own = own_selection(source, catalog, data_directory)
     name = own.name if request.dataset is None else request.dataset
     given = dict(request.options or {})
     origins = {key: f"--set dataset.{key}" for key in given}
@@ -136,23 +132,6 @@ def _selection(
         others = {key: value for key, value in given.items() if key != wraps}
         given = {wraps: {"name": own.name, **own.options}, **others}
     return resolve_selection(catalog.datasets, name, given, origins, ("dataset",))
-
-
-def _own_selection(source: Source, catalog: Catalog, data_directory: Path) -> Selection:
-    """The data set that the run was trained on, of those that its config lists."""
-    record = source.description.protocol.dataset
-    listed = [chosen for chosen in source.description.config.dataset if chosen.name == record.name]
-    if len(listed) == 1:
-        return listed[0]
-    for chosen in listed:
-        with suppress(DatasetUnavailableError):
-            dataset = load_dataset(chosen, catalog.datasets, data_directory)
-            if dataset.fingerprint == record.fingerprint:
-                return chosen
-    raise DatasetError(
-        f"{source.directory.path}: none of the data sets {record.name!r} that its config lists has "
-        "the images of the run; name one with -d and its options with --set dataset.KEY=VALUE"
-    )
 
 
 def _device(records: Iterable[TrialRecord], wanted: str | None, warn: Warn) -> torch.device:
@@ -167,85 +146,13 @@ def _device(records: Iterable[TrialRecord], wanted: str | None, warn: Warn) -> t
         return resolve_device("auto")
 
 
-class _Images:
-    """A data set's test images on a device, with labels as the run's models know classes."""
-
-    def __init__(
-        self,
-        source: Source,
-        catalog: Catalog,
-        dataset: Dataset,
-        data_directory: Path,
-        device: torch.device,
-    ) -> None:
-        record = source.description.protocol.dataset
-        self.name = dataset.selection.name
-        self.classes = dataset.splits.classes
-        test = dataset.splits.test
-        self.relation: Relation = "other"
-        # Models that were judged by images held out have not seen the test images.
-        if record.judged_by == "test":
-            if dataset.fingerprint == record.fingerprint:
-                self.relation = "original"
-            elif self._is_changed(source, catalog, dataset, data_directory):
-                self.relation = "changed"
-        if self.relation != "other":
-            test = subset(test, record.test_images)
-        self.input_shape = test.pixels.shape[1:]
-        self.test = test
-        self.device = device
-        self._resident: dict[tuple[str, ...], ResidentImages] = {}
-
-    @staticmethod
-    def _is_changed(
-        source: Source, catalog: Catalog, dataset: Dataset, data_directory: Path
-    ) -> bool:
-        """Whether it is made of the run's own data set, with the same images in the same order."""
-        own = _own_selection(source, catalog, data_directory)
-        wrapped = dataset_chain(dataset.selection, catalog.datasets)[1:]
-        if not any(link.name == own.name and link.options == own.options for link in wrapped):
-            return False
-        original = load_dataset(own, catalog.datasets, data_directory).splits
-        same_labels = numpy.array_equal(original.test.labels, dataset.splits.test.labels)
-        return same_labels and original.classes == dataset.splits.classes
-
-    def for_model(self, model: KeptModel) -> ResidentImages:
-        """The images; raises DatasetError where they are none for the model."""
-        if self.input_shape != model.input_shape:
-            raise DatasetError(
-                f"data set {self.name!r} has images of {_size(self.input_shape)}, and the models "
-                f"were trained on {_size(model.input_shape)}; see 'benchmark show {self.name}' "
-                "for an option that changes their size"
-            )
-        numbers = {name: number for number, name in enumerate(model.classes)}
-        unknown = [name for name in self.classes if name not in numbers]
-        if unknown:
-            more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-            raise DatasetError(
-                f"data set {self.name!r} has classes that the models do not know: "
-                f"{', '.join(unknown[:3])}{more} (they know {', '.join(model.classes[:10])}"
-                f"{', ...' if len(model.classes) > 10 else ''})"
-            )
-        if model.classes not in self._resident:
-            of_model = numpy.array([numbers[name] for name in self.classes])
-            images = Images(self.test.pixels, of_model[self.test.labels])
-            # Those for other models are let go of first.
-            self._resident = {}
-            self._resident = {model.classes: ResidentImages(images, self.device)}
-        return self._resident[model.classes]
-
-
-def _size(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
-
-
 @dataclass
 class _Bench:
     """Tests one record's weights after the other on the same images."""
 
     source: Source
     catalog: Catalog
-    images: _Images
+    images: EvaluationImages
     metrics: Sequence[MetricEntry]
     force: bool
     warn: Warn

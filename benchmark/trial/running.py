@@ -6,20 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmark.catalog import Catalog, load_catalog
-from benchmark.complexity import FEWEST_IMAGES, count_parameters
-from benchmark.datasets import TrialImages, load_dataset, trial_images
-from benchmark.entries import TrainingPlan
 from benchmark.errors import (
     PLUGIN_FAULTS,
-    BenchmarkError,
     CheckpointError,
     StoreError,
 )
 from benchmark.events import TrialEvent
-from benchmark.optimization import Optimization
 from benchmark.process_settings import settings_put_back
 from benchmark.records import (
     EpochRecord,
@@ -28,18 +22,14 @@ from benchmark.records import (
 from benchmark.running_clock import RunningClock
 from benchmark.specs import TrialSpec
 from benchmark.training import (
-    INITIAL_WEIGHTS,
     Checkpoints,
     EpochProgress,
     NotPlainError,
     PeakMemory,
-    ResidentImages,
     TimeAccount,
     Training,
     machine_conditions,
     phases,
-    require_room,
-    seed_everything,
     start_engine,
     state_of,
     train,
@@ -49,11 +39,9 @@ from benchmark.training import (
 from benchmark.trial.code import require_same_code, with_origins_here
 from benchmark.trial.evaluated_model import show_evaluated_model
 from benchmark.trial.findings import Findings, make_record, with_warnings
-from benchmark.trial.fitting import fit_for_training
 from benchmark.trial.judging import Judge
 from benchmark.trial.keeping import WeightsKeeper, keep_predictions
-from benchmark.trial.measuring import Measures
-from benchmark.trial.model import build_model, try_to_count_macs
+from benchmark.trial.preparing import prepare
 from benchmark.trial.progress import reporting_progress
 from benchmark.trial.resumption import go_on
 from benchmark.trial.trackers import Trackers
@@ -148,7 +136,7 @@ def _train(
         # First: what a model does to its process is no part of what it is compared with.
         checkpoints = trial_checkpoints(spec)
     with account.charge("setup"):
-        training, judge, keep = _prepare(spec, catalog, findings)
+        training, judge, keep = prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
         go_on(training, spec.seed, checkpoints, findings)
     with account.charge("setup"):
@@ -203,40 +191,6 @@ def _epochs(
             yield findings.epochs[-1]
 
 
-def _prepare(
-    spec: TrialSpec, catalog: Catalog, findings: Findings
-) -> tuple[Training, Judge, WeightsKeeper]:
-    require_room(spec.protocol.dataset, torch.device(spec.device))
-    images = _load_images(spec, catalog)
-    model = _prepare_model(spec, catalog, images, findings)
-    device = torch.device(spec.device)
-    training = Training(
-        model,
-        _configure(spec, catalog, model),
-        ResidentImages(images.train, device),
-        spec.protocol.batch_size,
-        spec.protocol.precision,
-        compiled=spec.compile,
-        layout=findings.layout or "channels_last",
-        logits=catalog.recipes[spec.protocol.recipe.name].entry.logits,
-    )
-    metrics = [catalog.metrics[name].entry for name in spec.metrics]
-    judge = Judge(
-        validation=None if images.validation is None else ResidentImages(images.validation, device),
-        test=None if images.test is None else ResidentImages(images.test, device),
-        epochs=spec.protocol.epochs,
-        precision=spec.protocol.precision,
-        prepare=training.prepare,
-        measures=Measures(metrics, findings.warnings.append),
-    )
-    input_shape = images.train.pixels.shape[1:]
-    return (
-        training,
-        judge,
-        WeightsKeeper(spec, input_shape, images.classes, training.normalization, findings),
-    )
-
-
 def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
     try:
         checkpoints.save(_checkpoint(training, findings))
@@ -265,70 +219,3 @@ def _checkpoint(training: Training, findings: Findings) -> dict[str, Any]:
         "resumed": findings.resumed,
         "warnings": [*findings.warnings],
     }
-
-
-def _load_images(spec: TrialSpec, catalog: Catalog) -> TrialImages:
-    dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory)
-    wanted = spec.protocol.dataset
-    if dataset.fingerprint != wanted.fingerprint:
-        raise BenchmarkError(
-            f"data set {wanted.name!r} has changed since the run began: "
-            f"its fingerprint is {dataset.fingerprint[:12]}, not {wanted.fingerprint[:12]}"
-        )
-    return trial_images(
-        dataset.splits,
-        validation=wanted.validation_images,
-        duplicates=wanted.duplicates or "keep",
-        train_images=wanted.train_images,
-        test_images=wanted.test_images,
-    )
-
-
-def _prepare_model(
-    spec: TrialSpec, catalog: Catalog, images: TrialImages, findings: Findings
-) -> nn.Module:
-    input_shape = images.train.pixels.shape[1:]
-    classes = len(images.classes)
-    warn = findings.warnings.append
-    # Built on the CPU, so that a seed gives the same initial weights on every device.
-    seed_everything(spec.seed, INITIAL_WEIGHTS)
-    variant = spec.variant
-    offer = catalog.models[variant.entry]
-    model = build_model(offer, variant.options, input_shape, classes, warn)
-    findings.params = count_parameters(model)
-    findings.macs = try_to_count_macs(model, input_shape, warn)
-    batch = max(spec.protocol.batch_size, FEWEST_IMAGES)
-    findings.layout = fit_for_training(
-        model,
-        torch.from_numpy(images.train.pixels[:batch]).float().div_(255),
-        classes,
-        device=torch.device(spec.device),
-        precision=spec.protocol.precision,
-        logits=catalog.recipes[spec.protocol.recipe.name].entry.logits,
-        warn=warn,
-    )
-    return model
-
-
-def _configure(spec: TrialSpec, catalog: Catalog, model: nn.Module) -> Optimization:
-    protocol = spec.protocol
-    recipe = catalog.recipes[protocol.recipe.name].entry
-    plan = TrainingPlan(
-        epochs=protocol.epochs,
-        steps_per_epoch=protocol.steps_per_epoch,
-        batch_size=protocol.batch_size,
-        options=recipe.options.from_mapping(protocol.recipe.options),
-        num_classes=protocol.dataset.classes,
-    )
-    optimization = recipe.configure(model, plan)
-    if not isinstance(optimization, Optimization):
-        raise BenchmarkError(
-            f"recipe {recipe.name!r} gave a {type(optimization).__name__} "
-            "where an Optimization is wanted"
-        )
-    if len(optimization.learning_rate_factors) != plan.total_steps:
-        raise BenchmarkError(
-            f"recipe {recipe.name!r} gave {len(optimization.learning_rate_factors)} learning rates "
-            f"for {plan.total_steps} steps"
-        )
-    return optimization
