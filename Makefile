@@ -88,7 +88,8 @@ perf-gpu-wheels: $(STAMPS)/environment
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: -d $(WHEELS) \
 		--python-version $(GPU_PYTHON) -c constraints.txt \
 		annotated-types click lazy-loader markdown-it-py mdurl packaging platformdirs pluggy \
-		pydantic pydantic-core pygments pyyaml rich tabulate typing-extensions typing-inspection
+		pydantic pydantic-core pygments pyyaml rich safetensors tabulate \
+		typing-extensions typing-inspection
 
 $(STAMPS)/environment $(PERF)/stamps/environment: %/stamps/environment:
 	$(if $(filter new,$(PYTHON_AGE)),,$(error benchmark needs Python 3.11 or newer, which $(PYTHON) is not; name another, as in make PYTHON=python3.12))

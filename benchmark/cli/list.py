@@ -10,6 +10,7 @@ import click
 from benchmark.cli import completion
 from benchmark.cli.entry_options import has_options, options_text
 from benchmark.cli.session import Session, everywhere_options
+from benchmark.cli.table import terminal_width
 from benchmark.hookspecs import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
     With -v, also the options of each.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.report import lay_out
+    from benchmark.report import lay_out_prose
 
     catalog = session.catalog()
     found = [
@@ -47,7 +48,8 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         (name, offer.entry.name, _origin(offer.plugin), _summary(offer.entry))
         for name, offer in found
     ]
-    click.echo(lay_out(rows, ("kind", "name", "from", "summary")))
+    headers = ("kind", "name", "from", "summary")
+    click.echo(lay_out_prose(rows, headers, terminal_width()))
     for _, offer in found if session.verbose else ():
         if has_options(offer.entry):
             click.echo(f"\n{offer.entry.name}\n{options_text(offer.entry)}")

@@ -65,7 +65,7 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         "top-5\nacc. (%)",
         top5_accuracy,
         "higher",
-        "images whose class is among the five most likely",
+        "class among the five most likely",
         True,
     )
     yield MetricEntry(
@@ -89,7 +89,7 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         "worst class\nacc. (%)",
         worst_class_accuracy,
         "higher",
-        "accuracy of the class with the lowest",
+        "lowest accuracy of a class",
         in_percent=True,
         # Which class that is depends on a few images, and the lowest of several is too low.
         has_interval=False,

@@ -42,7 +42,7 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         "NLL",
         negative_log_likelihood,
         "lower",
-        "mean negative log-likelihood, in nats",
+        "mean negative log-likelihood, nats",
     )
     yield MetricEntry(
         "calibration_error",

@@ -43,7 +43,8 @@ DISK_FAULTS = {"disk full": "ENOSPC", "permission denied": "EACCES"}
 MOST_WRITES = 35 * len(SEEDS)
 # The longest that a start of a worker takes on an idle machine.
 LONGEST_START_SECONDS = 4.0
-FILES = {"trial.json", "history.jsonl", "log.txt", "where.json"}
+KEPT = {"predictions.npy", "weights.safetensors"}
+FILES = {"trial.json", "history.jsonl", "log.txt", "where.json", *KEPT}
 
 
 @pytest.mark.timeout(3600 if is_whole() else 600)

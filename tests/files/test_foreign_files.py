@@ -187,7 +187,10 @@ def test_whatever_lies_in_a_trials_folder_the_trial_is_trained(
     if make is not make_huge_file:
         for name in ("history.jsonl", "log.txt"):
             assert f"{folder / name} was removed: it was not an ordinary file" in result.err
-    assert {path.name for path in folder.iterdir()} == {"trial.json", "history.jsonl", "log.txt"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("trial.json", "history.jsonl", "log.txt"),
+        *("predictions.npy", "weights.safetensors"),
+    }
 
 
 @each_kind

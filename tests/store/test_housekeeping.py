@@ -51,7 +51,12 @@ def test_a_run_is_listed_with_its_state_age_and_size(benchmark: CommandLine, run
     for file in run.rglob("*"):
         os.utime(file, (0, time.time() - 3 * 86_400 - 60))
     expected = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
-    assert row(benchmark) == [run.name, "complete", "4 of 4", "3 d", size(expected)]
+    weights = sum(file.stat().st_size for file in run.rglob("weights.safetensors"))
+    assert weights > 0
+    assert row(benchmark) == [
+        *(run.name, "complete", "4 of 4", "3 d"),
+        *(size(weights), size(expected)),
+    ]
 
 
 def test_a_run_without_a_record_is_unfinished(benchmark: CommandLine, run: Path) -> None:

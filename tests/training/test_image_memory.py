@@ -154,12 +154,12 @@ LARGE = ("--set", "dataset.size=64", "-m", "tiny", "--seeds", "1")
 def test_what_no_device_has_room_for_is_refused_with_a_remedy_that_works(
     benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_memory, "device_memory_bytes", lambda device: 0.5 * MIB)
+    monkeypatch.setattr(image_memory, "device_memory_bytes", lambda device: 0.6 * MIB)
     command = (*write_tiny_run(Path()), *LARGE)
     line = only_error(benchmark(*command))
     assert line == (
-        "benchmark: error: data set 'synthetic': its images take 1008 KiB, and cpu has 512 KiB of "
-        "memory; train on fewer with --set train_images=12, make them smaller, or use --device cpu"
+        "benchmark: error: data set 'synthetic': its images take 1008 KiB, and cpu has 614 KiB of "
+        "memory; train on fewer with --set train_images=18, make them smaller, or use --device cpu"
     )
     assert not Path("runs").exists()
     remedy = re.findall(r"(--set) (train_images=\d+)", line)

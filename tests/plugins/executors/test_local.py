@@ -483,7 +483,9 @@ def test_a_worker_that_is_killed_is_tried_again_and_resumes(train: Train) -> Non
     assert sorted(file.name for file in trial_folder("steady").iterdir()) == [
         "history.jsonl",
         "log.txt",
+        "predictions.npy",
         "trial.json",
+        "weights.safetensors",
         misbehaving.NOTES,
     ]
 
