@@ -53,8 +53,8 @@ def run(benchmark: CommandLine, tmp_path: Path) -> CommandLine:
     Path("unequal.py").write_text(DATA)
     return lambda *arguments: benchmark(
         *("run", "tiny.yaml", "-p", "tiny.py", "-p", "unequal.py", "-d", "unequal"),
-        *("-m", "blind", "-m", "tiny", "--epochs", "30", "--seeds", "2"),
-        *("--set", "recipe.learning_rate=0.01"),
+        *("-m", "blind", "-m", "tiny", "--epochs", "8", "--seeds", "2"),
+        *("--set", "recipe.learning_rate=0.05"),
         *arguments,
     )
 
