@@ -238,8 +238,9 @@ class MetricEntry(Entry):
     the training's device, and returns a finite number, or a tensor with one. It is called again on
     parts of the images, which shows how far the figure depends on them. ``header`` stands above the
     column, in one line or two; ``better`` says which direction wins. A figure ``in_percent`` is a
-    fraction that people read in per cent. One without ``has_interval`` is shown alone: where few
-    images decide, or the figure is biased, an interval would claim too much.
+    fraction that people read in per cent.
+    ``has_image_error`` is false for one whose dependence on the images its spread over parts of
+    them does not show, because it is biased or decided by few; its interval is over seeds alone.
 
     Raises ValueError for a ``value`` that cannot be called, and for a ``better`` that is no
     direction.
@@ -250,7 +251,7 @@ class MetricEntry(Entry):
     better: Literal["higher", "lower"]
     summary: str = ""
     in_percent: bool = False
-    has_interval: bool = True
+    has_image_error: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,12 +26,8 @@ def metric_columns(metric: MetricEntry) -> tuple[Column, Column, Column]:
 
 
 def bounded(metric: MetricEntry, interval: Interval | None) -> Interval | None:
-    """The interval, if the metric has one; that of a share is cut off at 0 and 1."""
-    if interval is None or interval.low is None or interval.high is None:
-        return interval
-    if not metric.has_interval:
-        return replace(interval, low=None, high=None)
-    if not metric.in_percent:
+    """The interval; that of a share is cut off at 0 and 1."""
+    if interval is None or not metric.in_percent or interval.low is None or interval.high is None:
         return interval
     return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 

@@ -41,13 +41,18 @@ def metric_interval(
     and the interval is the mean ± t(df) sqrt(V). ``doubt`` leaves one of the two out. The same
     images judge every training, so more trainings do not reduce I. It has a share of S²/n in it,
     by which the interval is too wide rather than too narrow. For one training there is no interval
-    unless it is about images, and where a standard error is not known none but about seeds.
+    unless it is about images. Where a standard error is not known, the interval is over seeds alone
+    (``image_standard_error`` is None then), and there is none that is about images.
     """
     count = len(figures)
     mean = statistics.fmean(figure.value for figure in figures)
     errors = [figure.image_standard_error for figure in figures]
     known = [error for error in errors if error is not None]
-    if (count == 1 and doubt != "images") or (len(known) < count and doubt != "seeds"):
+    if len(known) < count:
+        if doubt == "images":
+            return Interval(mean, None, None, count)
+        doubt = "seeds"
+    if count == 1 and doubt != "images":
         return Interval(mean, None, None, count)
     parts: list[tuple[float, int]] = []
     if doubt != "images":

@@ -13,7 +13,7 @@ from benchmark.protocol import (
 )
 from benchmark.report.sentences import listed
 from benchmark.store import RunDescription
-from benchmark.summaries import ModelSummary
+from benchmark.summaries import ACCURACY, ModelSummary
 
 # What an interval is over.
 _SOURCES = {"both": "seeds and {} images", "seeds": "seeds", "images": "{} images"}
@@ -37,6 +37,7 @@ class Coverage:
     core_versions: dict[str, list[str]] = field(default_factory=dict)
     libraries: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     rows_without: dict[str, list[str]] = field(default_factory=dict)
+    over_seeds_alone: dict[str, None] = field(default_factory=dict)
 
     def missing_metrics(self) -> Iterator[str]:
         """A line for each metric that not all completed trials have."""
@@ -59,8 +60,11 @@ class Coverage:
             self._note_versions(summary)
             self.has_row_no_better |= summary.beats_largest_class is False
             for name in self.metrics:
-                if summary.metric(name) is None:
+                interval = summary.metric(name)
+                if interval is None:
                     self.rows_without.setdefault(name, []).append(summary.label)
+                elif interval.low is not None and interval.image_standard_error is None:
+                    self.over_seeds_alone[name] = None
         for record in summary.records:
             device = device_text(record.device, record.environment)
             if record.status != "completed":
@@ -177,7 +181,9 @@ def _figures(dataset: DatasetRecord, coverage: Coverage, doubt: Doubt) -> str:
     source = _SOURCES[doubt].format(dataset.judged_by)
     if most > 1:
         span = str(most) if fewest == most else f"{fewest} to {most}"
-        accuracy += f", mean of n = {span} seeds and 95 % interval over {source}"
+        alone = [name for name in coverage.over_seeds_alone if name != ACCURACY]
+        exceptions = f" ({listed(alone)}: seeds alone)" if alone and doubt == "both" else ""
+        accuracy += f", mean of n = {span} seeds and 95 % interval over {source}{exceptions}"
     elif most == 1 and doubt == "images":
         accuracy += f", of one seed, and 95 % interval over {source}"
     elif most == 1:

@@ -19,6 +19,7 @@ from benchmark.protocol import (
 from benchmark.report.comparison_columns import difference_text
 from benchmark.report.formats import FORMATS, FORMATS_FOR_PROGRAMS
 from benchmark.report.run_table import checked_word
+from benchmark.report.sentences import listed
 from benchmark.report.table import (
     DEFAULT_WIDTH,
     Cell,
@@ -145,9 +146,14 @@ class Evaluations:
             f"{self.run.name}: kept weights on {' '.join([self.dataset.name, *options])} "
             f"({self.fingerprint[:8]}), {self.images:,} test images; {self.device}, "
             f"{self.protocol.precision}.\n"
-            "Accuracy is the mean over seeds, with a 95 % interval over seeds and images from two "
-            f"seeds on. {_RELATIONS[self.models[0].images]}"
+            "Accuracy is the mean over seeds, with a 95 % interval over seeds and images"
+            f"{self._exceptions()} from two seeds on. {_RELATIONS[self.models[0].images]}"
         )
+
+    def _exceptions(self) -> str:
+        """The metrics whose intervals are over seeds alone."""
+        alone = [metric.name for metric in self.metrics if not metric.has_image_error]
+        return f" ({listed(alone)}: seeds alone)" if alone else ""
 
     def _metric_columns(self) -> Iterator[EvaluationColumn]:
         """Of each metric but the accuracy, which has its own, the mean and the bounds."""

@@ -72,9 +72,10 @@ def _value(metric: MetricEntry, logits: Tensor, labels: Tensor) -> float:
 
 
 def _figure(metric: MetricEntry, logits: Tensor, labels: Tensor) -> MetricFigure:
+    error = _jackknife(metric, logits, labels) if metric.has_image_error else None
     return MetricFigure(
         value=_value(metric, logits, labels),
-        image_standard_error=_jackknife(metric, logits, labels) if metric.has_interval else None,
+        image_standard_error=error,
     )
 
 

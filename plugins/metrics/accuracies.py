@@ -92,5 +92,5 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         "lowest accuracy of a class",
         in_percent=True,
         # Which class that is depends on a few images, and the lowest of several is too low.
-        has_interval=False,
+        has_image_error=False,
     )

@@ -52,5 +52,5 @@ def benchmark_metrics() -> Iterator[MetricEntry]:
         "expected calibration error, 15 bins",
         in_percent=True,
         # Of a well calibrated model it is above the truth by what chance makes of each bin.
-        has_interval=False,
+        has_image_error=False,
     )

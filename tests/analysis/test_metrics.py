@@ -49,7 +49,6 @@ def test_both_doubts_add_up() -> None:
     [
         (figures(0.5), "both"),
         (figures(0.5), "seeds"),
-        (figures(0.5, 0.6, error=None), "both"),
         (figures(0.5, error=None), "images"),
         (figures(0.5, 0.5), "seeds"),
     ],
@@ -59,6 +58,16 @@ def test_where_nothing_is_known_of_a_doubt_there_is_no_interval(
 ) -> None:
     found = metric_interval(given, doubt)  # type: ignore[arg-type]
     assert (found.low, found.high) == (None, None)
+
+
+def test_where_the_doubt_about_images_is_not_known_it_is_about_seeds() -> None:
+    values = [0.61, 0.64, 0.60]
+    found = metric_interval(figures(*values, error=None))
+    assert (found.low, found.high) == (
+        (alone := metric_interval(figures(*values), "seeds")).low,
+        alone.high,
+    )
+    assert found.image_standard_error is None
 
 
 def test_one_training_has_an_interval_over_images() -> None:

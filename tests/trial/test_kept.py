@@ -392,13 +392,15 @@ def test_metrics_are_columns_and_one_that_fails_costs_its_own(train: CommandLine
 def test_a_metric_has_an_interval_in_every_format(
     train: CommandLine, benchmark: CommandLine
 ) -> None:
-    chosen = ("--set", "metrics=[accuracy, negative_log_likelihood]")
+    chosen = ("--set", "metrics=[accuracy, negative_log_likelihood, calibration_error]")
     result = train("--seeds", "2", *chosen, "--format", "json")
     (row,) = json.loads(result.out)
+    assert row["calibration_error_low"] < row["calibration_error"] < row["calibration_error_high"]
     low, mean, high = (row[f"negative_log_likelihood{end}"] for end in ("_low", "", "_high"))
     assert low < mean < high
     run = str(*Path("runs").iterdir())
     shown = benchmark("table", run).out
+    assert "test images (calibration_error: seeds alone);" in " ".join(shown.split())
     assert f"{mean:.4g} ± " in shown
     assert "NLL" in shown
     named = benchmark("table", run, "--columns", "model,negative_log_likelihood,accuracy_low")
