@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -10,13 +11,13 @@ import click
 from benchmark.cli import completion
 from benchmark.cli.entry_options import has_options, options_text
 from benchmark.cli.session import Session, everywhere_options
-from benchmark.cli.table import terminal_width
 from benchmark.hookspecs import DISTRIBUTION
 
 if TYPE_CHECKING:
     from benchmark.catalog import Plugin
 
 KINDS = ("models", "datasets", "recipes", "metrics", "trackers", "columns", "executors")
+HEADERS = ("kind", "name", "from", "summary")
 
 
 @click.command(
@@ -34,7 +35,7 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
     With -v, also the options of each.
     """
     # Imported here: --help must not wait for it.
-    from benchmark.report import lay_out_prose
+    from benchmark.report import lay_out
 
     catalog = session.catalog()
     found = [
@@ -48,8 +49,12 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         (name, offer.entry.name, _origin(offer.plugin), _summary(offer.entry))
         for name, offer in found
     ]
-    headers = ("kind", "name", "from", "summary")
-    click.echo(lay_out_prose(rows, headers, terminal_width()))
+    # Each kind with widths of its own: a long name of one leaves the others room in a line.
+    width = max((len(row[0]) for row in rows), default=0)
+    aligned = [(row[0].ljust(width), *row[1:]) for row in rows]
+    tables = [lay_out([*of_kind], HEADERS) for _, of_kind in groupby(aligned, lambda row: row[0])]
+    head, *others = tables or [lay_out([], HEADERS)]
+    click.echo("\n".join([head, *("\n".join(table.splitlines()[2:]) for table in others)]))
     for _, offer in found if session.verbose else ():
         if has_options(offer.entry):
             click.echo(f"\n{offer.entry.name}\n{options_text(offer.entry)}")

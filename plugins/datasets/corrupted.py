@@ -44,7 +44,7 @@ def benchmark_datasets() -> Iterator[DatasetEntry]:
     yield DatasetEntry(
         "corrupted",
         load,
-        "a data set, its test images made worse",
+        "a data set with worse test images",
         CorruptedOptions,
         wraps="of",
     )

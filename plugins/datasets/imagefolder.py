@@ -116,7 +116,7 @@ def benchmark_datasets() -> Iterator[DatasetEntry]:
     yield DatasetEntry(
         "imagefolder",
         load,
-        "your own photos: JPEG, PNG, WebP, BMP, TIFF, GIF",
+        "your own photos: JPEG, PNG, WebP and others",
         ImageFolderOptions,
         identify,
     )

@@ -187,7 +187,7 @@ def _accuracies(model: nn.Module, splits: ImageSplits) -> Iterator[float]:
 
 
 @pytest.mark.usefixtures("_one_thread")
-@pytest.mark.skipif(not is_drawn("calibration", one_in=4), reason="is not in this commit's sample")
+@pytest.mark.skipif(not is_drawn("calibration", one_in=8), reason="is not in this commit's sample")
 def test_a_linear_classifier_stays_poor_where_the_baseline_soon_does_well() -> None:
     splits = _draw(train_images=8000, test_images=1000)
     torch.manual_seed(0)
