@@ -50,9 +50,7 @@ def command(session: Session, kind: str | None, pattern: str) -> None:
         for name, offer in found
     ]
     # Each kind with widths of its own: a long name of one leaves the others room in a line.
-    width = max((len(row[0]) for row in rows), default=0)
-    aligned = [(row[0].ljust(width), *row[1:]) for row in rows]
-    tables = [lay_out([*of_kind], HEADERS) for _, of_kind in groupby(aligned, lambda row: row[0])]
+    tables = [lay_out([*of_kind], HEADERS) for _, of_kind in groupby(rows, lambda row: row[0])]
     head, *others = tables or [lay_out([], HEADERS)]
     click.echo("\n".join([head, *("\n".join(table.splitlines()[2:]) for table in others)]))
     for _, offer in found if session.verbose else ():

@@ -120,7 +120,7 @@ class Checker:
         if raw is None:
             return given
         wrapped = self.entry((*location, option), raw, shelf)
-        # Where that is at fault, faults of the other options are told, too.
+        # If it is wrong, the other options are still checked, so that every fault is told at once.
         written = {"name": wrapped.name, **wrapped.options} if wrapped else {}
         return {**given, option: written}
 
