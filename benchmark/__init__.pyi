@@ -19,6 +19,7 @@ from .entries import (
 )
 from .errors import (
     BenchmarkError as BenchmarkError,
+    CaptureError as CaptureError,
     CheckpointError as CheckpointError,
     DatasetError as DatasetError,
     DatasetUnavailableError as DatasetUnavailableError,

@@ -104,6 +104,13 @@ class CheckpointError(BenchmarkError):
     """A training that cannot go on from its checkpoint, because something has changed since."""
 
 
+class CaptureError(BenchmarkError):
+    """A step whose capture as a graph failed half way: the process can train nothing more.
+
+    Its text is the reason. The trial is carried out again in a fresh process, ``without_graph``.
+    """
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong with a config: where it stands, the key it concerns, and what it is."""

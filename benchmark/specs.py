@@ -80,7 +80,8 @@ class TrialSpec(Record):
     ``directory`` is the trial's own folder, in which its plugins may write, and ``log_file`` the
     log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
     its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
-    GPU (``cuda``); a trial that ``shares_device`` with others is no timing.
+    GPU (``cuda``); a trial that ``shares_device`` with others is no timing. Where there is a reason
+    in ``no_graph_because``, no step is captured as a graph.
     """
 
     variant: Variant
@@ -91,6 +92,7 @@ class TrialSpec(Record):
     device: str
     shares_device: bool = False
     engine: Literal["auto", "eager", "graph"] = "auto"
+    no_graph_because: str | None = None
     compile: bool = False
     checkpoint_every: int = Field(default=1, ge=1)
     keep_weights: bool = True
@@ -114,6 +116,10 @@ class TrialSpec(Record):
     def on(self, device: str, *, shared: bool = False) -> TrialSpec:
         """The same trial on a certain device, which it may share with others at the time."""
         return self.model_copy(update={"device": device, "shares_device": shared})
+
+    def without_graph(self, reason: str) -> TrialSpec:
+        """The same trial, of which no step is to be captured as a graph."""
+        return self.model_copy(update={"no_graph_because": reason})
 
     @property
     def log_file(self) -> Path:

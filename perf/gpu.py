@@ -17,6 +17,7 @@ import statistics
 import tarfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from benchmark.training import (
     resolve_device,
     resolve_precision,
     seed_everything,
-    start_engine,
+    started_engine,
     tuned,
 )
 
@@ -130,11 +131,11 @@ def compare_engines(
 
     def start(wanted: str) -> tuple[Training, Engine]:
         training = make_training(model, batch_size, count, device, precision)
-        engine = start_engine(training, wanted, TimeAccount(device))
+        engine = started.enter_context(started_engine(training, wanted, TimeAccount(device)))
         take_first_steps(training, engine.take)
         return training, engine
 
-    with tuned(device, precision):
+    with tuned(device, precision), ExitStack() as started:
         eager, eager_engine = start("eager")
         training, engine = start("auto")
         difference = relative_distance(training.model, eager.model)

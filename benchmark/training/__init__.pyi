@@ -35,7 +35,7 @@ from .dropout import (
 from .engine import (
     Engine as Engine,
     check_engine as check_engine,
-    start_engine as start_engine,
+    started_engine as started_engine,
 )
 from .epoch_progress import EpochProgress as EpochProgress
 from .evaluation import (

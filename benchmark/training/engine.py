@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmark.errors import DeviceError
@@ -40,19 +41,32 @@ def check_engine(wanted: str, device_type: str) -> None:
         )
 
 
-def start_engine(training: Training, wanted: str, account: TimeAccount) -> Engine:
+@contextmanager
+def started_engine(
+    training: Training,
+    wanted: str,
+    account: TimeAccount,
+    no_graph_because: str | None = None,
+) -> Iterator[Engine]:
     """Compile and capture what is to be; the training's state is left as it was.
 
-    ``wanted`` is auto, eager or graph. Where a graph cannot be had, steps are taken eagerly.
+    ``wanted`` is auto, eager or graph. Where a graph cannot be had, or there is a reason to try
+    none, steps are taken eagerly. What the engine has captured is let go in the end.
     """
     if training.compiled:
         with account.charge("compile"):
             _take_one_step(training)
     if wanted == "eager" or training.device.type != "cuda":
-        return Engine("eager", training.take)
-    reason = _reason_against_a_graph(training.optimization)
+        yield Engine("eager", training.take)
+        return
+    reason = no_graph_because or _reason_against_a_graph(training.optimization)
     if reason is not None:
-        return Engine("eager", training.take, reason)
+        yield Engine("eager", training.take, reason)
+        return
+    yield _captured(training, account)
+
+
+def _captured(training: Training, account: TimeAccount) -> Engine:
     with account.charge("capture"):
         try:
             return Engine("graph", CapturedStep(training).take)

@@ -30,7 +30,7 @@ from benchmark.training import (
     Training,
     machine_conditions,
     phases,
-    start_engine,
+    started_engine,
     state_of,
     train,
     training_conditions,
@@ -168,27 +168,28 @@ def _epochs(
     for epochs, has_dropout in phases(left, training.optimization.dropout_epochs):
         # An engine may bake in what a layer does, so each phase has one of its own.
         training.drops_out = has_dropout
-        engine = start_engine(training, spec.engine, account)
-        findings.engine, findings.engine_reason = engine.name, engine.reason
-        for epoch, judgement in train(
-            training,
-            engine.take,
-            judge,
-            keep,
-            seed=spec.seed,
-            epochs=epochs,
-            account=account,
-            progress=findings.progress,
-            earlier=findings.epochs,
-        ):
-            # One that was begun before, by a process that was stopped, is no timing.
-            is_whole = epoch.number == 1 or epoch.number > left.start
-            timed = epoch.timed and is_whole and not spec.shares_device
-            if not epoch.timed and SUSPENDED not in findings.warnings:
-                findings.warnings.append(SUSPENDED)
-            findings.epochs.append(epoch.model_copy(update={"timed": timed}))
-            findings.evaluation = judgement.final
-            yield findings.epochs[-1]
+        with started_engine(training, spec.engine, account, spec.no_graph_because) as engine:
+            findings.engine, findings.engine_reason = engine.name, engine.reason
+            trained = train(
+                training,
+                engine.take,
+                judge,
+                keep,
+                seed=spec.seed,
+                epochs=epochs,
+                account=account,
+                progress=findings.progress,
+                earlier=findings.epochs,
+            )
+            for epoch, judgement in trained:
+                # One that was begun before, by a process that was stopped, is no timing.
+                is_whole = epoch.number == 1 or epoch.number > left.start
+                timed = epoch.timed and is_whole and not spec.shares_device
+                if not epoch.timed and SUSPENDED not in findings.warnings:
+                    findings.warnings.append(SUSPENDED)
+                findings.epochs.append(epoch.model_copy(update={"timed": timed}))
+                findings.evaluation = judgement.final
+                yield findings.epochs[-1]
 
 
 def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from benchmark import ModelEntry, Optimization, RecipeEntry, TrainingPlan, hookimpl
 from benchmark.training.clock import TimeAccount
-from benchmark.training.engine import start_engine
+from benchmark.training.engine import started_engine
 from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine
 from tests.support.made_training import make_training, plain_sgd, random_images
@@ -178,11 +178,12 @@ def test_steps_are_not_captured_where_a_graph_would_not_notice_a_change() -> Non
     account = TimeAccount(training.device)
     training.device = torch.device("cuda")
     training.optimization = dataclasses.replace(training.optimization, on_epoch_start=print)
-    engine = start_engine(training, "auto", account)
-    assert engine.name == "eager"
-    assert engine.reason is not None
-    assert "on_epoch_start" in engine.reason
-    assert start_engine(training, "eager", account).reason is None
+    with started_engine(training, "auto", account) as engine:
+        assert engine.name == "eager"
+        assert engine.reason is not None
+        assert "on_epoch_start" in engine.reason
+    with started_engine(training, "eager", account) as engine:
+        assert engine.reason is None
 
 
 def test_what_cannot_be_called_is_refused() -> None:

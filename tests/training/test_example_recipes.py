@@ -21,7 +21,7 @@ from benchmark import EpochFigures
 from benchmark.records import EpochRecord
 from benchmark.training.clock import TimeAccount
 from benchmark.training.dropout import CheapDropout
-from benchmark.training.engine import start_engine
+from benchmark.training.engine import started_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.loop import train
 from benchmark.training.seeds import seed_everything
@@ -125,10 +125,10 @@ def test_accumulated_gradients_are_not_captured() -> None:
     training = training_by("accumulated")
     account = TimeAccount(training.device)
     training.device = torch.device("cuda")
-    engine = start_engine(training, "auto", account)
-    assert (engine.name, engine.take) == ("eager", training.take)
-    assert engine.reason is not None
-    assert "accumulates gradients" in engine.reason
+    with started_engine(training, "auto", account) as engine:
+        assert (engine.name, engine.take) == ("eager", training.take)
+        assert engine.reason is not None
+        assert "accumulates gradients" in engine.reason
 
 
 def test_torchvisions_transforms_draw_on_the_host() -> None:

@@ -1,7 +1,7 @@
 """Capturing a step: tested on a CPU with a recorder that runs the step again where CUDA replays it.
 
-What only CUDA can show (that a real graph gives what eager steps give) is tested where there is a
-GPU, and by ``make perf-gpu``.
+What only CUDA can show (that a real graph gives what eager steps give) is tested in
+``perf/test_cuda.py``, which ``make perf-gpu`` runs where there is a GPU.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from torch.nn import functional
 from benchmark import Augmentation, Optimization
 from benchmark.errors import DeviceError
 from benchmark.training.clock import TimeAccount
-from benchmark.training.engine import check_engine, start_engine
+from benchmark.training.engine import check_engine, started_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.state import state_of
 from benchmark.training.training import Training
 from tests.support.made_training import CPU, make_training, random_images
 
 Body = Callable[[], None]
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
 def again(body: Body) -> Body:
@@ -304,46 +303,16 @@ def test_a_graph_on_a_cpu_is_refused() -> None:
 
 def test_on_a_cpu_auto_is_eager_without_an_excuse() -> None:
     training = training_by()
-    engine = start_engine(training, "auto", TimeAccount(torch.device("cpu")))
-    assert (engine.name, engine.reason) == ("eager", None)
-    assert engine.take == training.take
+    with started_engine(training, "auto", TimeAccount(torch.device("cpu"))) as engine:
+        assert (engine.name, engine.reason) == ("eager", None)
+        assert engine.take == training.take
 
 
-@needs_cuda
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_cuda_graph_gives_the_eager_results(optimizer: str) -> None:
-    device = torch.device("cuda", 0)
-    eager = training_by(optimizer, device=device)
-    replayed = training_by(optimizer, device=device)
-    engine = start_engine(replayed, "graph", TimeAccount(device))
-    assert (engine.name, engine.reason) == ("graph", None)
-    for training, take in ((eager, eager.take), (replayed, engine.take)):
-        torch.manual_seed(1)
-        training.begin_epoch(0, 1)
-        take(10)
-    torch.testing.assert_close(eager.losses, replayed.losses, rtol=1e-3, atol=1e-4)
-
-
-@needs_cuda
-def test_a_model_that_waits_for_the_host_is_trained_eagerly_on_cuda() -> None:
-    class Waits(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Sequential(nn.Dropout(0.2), nn.Linear(192, 3))
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.layer(pixels.flatten(1))
-            return logits if float(logits.sum()) > 0 else logits * 1.0
-
-    device = torch.device("cuda", 0)
-    training = training_by(model=Waits(), device=device)
-    engine = start_engine(training, "auto", TimeAccount(device))
-    assert engine.name == "eager"
-    assert engine.reason
-    assert engine.reason.startswith("not captured as a graph: ")
-    training.begin_epoch(0, 1)
-    engine.take(10)
-    assert torch.isfinite(training.losses).all()
-    # And the next one in this process is captured.
-    engine = start_engine(training_by(device=device), "auto", TimeAccount(device))
-    assert (engine.name, engine.reason) == ("graph", None)
+def test_where_there_is_a_reason_to_try_no_graph_none_is_tried() -> None:
+    training = training_by()
+    account = TimeAccount(training.device)
+    training.device = torch.device("cuda")
+    for wanted in ("auto", "graph"):
+        with started_engine(training, wanted, account, "it failed before") as engine:
+            assert (engine.name, engine.reason) == ("eager", "it failed before")
+            assert engine.take == training.take
