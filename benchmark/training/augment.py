@@ -1,12 +1,12 @@
-"""Flip, crop and cutout on whole batches: each image its own draw, all of them one gather."""
+"""Flip, crop and cutout on many images: each its own draw, all of them one gather."""
 
 from __future__ import annotations
 
+import numpy
 import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.optimization import Augmentation
-from benchmark.training.data import PixelsInPlace
 from benchmark.training.seeds import AUGMENTATION_STREAM, generator
 
 # What is drawn for an image: flipped or not, the crop's shift, the centre of the hole.
@@ -25,8 +25,11 @@ class Augmenter:
                 f"than {height} x {width}"
             )
         self._augmentation = augmentation
-        self._rows = torch.arange(height, device=device)
-        self._columns = torch.arange(width, device=device)
+        self._rows = torch.arange(height, device=device, dtype=torch.int32)
+        self._columns = torch.arange(width, device=device, dtype=torch.int32)
+        # All of them fit: a padding is smaller than an image.
+        largest = max(height, width)
+        self._draws_type = numpy.int8 if largest <= 127 else numpy.int32
 
     @property
     def changes_images(self) -> bool:
@@ -34,12 +37,11 @@ class Augmenter:
         return self._augmentation != Augmentation()
 
     def draw(self, count: int, seed: int, epoch: int) -> torch.Tensor:
-        """Draw for ``count`` images: int64 of ``count`` x 5, on the CPU, columns as in DRAWS.
+        """Draw for ``count`` images: small integers of 5 x ``count``, on the CPU, rows as in DRAWS.
 
-        Each column's draws depend on (seed, epoch) and its own range, not on what else is on.
+        Each row's draws depend on (seed, epoch) and its own range, not on what else is on.
         """
         padding = self._augmentation.crop_padding
-        draws = torch.empty(count, len(DRAWS), dtype=torch.int64)
         ranges = (
             (0, 2),
             (-padding, padding + 1),
@@ -47,37 +49,37 @@ class Augmenter:
             (0, len(self._rows)),
             (0, len(self._columns)),
         )
-        for column, (low, high) in enumerate(ranges):
-            random = generator(AUGMENTATION_STREAM, seed, epoch, column)
-            draws[:, column] = torch.from_numpy(random.integers(low, high, count))
-        return draws
+        # By NumPy alone: PyTorch's threads would wait for one another to copy so little.
+        draws = numpy.empty((len(DRAWS), count), self._draws_type)
+        for row, (low, high) in enumerate(ranges):
+            random = generator(AUGMENTATION_STREAM, seed, epoch, row)
+            draws[row] = random.integers(low, high, count, self._draws_type)
+        return torch.from_numpy(draws)
 
-    def gather(
-        self, pixels: torch.Tensor, indices: torch.Tensor, draws: torch.Tensor
-    ) -> torch.Tensor:
-        """Take images out of ``pixels`` (uint8 of N x H x W x C), changed as drawn.
+    def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """Change images (uint8 of B x H x W x C) as drawn (5 x B); the same if nothing is to be.
 
-        ``indices`` are B of them, ``draws`` their draws (B x 5); returns uint8 of B x H x W x C.
-        A pixel is found by one flat index: several times faster than an index a dimension.
+        A pixel is found by one flat index: several times faster than an index a dimension. It has
+        32 bits, so all images together have fewer than 2^31 pixels.
         """
-        if isinstance(pixels, PixelsInPlace):
-            pixels, indices = pixels.index_select(0, indices), torch.arange(len(indices))
-        _, height, width, channels = pixels.shape
-        flip, shift_rows, shift_columns, hole_row, hole_column = draws.unsqueeze(2).unbind(1)
+        if not self.changes_images:
+            return images
+        count, height, width, channels = images.shape
+        flip, shift_rows, shift_columns, hole_row, hole_column = draws.unsqueeze(2).unbind(0)
         rows = _reflect(self._rows + shift_rows, height)
         columns = _reflect(self._columns + shift_columns, width)
         if self._augmentation.flip:
             columns = torch.where(flip == 1, width - 1 - columns, columns)
-        first_pixels = indices.view(-1, 1, 1) * (height * width)
+        numbers = torch.arange(count, device=images.device, dtype=torch.int32)
+        first_pixels = numbers.view(-1, 1, 1) * (height * width)
         flat = first_pixels + rows.unsqueeze(2) * width + columns.unsqueeze(1)
-        images = pixels.view(-1, channels).index_select(0, flat.view(-1))
-        images = images.view(*flat.shape, channels)
+        changed = images.view(-1, channels).index_select(0, flat.view(-1)).view(images.shape)
         if self._augmentation.cutout:
             in_rows = self._in_hole(self._rows, hole_row)
             in_columns = self._in_hole(self._columns, hole_column)
             hole = in_rows.unsqueeze(2) & in_columns.unsqueeze(1)
-            images = images.masked_fill(hole.unsqueeze(3), 0)
-        return images
+            changed.masked_fill_(hole.unsqueeze(3), 0)
+        return changed
 
     def _in_hole(self, positions: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
         first = centre - self._augmentation.cutout // 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from benchmark.training.slots import lent, tensor_slots
+from benchmark.training.slots import copy_each, lent, of_one_kind, tensor_slots
 
 
 class WeightAverage:
@@ -32,7 +32,8 @@ class WeightAverage:
     def update(self) -> None:
         """Take the model's present weights in."""
         current = self._current()
-        self._average([*self.values.values()], current, 0)
+        for averages, weights in of_one_kind([*self.values.values()], current):
+            self._average(averages, weights, 0)
 
     @torch.no_grad()
     def load(self, values: Mapping[str, Tensor]) -> None:
@@ -54,8 +55,7 @@ class WeightAverage:
         self._slots = tensor_slots(self._model)
         current = self._current()
         with lent(self._slots[name] for name in self.values):
-            with torch.no_grad():
-                torch._foreach_copy_(current, [*self.values.values()])
+            copy_each(current, [*self.values.values()])
             yield
 
     def _current(self) -> list[Tensor]:

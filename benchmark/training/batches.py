@@ -1,4 +1,8 @@
-"""An epoch's batches, made on the device: gathered, augmented, transformed, normalised."""
+"""An epoch's batches, made on the device: gathered, augmented, transformed, normalised.
+
+What needs no step in between is done for many steps at once: a part of the epoch is gathered and
+augmented before the first of its steps, and each step takes its batch out of that part.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,26 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from benchmark.errors import BenchmarkError
-from benchmark.optimization import Optimization, Transform
+from benchmark.optimization import Optimization
 from benchmark.training.augment import Augmenter
-from benchmark.training.data import ResidentImages, epoch_order
-from benchmark.training.layout import lay_out
+from benchmark.training.data import ResidentImages
+from benchmark.training.epoch_draws import EpochDraws, draw_epoch
+from benchmark.training.layout import from_memory_order, in_memory_order, lay_out
 from benchmark.training.preparation import Preparation
-from benchmark.training.seeds import TRANSFORM_STREAM, generator
+from benchmark.training.transforming import transformed
+
+# What a part of an epoch may take on the device, unless a single batch takes more.
+PART_BYTES = 2**26
+# What is gathered at once: on a CPU as much as its caches hold, on a GPU as much as keeps it busy.
+CPU_CHUNK_BYTES = 2**22
+GPU_CHUNK_BYTES = 2**24
 
 
 class Batches:
     """The batches of one epoch after another, as a recipe has them changed.
 
-    ``position`` (int64 of 1, on the device) is the number of the next one. The epoch's order and
-    draws are written anew, but never replaced: a graph knows their addresses.
+    ``position`` (int64 of 1, on the device) is the number of the next one. What is laid out is
+    written anew, but never replaced: a graph knows its addresses.
     """
 
     def __init__(
@@ -33,96 +43,82 @@ class Batches:
         self.images = images
         self.per_epoch = len(images) // batch_size
         device = images.pixels.device
-        _, height, width, _ = images.pixels.shape
+        _, height, width, channels = images.pixels.shape
+        self._batch_size = batch_size
         self._augmenter = Augmenter(optimization.augment, height, width, device)
         self._transform = optimization.transform
         self._prepare = preparation
-        self.position = torch.zeros(1, dtype=torch.int64, device=device)
-        shape = (self.per_epoch, batch_size)
-        self._order = torch.zeros(shape, dtype=torch.int64, device=device)
-        draws = self._augmenter.draw(self._order.numel(), 0, 0)
-        self._draws = draws.view(*shape, -1).to(device)
-        columns = 0 if self._transform is None else self._transform.draws
-        self._transform_draws = torch.zeros(*shape, columns, device=device)
+        self._drawn = self._draw(0, 0)
+        self._order = self._drawn.order.to(device)
+        self._augmentation = self._drawn.augmentation.to(device)
+        transform = self._drawn.transform.view(self.per_epoch, batch_size, -1)
+        self._transform_draws = transform.to(device)
+        image_bytes = height * width * channels
+        chunk_bytes = CPU_CHUNK_BYTES if device.type == "cpu" else GPU_CHUNK_BYTES
+        self._chunk = max(1, chunk_bytes // image_bytes)
+        steps = max(1, min(PART_BYTES // (batch_size * image_bytes), self.per_epoch))
+        part = torch.empty(steps * batch_size, height, width, channels, dtype=torch.uint8)
+        self._pixels = in_memory_order(part, preparation.layout).contiguous().to(device)
+        self._labels = torch.empty(steps * batch_size, dtype=torch.int64, device=device)
+        self._steps_a_part = steps
+        # Side by side, so that one operation advances both.
+        counters = torch.zeros(2, dtype=torch.int64, device=device)
+        self._counters, self._row, self.position = counters, counters[:1], counters[1:]
+
+    def draw_ahead(self, seed: int, epoch: int) -> None:
+        """Draw what an epoch takes before it begins, while the device is at work for another."""
+        self._drawn = self._draw(seed, epoch)
 
     def lay_out(self, seed: int, epoch: int) -> None:
         """Lay out an epoch's order and draws; images that fill no batch are left out."""
-        order = epoch_order(len(self.images), seed, epoch)[: self._order.numel()]
-        self._order.copy_(order.view(self._order.shape))
-        if self._augmenter.changes_images:
-            draws = self._augmenter.draw(len(order), seed, epoch)
-            self._draws.copy_(draws.view(self._draws.shape))
-        if self._transform_draws.numel():
-            random = generator(TRANSFORM_STREAM, seed, epoch)
-            uniform = random.random(tuple(self._transform_draws.shape), "float32")
-            self._transform_draws.copy_(torch.from_numpy(uniform))
-        self.position.zero_()
+        drawn = self._drawn if self._drawn.is_of(seed, epoch) else self._draw(seed, epoch)
+        self._order.copy_(drawn.order)
+        self._augmentation.copy_(drawn.augmentation)
+        self._transform_draws.copy_(drawn.transform.view(self._transform_draws.shape))
+        self._counters.zero_()
+
+    def provide(self, step: int) -> None:
+        """Before a part's first step, gather and augment the images of that part."""
+        if step % self._steps_a_part:
+            return
+        first = step * self._batch_size
+        order = self._order[first : first + len(self._labels)]
+        draws = self._augmentation[:, first : first + len(order)]
+        self._labels[: len(order)] = self.images.labels.index_select(0, order)
+        for start in range(0, len(order), self._chunk):
+            chunk = slice(start, min(start + self._chunk, len(order)))
+            pixels = self.images.pixels.index_select(0, order[chunk])
+            pixels = self._augmenter.apply(pixels, draws[:, chunk])
+            self._pixels[chunk] = in_memory_order(pixels, self._prepare.layout)
+        self._row.zero_()
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The batch at ``position``: pixels of B x C x H x W, labels of B or of B x classes.
 
         Raises BenchmarkError where the recipe's transform does not give that.
         """
-        indices = self._order.index_select(0, self.position)[0]
-        labels = self.images.labels.index_select(0, indices)
-        pixels = self._prepare.as_floats(self._gather(indices))
+        labels = self._of_batch(self._labels)
+        pixels = from_memory_order(self._of_batch(self._pixels), self._prepare.layout)
+        pixels = self._prepare.as_floats(pixels)
         if self._transform is not None:
             draws = self._transform_draws.index_select(0, self.position)[0]
-            pixels, labels = _transformed(self._transform, pixels, labels, draws)
+            pixels, labels = transformed(self._transform, pixels, labels, draws)
             pixels = lay_out(pixels, self._prepare.layout)
         return self._prepare.normalized(pixels), labels
 
+    def advance(self) -> None:
+        """Have ``next`` give the batch after."""
+        self._counters.add_(1)
+
     def first_unchanged(self, count: int) -> Iterator[Tensor]:
         """The pixels of the epoch's first batches, neither augmented nor transformed."""
-        for indices in self._order[:count]:
+        for indices in self._order.view(self.per_epoch, -1)[:count]:
             yield self._prepare(self.images.pixels.index_select(0, indices))
 
-    def _gather(self, indices: Tensor) -> Tensor:
-        if not self._augmenter.changes_images:
-            return self.images.pixels.index_select(0, indices)
-        draws = self._draws.index_select(0, self.position)[0]
-        return self._augmenter.gather(self.images.pixels, indices, draws)
+    def _of_batch(self, part: Tensor) -> Tensor:
+        batches = part.view(self._steps_a_part, self._batch_size, *part.shape[1:])
+        return batches.index_select(0, self._row)[0]
 
-
-def _transformed(
-    transform: Transform, pixels: Tensor, labels: Tensor, draws: Tensor
-) -> tuple[Tensor, Tensor]:
-    given: object = transform.function(pixels, labels, draws)
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise BenchmarkError(
-            f"the recipe's transform should return (pixels, labels), not {_described(given)}"
-        )
-    new_pixels, new_labels = given
-    if not _is_floats(new_pixels) or new_pixels.shape != pixels.shape:
-        raise BenchmarkError(
-            f"the recipe's transform should return pixels that are floats of "
-            f"{_size(pixels)}, as it was given, not {_described(new_pixels)}"
-        )
-    if not _are_labels(new_labels, len(pixels)):
-        raise BenchmarkError(
-            f"the recipe's transform should return labels that are int64 of {len(pixels)} or "
-            f"floats of {len(pixels)} x classes, not {_described(new_labels)}"
-        )
-    return new_pixels, new_labels
-
-
-def _is_floats(given: object) -> bool:
-    return isinstance(given, Tensor) and given.is_floating_point()
-
-
-def _are_labels(given: object, count: int) -> bool:
-    if not isinstance(given, Tensor) or given.ndim not in (1, 2) or len(given) != count:
-        return False
-    return given.is_floating_point() if given.ndim == 2 else given.dtype == torch.int64
-
-
-def _described(given: object) -> str:
-    if isinstance(given, Tensor):
-        return f"{given.dtype} of {_size(given)}".removeprefix("torch.")
-    if isinstance(given, tuple):
-        return f"a tuple of {len(given)}"
-    return "None" if given is None else f"a {type(given).__name__}"
-
-
-def _size(tensor: Tensor) -> str:
-    return " x ".join(map(str, tensor.shape)) or "one number"
+    def _draw(self, seed: int, epoch: int) -> EpochDraws:
+        count = self.per_epoch * self._batch_size
+        return draw_epoch(seed, epoch, len(self.images), count, self._augmenter, self._transform)

@@ -10,6 +10,7 @@ import torch
 
 from benchmark.errors import DeviceError
 from benchmark.training.memory import keep_freed_memory
+from benchmark.training.recording import on_a_stream_of_its_own
 
 
 def resolve_device(name: str, *, remote: bool = False) -> torch.device:
@@ -68,7 +69,7 @@ def _cuda_device(device: torch.device) -> torch.device:
 def tuned(device: torch.device, precision: str) -> Iterator[None]:
     """PyTorch's settings for a training: those that are faster, and fp32 that means fp32.
 
-    Of several GPUs the training's own is the current one.
+    Of several GPUs the training's own is the current one, and its work goes to one stream.
     """
     if device.type == "cpu":
         keep_freed_memory()
@@ -81,7 +82,7 @@ def tuned(device: torch.device, precision: str) -> Iterator[None]:
     # Every batch has the same shape: cuDNN's search for the fastest algorithm is made once.
     _switch(wanted, wanted, True)
     try:
-        with torch.cuda.device(device):
+        with torch.cuda.device(device), on_a_stream_of_its_own(device):
             yield
     finally:
         _switch(*before)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmark.errors import DeviceError
 from benchmark.optimization import Optimization
 from benchmark.training.clock import TimeAccount
-from benchmark.training.graph import CapturedStep, NotCapturableError
+from benchmark.training.graph import NOT_CAPTURED, CapturedStep, NotCapturableError
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import restore, state_of
 from benchmark.training.training import Training
@@ -25,11 +25,15 @@ ACCUMULATES = (
 
 @dataclass(frozen=True)
 class Engine:
-    """What takes steps, its name, and why it is not the one that was wanted."""
+    """What takes steps, its name, and why it is not the one that was wanted.
+
+    ``replayed_bytes`` is memory that a step uses and PyTorch does not count as allocated.
+    """
 
     name: str
     take: Callable[[int], None]
     reason: str | None = None
+    replayed_bytes: int = 0
 
 
 def check_engine(wanted: str, device_type: str) -> None:
@@ -52,6 +56,8 @@ def started_engine(
 
     ``wanted`` is auto, eager or graph. Where a graph cannot be had, or there is a reason to try
     none, steps are taken eagerly. What the engine has captured is let go in the end.
+
+    Raises CaptureError where a capture has failed half way.
     """
     if training.compiled:
         with account.charge("compile"):
@@ -63,15 +69,16 @@ def started_engine(
     if reason is not None:
         yield Engine("eager", training.take, reason)
         return
-    yield _captured(training, account)
-
-
-def _captured(training: Training, account: TimeAccount) -> Engine:
-    with account.charge("capture"):
-        try:
-            return Engine("graph", CapturedStep(training).take)
-        except NotCapturableError as error:
-            return Engine("eager", training.take, f"not captured as a graph: {error}")
+    try:
+        with account.charge("capture"):
+            captured = CapturedStep(training)
+    except NotCapturableError as error:
+        yield Engine("eager", training.take, f"{NOT_CAPTURED}: {error}")
+        return
+    try:
+        yield Engine("graph", captured.take, replayed_bytes=captured.replayed_bytes)
+    finally:
+        captured.release()
 
 
 def _reason_against_a_graph(optimization: Optimization) -> str | None:

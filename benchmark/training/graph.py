@@ -1,4 +1,4 @@
-"""A whole training step captured as one CUDA graph, so that the host only says "again".
+"""A whole training step captured as one graph, so that the host only says "again".
 
 Capturing bakes what the host decides into the graph. So everything that changes from step to
 step is read on the device: the images' order by a counter, the learning rate from a table. And a
@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import copy
 import random
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy
 import torch
 
-from benchmark.errors import one_line
-from benchmark.optimization import Optimization
+from benchmark.errors import CaptureError, one_line
+from benchmark.training.captured_optimizers import CapturedOptimizers
+from benchmark.training.host_reads import HostReadError, HostReadsRaise
+from benchmark.training.model_state import own_generators
+from benchmark.training.random_generators import generator_state
+from benchmark.training.recording import (
+    Record,
+    Recording,
+    record_cuda_graph,
+    waiting_for_the_device_raises,
+)
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import restore, restore_weights, state_of
 from benchmark.training.training import Training
@@ -27,31 +35,21 @@ from benchmark.training.training import Training
 REHEARSED_STEPS = 8
 # Kernels that add in no fixed order differ by far less than a step; a baked constant by more.
 TOLERANCE = 0.1
-
-Record = Callable[[Callable[[], None]], Callable[[], None]]
+NOT_CAPTURED = "not captured as a graph"
 
 
 class NotCapturableError(Exception):
     """A model, loss or optimiser that only eager steps train rightly; the text says why."""
 
 
-def record_cuda_graph(body: Callable[[], None]) -> Callable[[], None]:
-    """Capture ``body`` as a CUDA graph and return what replays it."""
-    graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.current_stream()
-    try:
-        with torch.cuda.graph(graph):
-            body()
-    finally:
-        # A capture that fails leaves its own stream behind.
-        torch.cuda.set_stream(stream)
-    return graph.replay
-
-
 class CapturedStep:
-    """``step``, captured. Its weights, optimiser and average are left as they were.
+    """A training's step, captured. Weights, optimisers and average are left as they were.
 
-    Raises NotCapturableError where capturing fails, or gives something else than eager steps.
+    All that leads to the capture, and the capture, go to the current stream, one after another.
+
+    Raises NotCapturableError where a step cannot be captured, or its replays lead elsewhere than
+    eager steps; and CaptureError where that shows only in the capture itself, after which the
+    process can train nothing more.
     """
 
     def __init__(self, training: Training, record: Record = record_cuda_graph) -> None:
@@ -61,52 +59,70 @@ class CapturedStep:
         self._taken = torch.tensor([training.steps_taken], device=training.device)
         self._rates = training.rates.table().to(training.device, torch.float32)
         self._factor = training.rates.factor
+        self._optimizers = CapturedOptimizers(training.optimization.optimizers, training.device)
         try:
-            self._capture(record)
+            self._recording = self._capture(record)
+        except CaptureError:
+            # Nothing can be put back any more.
+            raise
         except BaseException:
             restore(training, self._before)
             raise
         del self._before
 
+    @property
+    def replayed_bytes(self) -> int:
+        """Memory that a replay uses and PyTorch does not count as allocated."""
+        return self._recording.replayed_bytes
+
     def take(self, count: int) -> None:
         """Take the next ``count`` steps by replaying the graph."""
-        rates = self._training.rates
-        if rates.factor != self._factor:
+        training, replay = self._training, self._recording.replay
+        if training.rates.factor != self._factor:
             # In place: the graph knows the table's address.
-            self._rates.copy_(rates.table())
-            self._factor = rates.factor
+            self._rates.copy_(training.rates.table())
+            self._factor = training.rates.factor
         for _ in range(count):
-            self._replay()
-        self._training.steps_taken += count
+            training.provide_batch()
+            replay()
+            training.steps_taken += 1
 
-    def _capture(self, record: Record) -> None:
+    def release(self) -> None:
+        """Let go of the graph and its memory; no more steps can be taken."""
+        self._recording.release()
+
+    def _capture(self, record: Record) -> Recording:
+        if reason := self._optimizers.reason_against():
+            raise NotCapturableError(reason)
         expected = self._rehearse(self._take_eagerly)
         try:
-            self._prepare_optimizers()
+            # The state of eager steps lies elsewhere, and may be of another form.
+            self._begin_optimizers()
+            self._take_from_other_weights()
+            self._begin_optimizers()
             self._rehearse(self._take_unrecorded)
             self._begin_rehearsal()
-            self._replay = record(self._body)
-        except NotCapturableError:
-            raise
+            self._training.provide_batch()
+        except (NotCapturableError, HostReadError) as error:
+            raise NotCapturableError(str(error)) from error
+        except Exception as error:
+            raise NotCapturableError(one_line(error)) from error
+        try:
+            recording = record(self._body)
         except Exception as error:
             # Ending the capture raises, too; what failed is the error before it.
-            raise NotCapturableError(one_line(error.__context__ or error)) from error
-        self._compare(self._rehearse(self.take), expected)
-
-    def _prepare_optimizers(self) -> None:
-        """Have the optimisers keep all that a step reads on the device."""
-        for group in self._training.optimization.groups:
-            group["lr"] = torch.zeros((), device=self._training.device)
-            if "capturable" in group:
-                group["capturable"] = True
-        for optimizer in self._training.optimization.optimizers:
-            for parameter, state in optimizer.state.items():
-                for name, value in state.items():
-                    if isinstance(value, torch.Tensor):
-                        state[name] = value.to(parameter.device)
+            reason = one_line(error.__context__ or error)
+            raise CaptureError(f"{NOT_CAPTURED}: {reason}") from error
+        self._recording = recording
+        try:
+            self._compare(self._rehearse(self.take), expected)
+        except BaseException:
+            recording.release()
+            raise
+        return recording
 
     def _body(self) -> None:
-        for group, rates in zip(self._training.optimization.groups, self._rates, strict=True):
+        for group, rates in zip(self._optimizers.groups, self._rates, strict=True):
             group["lr"].copy_(rates.index_select(0, self._taken)[0])
         self._training.move_weights()
         self._taken.add_(1)
@@ -114,9 +130,9 @@ class CapturedStep:
     def _take_eagerly(self, count: int) -> None:
         """Take steps as they are, and find numbers that a graph would hold as they are."""
         self._training.take(1)
-        first = _host_numbers(self._training.optimization)
+        first = self._optimizers.host_numbers()
         self._training.take(count - 1)
-        last = _host_numbers(self._training.optimization)
+        last = self._optimizers.host_numbers()
         changed = {
             name
             for (place, name), number in last.items()
@@ -128,39 +144,43 @@ class CapturedStep:
             )
 
     def _take_unrecorded(self, count: int) -> None:
-        """Take steps as they will be captured, and find what a graph could not do."""
+        """Take steps as they will be captured, and find what a graph could not do.
+
+        A capture that fails leaves PyTorch in disorder, so what would make it fail is found before.
+        """
         before = self._host_draws()
+        with self._optimizers.first_values_noted():
+            self._repeat_body(1)
         if self._training.device.type == "cuda":
-            self._take_on_a_side_stream(count)
+            # Not in the first step, which may set libraries up.
+            with waiting_for_the_device_raises():
+                self._repeat_body(count - 1)
         else:
-            self._repeat_body(count)
+            self._repeat_body(count - 1)
         if self._host_draws() != before:
             raise NotCapturableError("a step draws random numbers on the host")
 
-    def _take_on_a_side_stream(self, count: int) -> None:
-        # As PyTorch's notes on CUDA graphs ask for before a capture.
-        stream = torch.cuda.Stream(self._training.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(self._training.device))
-        try:
-            with torch.cuda.stream(stream):
-                self._repeat_body(1)
-                # A capture that fails leaves PyTorch's generator and allocator in disorder, so
-                # what would make it fail is found before. The first step may set libraries up.
-                with _waiting_for_the_device_raises():
-                    self._repeat_body(count - 1)
-        finally:
-            torch.cuda.current_stream(self._training.device).wait_stream(stream)
+    def _reads_raise(self) -> AbstractContextManager[object]:
+        # What is compiled is not compiled, or compiled anew, where calls are looked at.
+        compiled = self._training.compiled
+        return nullcontext() if compiled else HostReadsRaise(self._training.device)
 
     def _repeat_body(self, count: int) -> None:
         for _ in range(count):
+            self._training.provide_batch()
             self._body()
+            self._training.steps_taken += 1
 
     def _host_draws(self) -> list[Any]:
-        """Where the host's generators stand; of a CPU's training torch's is the device's own."""
+        """Where generators stand that no graph moves, or that it does not know.
+
+        Of a CPU's training torch's own is the device's.
+        """
         states: list[Any] = [random.getstate(), str(numpy.random.get_state())]
         if self._training.device.type != "cpu":
             states.append(torch.get_rng_state().numpy().tobytes())
-        return states
+        own = own_generators(self._training.model).values()
+        return [*states, *(str(_plain(generator_state(generator))) for generator in own)]
 
     def _rehearse(self, take: Callable[[int], None]) -> dict[str, list[torch.Tensor]]:
         """Take a few steps, always the same ones; return where they led, and put all back."""
@@ -184,22 +204,42 @@ class CapturedStep:
         buffers = averages.keys() - weights.keys()
         return parts | {f"the average of {name}": [averages[name]] for name in sorted(buffers)}
 
+    def _begin_optimizers(self) -> None:
+        optimizers = self._training.optimization.optimizers
+        for optimizer, saved in zip(optimizers, self._before["optimizers"], strict=True):
+            # What is loaded is not copied, and would be changed by the next steps.
+            optimizer.load_state_dict(copy.deepcopy(saved))
+        self._optimizers.prepare()
+
+    def _take_from_other_weights(self) -> None:
+        """Take a first step by other gradients than those of the rehearsals, and a second one.
+
+        The first may read on the host what an optimiser's state begins with.
+        """
+        self._begin_rehearsal()
+        with torch.no_grad():
+            for parameter in self._training.model.parameters():
+                parameter.mul_(0.5)
+        with self._optimizers.first_values_noted():
+            self._repeat_body(1)
+        self._rewind_weights()
+        self._begin_rehearsal()
+        with self._reads_raise():
+            self._repeat_body(1)
+        self._rewind_weights()
+
     def _begin_rehearsal(self) -> None:
         seed_everything(0)
         self._training.begin_epoch(0, 0)
 
-    @torch.no_grad()
     def _rewind(self) -> None:
         """Put the training's state back in place: a graph writes to the tensors it captured."""
-        training, before = self._training, self._before
-        restore_weights(training, before)
-        self._taken.fill_(training.steps_taken)
-        optimizers = training.optimization.optimizers
-        for optimizer, saved in zip(optimizers, before["optimizers"], strict=True):
-            for key, values in _optimizer_tensors(optimizer):
-                for name, value in values.items():
-                    earlier = saved["state"].get(key, {}).get(name)
-                    value.zero_() if earlier is None else value.copy_(earlier)
+        self._rewind_weights()
+        self._optimizers.rewind(self._before["optimizers"])
+
+    def _rewind_weights(self) -> None:
+        restore_weights(self._training, self._before)
+        self._taken.fill_(self._training.steps_taken)
 
     def _compare(
         self, replayed: Mapping[str, list[torch.Tensor]], expected: Mapping[str, list[torch.Tensor]]
@@ -217,40 +257,8 @@ class CapturedStep:
                 )
 
 
-@contextmanager
-def _waiting_for_the_device_raises() -> Iterator[None]:
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():
-        # It warns that it does not see every wait; the capture would.
-        warnings.simplefilter("ignore")
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-
-
-def _host_numbers(optimization: Optimization) -> dict[tuple[int, str], float]:
-    """The numbers that optimisers keep for groups and parameters, but for learning rates."""
-    kept: list[dict[str, Any]] = optimization.groups
-    for optimizer in optimization.optimizers:
-        kept += optimizer.state.values()
-    return {
-        (id(values), name): value
-        for values in kept
-        for name, value in values.items()
-        if isinstance(value, int | float) and name != "lr"
-    }
-
-
-def _optimizer_tensors(
-    optimizer: torch.optim.Optimizer,
-) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
-    """The optimiser's state by the number that its state_dict gives a parameter."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for number, parameter in enumerate(parameters):
-        state: dict[str, Any] = optimizer.state.get(parameter, {})
-        yield number, {name: v for name, v in state.items() if isinstance(v, torch.Tensor)}
+def _plain(state: Any) -> Any:
+    return state.tolist() if isinstance(state, torch.Tensor) else state
 
 
 def _distance(left: list[torch.Tensor], right: list[torch.Tensor]) -> float:

@@ -21,6 +21,16 @@ def lay_out(images: Tensor, layout: Layout) -> Tensor:
     return images.contiguous(memory_format=FORMATS[layout])
 
 
+def in_memory_order(pixels: Tensor, layout: Layout) -> Tensor:
+    """A view of N x H x W x C with the dimensions in the order in which that layout stores them."""
+    return pixels if layout == "channels_last" else pixels.permute(0, 3, 1, 2)
+
+
+def from_memory_order(stored: Tensor, layout: Layout) -> Tensor:
+    """The view of N x H x W x C of what ``in_memory_order`` gave."""
+    return stored if layout == "channels_last" else stored.permute(0, 2, 3, 1)
+
+
 def place(model: nn.Module, device: torch.device, layout: Layout) -> None:
     """Move a model to a device, its weights in that layout.
 

@@ -80,6 +80,8 @@ def train(
             training.change_for_epoch(epoch)
             training.rates.decide(figures)
             progress.take(take, training.steps_per_epoch, epoch=epoch)
+            # A GPU is still at work on what it was given.
+            training.draw_ahead(seed, epoch + 1)
         progress.finish()
         with ExitStack() as lent:
             with account.charge("evaluation") as evaluation_stretch:

@@ -6,6 +6,8 @@ import ctypes
 import gc
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,12 +23,16 @@ _NEVER = 2**31 - 1
 class PeakMemory:
     """The most memory used since this object was made.
 
-    On CUDA, what PyTorch allocated on the device. Elsewhere the process's resident size; Linux
-    can start that count afresh, other systems count from the process's start.
+    On CUDA, what PyTorch allocated on the device for the training: what is ``left_out`` does not
+    count, and ``replayed_bytes``, which a graph uses without allocating, do. Elsewhere it is the
+    process's resident size; Linux can start that count afresh, other systems count from the
+    process's start.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._before = 0
+        self.replayed_bytes = 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
@@ -35,9 +41,22 @@ class PeakMemory:
 
     def bytes(self) -> int:
         """The peak so far, in bytes."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        return _peak_resident_bytes()
+        if self._device.type != "cuda":
+            return _peak_resident_bytes()
+        present = torch.cuda.max_memory_allocated(self._device) + self.replayed_bytes
+        return max(self._before, present)
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """Do not count what is allocated inside, and freed again, on CUDA."""
+        if self._device.type != "cuda":
+            yield
+            return
+        self._before = self.bytes()
+        try:
+            yield
+        finally:
+            torch.cuda.reset_peak_memory_stats(self._device)
 
 
 def keep_freed_memory() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -57,5 +57,23 @@ def lent(slots: Iterable[Slot]) -> Iterator[None]:
                 if tensor.data_ptr() != place.data_ptr():
                     tensor.data = place
             # In place: a captured graph knows the addresses.
-            if memory:
-                torch._foreach_copy_(memory, values)
+            copy_each(memory, values)
+
+
+@torch.no_grad()
+def copy_each(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy each source into its target, which has its shape and type, in few operations."""
+    for own, others in of_one_kind(targets, sources):
+        torch._foreach_copy_(own, others)
+
+
+def of_one_kind(
+    targets: Sequence[Tensor], sources: Sequence[Tensor]
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """The pairs of tensors divided by device and type, as operations on whole lists want them."""
+    kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        own, others = kinds.setdefault((target.device, target.dtype), ([], []))
+        own.append(target)
+        others.append(source)
+    yield from kinds.values()

@@ -121,14 +121,24 @@ class Training:
                 f"the recipe's on_epoch_start failed in epoch {epoch}: {one_line(error)}"
             ) from error
 
+    def draw_ahead(self, seed: int, epoch: int) -> None:
+        """Draw on the host what that epoch takes, if there is one."""
+        if self.steps_taken < len(self.optimization.learning_rate_factors):
+            self.batches.draw_ahead(seed, epoch)
+
     def take(self, count: int) -> None:
         """Take the next ``count`` steps, eagerly."""
         groups = self.rates.groups()
         for _ in range(count):
             self.rates.put_at(self.steps_taken, groups)
             self._accumulation.go_to(self.steps_taken % self.steps_per_epoch)
+            self.provide_batch()
             self.move_weights()
             self.steps_taken += 1
+
+    def provide_batch(self) -> None:
+        """Have the next step's batch lie where the step takes it."""
+        self.batches.provide(self.steps_taken % self.steps_per_epoch)
 
     def move_weights(self) -> None:
         """Do all of a step but setting the learning rate; the device alone is at work."""
@@ -146,7 +156,7 @@ class Training:
         hits = (logits.detach().argmax(1) == classes_of(labels)).sum()
         self.losses.index_copy_(0, self.batches.position, loss.detach().float().view(1))
         self.hits.index_copy_(0, self.batches.position, hits.view(1))
-        self.batches.position.add_(1)
+        self.batches.advance()
 
     def _find_gradients(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Find the gradients of a batch's mean loss; returns the loss and the logits."""

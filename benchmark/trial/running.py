@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmark.catalog import Catalog, load_catalog
 from benchmark.errors import (
     PLUGIN_FAULTS,
+    CaptureError,
     CheckpointError,
     StoreError,
 )
@@ -24,6 +27,7 @@ from benchmark.specs import TrialSpec
 from benchmark.training import (
     Checkpoints,
     EpochProgress,
+    Judgement,
     NotPlainError,
     PeakMemory,
     TimeAccount,
@@ -62,7 +66,8 @@ def run_trial(spec: TrialSpec, report: Report) -> TrialRecord:
     another thread, with the trial's progress.
 
     Raises StoreError where the disk refuses, and CheckpointError where the trial cannot go on as
-    it began: the run's trouble, not the model's.
+    it began: the run's trouble, not the model's. Raises CaptureError where the trial is to be
+    carried out again in a fresh process, ``without_graph``.
     """
     spec = _placed(spec)
     device = torch.device(spec.device)
@@ -99,7 +104,7 @@ def _carry_out(
             tuned(torch.device(spec.device), spec.protocol.precision),
         ):
             training = _train(spec, catalog, findings, trackers, report)
-    except (StoreError, CheckpointError):
+    except (StoreError, CheckpointError, CaptureError):
         raise
     except (*PLUGIN_FAULTS, KeyboardInterrupt) as error:
         record = make_record(spec, findings, error)
@@ -168,12 +173,16 @@ def _epochs(
     for epochs, has_dropout in phases(left, training.optimization.dropout_epochs):
         # An engine may bake in what a layer does, so each phase has one of its own.
         training.drops_out = has_dropout
-        with started_engine(training, spec.engine, account, spec.no_graph_because) as engine:
+        with ExitStack() as started:
+            with findings.memory.left_out():
+                wanted = started_engine(training, spec.engine, account, spec.no_graph_because)
+                engine = started.enter_context(wanted)
+            findings.memory.replayed_bytes = engine.replayed_bytes
             findings.engine, findings.engine_reason = engine.name, engine.reason
             trained = train(
                 training,
                 engine.take,
-                judge,
+                _uncounted(judge, findings.memory),
                 keep,
                 seed=spec.seed,
                 epochs=epochs,
@@ -190,6 +199,16 @@ def _epochs(
                 findings.epochs.append(epoch.model_copy(update={"timed": timed}))
                 findings.evaluation = judgement.final
                 yield findings.epochs[-1]
+
+
+def _uncounted(judge: Judge, memory: PeakMemory) -> Callable[[nn.Module, int], Judgement]:
+    """The same judge, whose large batches are no part of the training's memory."""
+
+    def judge_uncounted(model: nn.Module, epoch: int) -> Judgement:
+        with memory.left_out():
+            return judge(model, epoch)
+
+    return judge_uncounted
 
 
 def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:

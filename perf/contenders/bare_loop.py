@@ -7,6 +7,7 @@ from the same seed the weights are, bit for bit, the framework's.
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import AbstractContextManager, nullcontext
 
@@ -33,8 +34,9 @@ def contend(workload: Workload, turns: Turns) -> None:
     goes_on = True
     while goes_on:
         start = time.perf_counter()
-        order = torch.randperm(len(labels)).split(workload.batch_size)  # type: ignore[no-untyped-call]
-        train_steps(model, optimizer, pixels, labels, order, workload.precision)
+        order = torch.randperm(len(labels))
+        epoch = pixels.index_select(0, order), labels.index_select(0, order)
+        train_steps(model, optimizer, *epoch, workload.batch_size, workload.precision)
         goes_on = turns.give(time.perf_counter() - start)
 
 
@@ -48,29 +50,30 @@ def train_steps(
     optimizer: optim.Optimizer,
     pixels: torch.Tensor,
     labels: torch.Tensor,
-    order: tuple[torch.Tensor, ...],
+    batch_size: int,
     precision: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take a step for each batch of indices in ``order``; returns each step's loss and hits.
+    """Take a step for each whole batch of images in their order; returns each step's loss and hits.
 
     ``pixels`` are uint8 of N x H x W x C, ``labels`` int64 of N.
     """
     model.train()
     losses, hits = [], []
-    for indices in order:
-        batch = pixels.index_select(0, indices).to(torch.float32).div_(255).permute(0, 3, 1, 2)
-        wanted = labels.index_select(0, indices)
+    batches = zip(pixels.split(batch_size), labels.split(batch_size), strict=True)
+    for images, wanted in itertools.islice(batches, len(labels) // batch_size):
+        batch = images.to(torch.float32).div_(255).permute(0, 3, 1, 2)
         optimizer.zero_grad(set_to_none=True)
-        with _autocast(precision), CheapDropout():
+        with autocast(precision), CheapDropout():
             logits = model(batch)
         logits = logits.float()
         loss = functional.cross_entropy(logits, wanted)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         losses.append(loss.detach())
         hits.append((logits.detach().argmax(1) == wanted).sum())
     return torch.stack(losses), torch.stack(hits)
 
 
-def _autocast(precision: str) -> AbstractContextManager[object]:
+def autocast(precision: str) -> AbstractContextManager[object]:
+    """The precision in which the model computes."""
     return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()

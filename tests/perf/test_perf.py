@@ -269,10 +269,9 @@ def test_the_bare_loops_weights_are_the_frameworks(name: str, precision: str) ->
     optimizer = bare_loop.make_optimizer(mine)
     for epoch, record in enumerate(records, start=1):
         seed_everything(0, TRAINING, epoch)
-        order = epoch_order(24, 0, epoch).split(8)
-        losses, hits = bare_loop.train_steps(
-            mine, optimizer, images.pixels, images.labels, order, precision
-        )
+        order = epoch_order(24, 0, epoch)
+        epoch_images = images.pixels[order], images.labels[order]
+        losses, hits = bare_loop.train_steps(mine, optimizer, *epoch_images, 8, precision)
         assert record.train_loss == float(losses.double().mean())
         assert record.train_accuracy == int(hits.sum()) / 24
     for key, value in theirs.state_dict().items():

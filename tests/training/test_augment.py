@@ -34,7 +34,7 @@ def one_by_one(
     _, height, width, _ = pixels.shape
     padding = augmentation.crop_padding
     images = []
-    for index, draw in zip(indices, draws, strict=True):
+    for index, draw in zip(indices, draws.T, strict=True):
         flip, shift_rows, shift_columns, hole_row, hole_column = draw.tolist()
         image = pixels[index].permute(2, 0, 1).unsqueeze(0).float()
         if augmentation.flip and flip:
@@ -61,7 +61,7 @@ def test_a_batch_is_what_image_by_image_gives(
     augmenter = Augmenter(augmentation, height, width, CPU)
     indices = torch.tensor([3, 0, 6, 3, 1])
     draws = augmenter.draw(5, seed, epoch=1)
-    batch = augmenter.gather(pixels, indices, draws)
+    batch = augmenter.apply(pixels[indices], draws)
     assert batch.dtype == torch.uint8
     assert torch.equal(batch, one_by_one(pixels, indices, draws, augmentation))
 
@@ -77,7 +77,7 @@ def test_seed_and_epoch_decide_the_draws(augmentation: Augmentation, seed: int, 
 
 def test_every_draw_is_in_its_range_and_every_value_comes_up() -> None:
     draws = Augmenter(Augmentation(crop_padding=2), 8, 6, CPU).draw(4000, 0, 1)
-    seen = {name: sorted(set(draws[:, column].tolist())) for column, name in enumerate(DRAWS)}
+    seen = {name: sorted(set(draws[column].tolist())) for column, name in enumerate(DRAWS)}
     assert seen == {
         "flip": [0, 1],
         "shift_rows": [-2, -1, 0, 1, 2],
@@ -85,21 +85,21 @@ def test_every_draw_is_in_its_range_and_every_value_comes_up() -> None:
         "hole_row": [*range(8)],
         "hole_column": [*range(6)],
     }
-    assert 0.45 < draws[:, 0].double().mean() < 0.55
+    assert 0.45 < draws[0].double().mean() < 0.55
 
 
 def test_what_is_switched_on_does_not_change_the_other_draws() -> None:
     alone = Augmenter(Augmentation(flip=True), 8, 8, CPU).draw(1000, 3, 4)
     together = Augmenter(Augmentation(True, 2, 3), 8, 8, CPU).draw(1000, 3, 4)
     for column, name in enumerate(DRAWS):
-        changed = not torch.equal(alone[:, column], together[:, column])
+        changed = not torch.equal(alone[column], together[column])
         assert changed == name.startswith("shift"), name
 
 
 def test_images_are_drawn_for_one_by_one() -> None:
     pixels = random_pixels(1, 8, 8, 3)
     augmenter = Augmenter(Augmentation(flip=True, crop_padding=2), 8, 8, CPU)
-    batch = augmenter.gather(pixels, torch.zeros(64, dtype=torch.int64), augmenter.draw(64, 0, 1))
+    batch = augmenter.apply(pixels.repeat(64, 1, 1, 1), augmenter.draw(64, 0, 1))
     different = {tuple(image.flatten().tolist()) for image in batch}
     # 2 x 5 x 5 possible images, 64 draws.
     assert len(different) > 25
@@ -109,7 +109,7 @@ def test_the_images_themselves_stay_as_they_are() -> None:
     pixels = random_pixels(4, 8, 8, 3)
     before = pixels.clone()
     augmenter = Augmenter(Augmentation(True, 2, 4), 8, 8, CPU)
-    augmenter.gather(pixels, torch.arange(4), augmenter.draw(4, 0, 1))
+    augmenter.apply(pixels, augmenter.draw(4, 0, 1))
     assert torch.equal(pixels, before)
 
 

@@ -18,6 +18,7 @@ from benchmark.specs import TrialSpec
 from benchmark.training.batch_norm import calibrated
 from benchmark.training.graph import CapturedStep
 from benchmark.training.loop import phases
+from benchmark.training.recording import Body, Recording
 from tests.conftest import CommandLine
 from tests.support.made_training import make_training, plain_sgd, random_images, train_all
 from tests.support.tiny import CONFIG
@@ -87,9 +88,9 @@ def dropout_layers(model: nn.Module) -> list[nn.Module]:
 
 
 def test_a_step_is_captured_as_it_is_then_trained() -> None:
-    def record(body: Any) -> Any:
+    def record(body: Body) -> Recording:
         assert not any(layer.training for layer in dropout_layers(training.model))
-        return body
+        return Recording(body)
 
     training = make_training(images=random_images(64), batch_size=16, model=model_with(0.5))
     training.drops_out = False

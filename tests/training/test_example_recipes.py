@@ -24,6 +24,7 @@ from benchmark.training.dropout import CheapDropout
 from benchmark.training.engine import started_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.loop import train
+from benchmark.training.recording import Recording
 from benchmark.training.seeds import seed_everything
 from benchmark.training.state import check_fits, restore, state_of
 from benchmark.training.training import Training
@@ -31,7 +32,7 @@ from tests.support.example_recipes import NAMES, STEPS, module_of, training_by
 from tests.support.made_training import judge_by, random_images
 
 PAGE = (Path(__file__).parents[2] / "docs/hooks/recipes.md").read_text(encoding="utf-8")
-TABLE = PAGE.partition("## What can be captured")[2]
+TABLE = PAGE.partition("## What can be captured")[2].partition("### PyTorch's optimisers")[0]
 CAPTURED = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", TABLE, re.MULTILINE))
 
 
@@ -92,7 +93,7 @@ def test_the_page_says_of_every_example_whether_it_can_be_captured() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if CAPTURED[name] == "yes"])
 def test_what_can_be_captured_leads_where_eager_steps_lead(name: str) -> None:
     eager, replayed = training_by(name), training_by(name)
-    captured = CapturedStep(replayed, record=lambda body: body)
+    captured = CapturedStep(replayed, record=Recording)
     for epoch in (1, 2):
         for training, take in ((eager, eager.take), (replayed, captured.take)):
             torch.manual_seed(epoch)
@@ -107,6 +108,7 @@ def draws_on_the_host(training: Training) -> bool:
     """Whether making a batch moves PyTorch's generator of the CPU."""
     training.begin_epoch(0, 1)
     before = torch.get_rng_state()
+    training.batches.provide(0)
     training.batches.next()
     return not torch.equal(before, torch.get_rng_state())
 
@@ -115,7 +117,7 @@ def draws_on_the_host(training: Training) -> bool:
 def test_an_optimiser_that_counts_on_the_host_is_not_captured(name: str) -> None:
     training, untouched = training_by(name), training_by(name)
     with pytest.raises(NotCapturableError, match="an optimiser counts on the host, in "):
-        CapturedStep(training, record=lambda body: body)
+        CapturedStep(training, record=Recording)
     assert figures(train_epochs(training, range(1, 3))) == figures(
         train_epochs(untouched, range(1, 3))
     )
@@ -137,7 +139,7 @@ def test_torchvisions_transforms_draw_on_the_host() -> None:
 
 def test_a_captured_step_uses_the_factor_that_was_decided_after_an_epoch() -> None:
     eager, replayed = training_by("plateau"), training_by("plateau")
-    captured = CapturedStep(replayed, record=lambda body: body)
+    captured = CapturedStep(replayed, record=Recording)
     worse = [EpochFigures(epoch, 1.0, 0.5, None, None) for epoch in (1, 2, 3)]
     for training, take in ((eager, eager.take), (replayed, captured.take)):
         training.rates.decide(worse)
@@ -170,13 +172,14 @@ def test_schedule_free_evaluates_what_its_authors_loop_evaluates() -> None:
         seed_everything(3, 1, epoch)
         bare.begin_epoch(3, epoch)
         optimizer.train()  # type: ignore[attr-defined]
-        for _ in range(STEPS):
+        for step in range(STEPS):
+            bare.batches.provide(step)
             pixels, labels = bare.batches.next()
             optimizer.zero_grad()
             with CheapDropout():
                 functional.cross_entropy(bare.model(pixels), labels).backward()
             optimizer.step()
-            bare.batches.position.add_(1)
+            bare.batches.advance()
         optimizer.eval()  # type: ignore[attr-defined]
     for epoch in (1, 2):
         seed_everything(3, 1, epoch)

@@ -18,20 +18,14 @@ from torch import nn, optim
 from torch.nn import functional
 
 from benchmark import Augmentation, Optimization
-from benchmark.errors import DeviceError
+from benchmark.errors import CaptureError, DeviceError
 from benchmark.training.clock import TimeAccount
 from benchmark.training.engine import check_engine, started_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
+from benchmark.training.recording import Body, Recording
 from benchmark.training.state import state_of
 from benchmark.training.training import Training
 from tests.support.made_training import CPU, make_training, random_images
-
-Body = Callable[[], None]
-
-
-def again(body: Body) -> Body:
-    """A recorder for a CPU: its replay runs the body."""
-    return body
 
 
 def training_by(optimizer: str = "adam", device: torch.device = CPU, **changes: Any) -> Training:
@@ -67,7 +61,7 @@ def flat(state: Any) -> list[torch.Tensor]:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_replayed_steps_lead_where_eager_steps_lead(optimizer: str) -> None:
     eager, replayed = training_by(optimizer), training_by(optimizer)
-    captured = CapturedStep(replayed, record=again)
+    captured = CapturedStep(replayed, record=Recording)
     for epoch in (1, 2):
         for training, take in ((eager, eager.take), (replayed, captured.take)):
             torch.manual_seed(epoch)
@@ -94,7 +88,7 @@ def test_capturing_leaves_no_trace(optimizer: str, steps_before: int) -> None:
     training.begin_epoch(0, 1)
     training.take(steps_before)
     before = copy.deepcopy(state_of(training))
-    CapturedStep(training, record=again)
+    CapturedStep(training, record=Recording)
     after = state_of(training)
     assert after["steps_taken"] == before["steps_taken"] == steps_before
     for part in ("model", "average"):
@@ -106,28 +100,54 @@ def test_capturing_leaves_no_trace(optimizer: str, steps_before: int) -> None:
         assert not any(tensor.any() for tensor in flat(after["optimizers"][0]["state"]))
 
 
-def test_a_capture_that_fails_says_why_and_leaves_no_trace() -> None:
-    def waits_for_the_host(body: Body) -> Body:
+def test_a_capture_that_fails_half_way_says_why() -> None:
+    def fails_half_way(body: Body) -> Recording:
         body()
         try:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
         finally:
             raise RuntimeError("capture was invalidated")
 
-    training = training_by()
+    reason = (
+        "not captured as a graph: RuntimeError: operation not permitted when stream is capturing"
+    )
+    with pytest.raises(CaptureError) as raised:
+        CapturedStep(training_by(), record=fails_half_way)
+    assert str(raised.value) == reason
+
+
+def test_what_cannot_be_captured_is_found_before_and_leaves_no_trace() -> None:
+    def never(body: Body) -> Recording:
+        raise AssertionError("nothing was to be captured")
+
+    model = ReadsOnTheHost()
+    training, untouched = training_by(model=model), training_by(model=copy.deepcopy(model))
     before = copy.deepcopy(state_of(training))
-    with pytest.raises(
-        NotCapturableError, match=r"operation not permitted when stream is capturing$"
-    ):
-        CapturedStep(training, record=waits_for_the_host)
+    with pytest.raises(NotCapturableError, match=READS_HERE):
+        CapturedStep(training, record=never)
     assert all(map(torch.equal, flat(before), flat(state_of(training))))
-    untouched = training_by()
     for each in (training, untouched):
         torch.manual_seed(1)
         each.begin_epoch(0, 1)
         each.take(10)
     for mine, theirs in zip(training.model.parameters(), untouched.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+class ReadsOnTheHost(nn.Module):
+    """Lets the host decide by what it has computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layer(pixels.flatten(1))
+        return logits if logits.sum().item() > 0 else logits * 1.0
+
+
+READS_LINE = ReadsOnTheHost.forward.__code__.co_firstlineno + 2
+READS_HERE = rf"^test_graph.py, line {READS_LINE}, reads a number from the device$"
 
 
 class CountsOnTheHost(optim.Optimizer):
@@ -154,14 +174,14 @@ def test_a_graph_that_trains_otherwise_is_not_believed() -> None:
     optimizer = training.optimization.optimizer
     assert isinstance(optimizer, CountsOnTheHost)
 
-    def bakes_the_count(body: Body) -> Body:
+    def bakes_the_count(body: Body) -> Recording:
         count = optimizer.count
 
         def replay() -> None:
             optimizer.count = count
             body()
 
-        return replay
+        return Recording(replay)
 
     with pytest.raises(
         NotCapturableError, match=r"after 8 steps .* away from where eager steps lead"
@@ -189,13 +209,13 @@ class RebindsItsMean(nn.Module):
 def test_a_graph_that_leaves_a_buffer_behind_is_not_believed() -> None:
     model = RebindsItsMean()
 
-    def writes_where_nobody_reads(body: Body) -> Body:
+    def writes_where_nobody_reads(body: Body) -> Recording:
         def replay() -> None:
             mean = model.mean
             body()
             model.mean = mean
 
-        return replay
+        return Recording(replay)
 
     with pytest.raises(NotCapturableError, match="after 8 steps its replays have mean"):
         CapturedStep(training_by(model=model), record=writes_where_nobody_reads)
@@ -219,19 +239,19 @@ class FillsItsBuffer(nn.Module):
 
 def test_a_buffer_that_was_empty_before_the_capture_is_empty_after_it() -> None:
     model = FillsItsBuffer()
-    CapturedStep(training_by(model=model), record=again)
+    CapturedStep(training_by(model=model), record=Recording)
     assert model.steps is None
 
 
 def test_a_graph_that_fills_no_buffer_is_not_believed() -> None:
     model = FillsItsBuffer()
 
-    def fills_nothing(body: Body) -> Body:
+    def fills_nothing(body: Body) -> Recording:
         def replay() -> None:
             body()
             model.steps = None
 
-        return replay
+        return Recording(replay)
 
     with pytest.raises(NotCapturableError, match="after 8 steps its replays have steps"):
         CapturedStep(training_by(model=model), record=fills_nothing)
@@ -253,7 +273,7 @@ class DropsItsLayer(nn.Linear):
 @pytest.mark.parametrize("draw", [random.random, numpy.random.random])
 def test_a_model_that_draws_on_the_host_is_not_captured(draw: Callable[[], float]) -> None:
     with pytest.raises(NotCapturableError, match="a step draws random numbers on the host"):
-        CapturedStep(training_by(model=DropsItsLayer(draw)), record=again)
+        CapturedStep(training_by(model=DropsItsLayer(draw)), record=Recording)
 
 
 class WantsNumbers(optim.Optimizer):
@@ -289,7 +309,7 @@ def test_an_optimiser_that_cannot_be_captured_trains_on_as_before(
             each.begin_epoch(0, epoch)
             each.take(5)
         with pytest.raises(NotCapturableError):
-            CapturedStep(training, record=again)
+            CapturedStep(training, record=Recording)
     for mine, theirs in zip(training.model.parameters(), untouched.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 

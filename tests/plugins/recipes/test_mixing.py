@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 
 from benchmark import Optimization, TrainingPlan
 from benchmark.training.graph import CapturedStep
+from benchmark.training.recording import Recording
 from benchmark.training.training import Training
 from benchmark_plugins.recipes import sgd_onecycle
 from benchmark_plugins.recipes.mixing import Cutmix, Mixup, from_quantiles, mixed, mixing, quantiles
@@ -125,7 +126,7 @@ def test_a_mixed_training_is_another_and_can_be_captured(options: dict[str, floa
         )
 
     eager, replayed = training(), training()
-    captured = CapturedStep(replayed, record=lambda body: body)
+    captured = CapturedStep(replayed, record=Recording)
     for each, take in ((eager, eager.take), (replayed, captured.take)):
         torch.manual_seed(1)
         each.begin_epoch(0, 1)
