@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -40,8 +40,12 @@ class Clock:
         start = self._mark()
         try:
             yield stretch
-        finally:
-            stretch.seconds = self._seconds_since(start)
+        except BaseException:
+            # A device that has failed may fail again when it is asked; the first error counts.
+            with suppress(RuntimeError):
+                stretch.seconds = self._seconds_since(start)
+            raise
+        stretch.seconds = self._seconds_since(start)
 
     def _mark(self) -> Any:
         self._synchronize()

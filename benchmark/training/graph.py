@@ -263,4 +263,9 @@ def _plain(state: Any) -> Any:
 
 def _distance(left: list[torch.Tensor], right: list[torch.Tensor]) -> float:
     pairs = zip(left, right, strict=True)
-    return float(torch.stack([(a.double() - b.double()).norm() for a, b in pairs]).norm())
+    return float(torch.stack([(_exact(a) - _exact(b)).norm() for a, b in pairs]).norm())
+
+
+def _exact(tensor: torch.Tensor) -> torch.Tensor:
+    """In 64 bits, and complex numbers in twice that."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float64))
