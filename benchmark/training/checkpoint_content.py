@@ -28,6 +28,8 @@ _MOMENTS = frozenset(
     {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg"}
     | {"acc_delta", "sum", "exp_inf", "prev", "step_size", "ax"}
 )
+# In which form PyTorch's optimisers compute: for a graph in another one than for eager steps.
+_FORMS = frozenset({"fused", "foreach", "capturable"})
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,10 @@ def require_sound_optimizer(
     for group, made in zip(optimizer.param_groups, present, strict=True):
         for name in group.keys() ^ made.keys():
             raise DamagedError(f"it makes no sense: the optimiser's {name} is missing, or new")
-        for name in made.keys() - {"params", "lr"}:
+        for name in _FORMS & group.keys():
+            if not isinstance(group[name], bool | None):
+                raise DamagedError(f"it makes no sense: the optimiser's {name} is {group[name]!a}")
+        for name in made.keys() - {"params", "lr", *_FORMS}:
             if _kind(group[name]) != _kind(made[name]):
                 raise DamagedError(f"it makes no sense: the optimiser's {name} is {group[name]!a}")
     for parameter, kept in optimizer.state.items():

@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from benchmark import Augmentation, Optimization
 from benchmark.errors import CaptureError, DeviceError
+from benchmark.training.checkpoint_content import require_sound_optimizer
 from benchmark.training.clock import TimeAccount
 from benchmark.training.engine import check_engine, started_engine
 from benchmark.training.graph import CapturedStep, NotCapturableError
 from benchmark.training.recording import Body, Recording
-from benchmark.training.state import state_of
+from benchmark.training.state import restore, state_of
 from benchmark.training.training import Training
 from tests.support.made_training import CPU, make_training, random_images
 
@@ -98,6 +99,38 @@ def test_capturing_leaves_no_trace(optimizer: str, steps_before: int) -> None:
         assert all(map(torch.equal, flat(mine), flat(theirs)))
     else:
         assert not any(tensor.any() for tensor in flat(after["optimizers"][0]["state"]))
+
+
+@pytest.mark.parametrize("captures_again", [True, False])
+def test_a_captured_training_resumes_as_one_that_was_not_stopped(captures_again: bool) -> None:
+    def ordinary_sgd(model: nn.Module) -> Optimization:
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return Optimization(optimizer, [1.0] * 100, functional.cross_entropy)
+
+    whole, resumed = (
+        make_training(ordinary_sgd, images=random_images(40), batch_size=4) for _ in range(2)
+    )
+    take = CapturedStep(whole, record=Recording).take
+    train_epoch(whole, take, 1)
+    restore(resumed, copy.deepcopy(state_of(whole)))
+    (optimizer,) = resumed.optimization.optimizers
+    require_sound_optimizer(optimizer, groups_made_by(ordinary_sgd))
+    train_epoch(whole, take, 2)
+    again = CapturedStep(resumed, record=Recording).take if captures_again else resumed.take
+    train_epoch(resumed, again, 2)
+    for mine, theirs in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def train_epoch(training: Training, take: Callable[[int], None], epoch: int) -> None:
+    torch.manual_seed(epoch)
+    training.begin_epoch(0, epoch)
+    take(10)
+
+
+def groups_made_by(optimize: Callable[[nn.Module], Optimization]) -> list[dict[str, Any]]:
+    """The parameter groups as the recipe makes them."""
+    return optimize(nn.Linear(1, 1)).groups
 
 
 def test_a_capture_that_fails_half_way_says_why() -> None:
