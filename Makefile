@@ -72,13 +72,12 @@ calibration: $(STAMPS)/run
 	$(BIN)/python -m perf.look_errors
 
 # PyTorch and what came with it are that machine's own, which may have them in a virtual environment:
-# one made from that would not see them, so a folder stands before them on the path. The checkout is
-# kept off the path, for its benchmark/ would hide the wheel; perf is in no wheel, so a link leads to it.
+# one made from that would not see them, so a folder stands before them on the path. The checkout comes
+# after it, for its benchmark/ would hide the wheel; perf is in no wheel.
 perf-gpu:
 	rm -rf $(GPU)
 	$(PYTHON) -m pip install --quiet --no-index --no-deps --target $(GPU) $(WHEELS)/*.whl
-	ln -s .. $(GPU)/perf
-	PYTHONSAFEPATH=1 PYTHONPATH=$(GPU) $(PYTHON) -m perf.gpu --out perf/gpu-results \
+	PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(GPU):$(CURDIR)" $(PYTHON) -m perf.gpu --out perf/gpu-results \
 		$(if $(IMAGES),--images $(IMAGES)) $(OPTIONS)
 
 # NumPy, Pillow and SciPy are large and built for one another, so they are that machine's as well.
@@ -87,8 +86,8 @@ perf-gpu-wheels: $(STAMPS)/environment
 	$(BIN)/python -m pip wheel --quiet --no-deps -w $(WHEELS) .
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: -d $(WHEELS) \
 		--python-version $(GPU_PYTHON) -c constraints.txt \
-		annotated-types click lazy-loader markdown-it-py mdurl packaging platformdirs pluggy \
-		pydantic pydantic-core pygments pyyaml rich safetensors tabulate \
+		annotated-types click iniconfig lazy-loader markdown-it-py mdurl packaging platformdirs \
+		pluggy pydantic pydantic-core pygments pytest pyyaml rich safetensors tabulate \
 		typing-extensions typing-inspection
 
 $(STAMPS)/environment $(PERF)/stamps/environment: %/stamps/environment:

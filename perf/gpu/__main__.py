@@ -1,0 +1,75 @@
+"""Carry the parts out: ``python -m perf.gpu --out DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from perf.gpu.options import Options
+from perf.gpu.parts import PARTS
+from perf.gpu.processes import LOG, Conductor
+from perf.gpu.rows import Results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, a part after another; returns 1 if a row failed, 130 if it was interrupted."""
+    deadline = time.monotonic()
+    given = _parse(arguments)
+    deadline += given.budget_seconds
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="perf-gpu-") as work:
+        options = _options(given, Path(work))
+        results = Results(options.out)
+        conductor = Conductor(results, options.out / LOG, deadline)
+        try:
+            for part in given.parts:
+                for job in PARTS[part](options):
+                    conductor.carry_out(part, job)
+        except KeyboardInterrupt:
+            return 130
+    return int(results.has_failures)
+
+
+def _options(given: argparse.Namespace, work: Path) -> Options:
+    return Options(
+        out=given.out.resolve(),
+        work=work,
+        device_name=given.device,
+        images=given.images,
+        count=given.count,
+        batch_size=given.batch_size,
+        batch_sizes=tuple(given.batch_sizes),
+        repeats=given.repeats,
+        epochs=given.epochs,
+        seeds=given.seeds,
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="perf.gpu", description="Measure what a GPU makes of the engine."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the rows")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], metavar="PART")
+    parser.add_argument("--budget-seconds", type=float, default=540, help="for all of it")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try this out")
+    parser.add_argument("--images", type=Path, help="folder or archive to train on for real")
+    parser.add_argument("--count", type=int, default=50_000, help="images an epoch has")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=(512, 1024))
+    parser.add_argument("--repeats", type=int, default=7, help="epochs that are timed")
+    parser.add_argument("--epochs", type=int, default=50, help="of the trainings")
+    parser.add_argument("--seeds", type=int, default=3, help="of the trainings")
+    given = parser.parse_args(arguments)
+    if given.images is not None and not given.images.exists():
+        parser.error(f"--images: {given.images} does not exist")
+    return given
+
+
+if __name__ == "__main__":
+    sys.exit(main())
