@@ -61,6 +61,7 @@ class Batches:
         self._pixels = in_memory_order(part, preparation.layout).contiguous().to(device)
         self._labels = torch.empty(steps * batch_size, dtype=torch.int64, device=device)
         self._steps_a_part = steps
+        self._provided = 0
         # Side by side, so that one operation advances both.
         counters = torch.zeros(2, dtype=torch.int64, device=device)
         self._counters, self._row, self.position = counters, counters[:1], counters[1:]
@@ -76,21 +77,16 @@ class Batches:
         self._augmentation.copy_(drawn.augmentation)
         self._transform_draws.copy_(drawn.transform.view(self._transform_draws.shape))
         self._counters.zero_()
+        self._provided = 0
 
-    def provide(self, step: int) -> None:
-        """Before a part's first step, gather and augment the images of that part."""
-        if step % self._steps_a_part:
-            return
-        first = step * self._batch_size
-        order = self._order[first : first + len(self._labels)]
-        draws = self._augmentation[:, first : first + len(order)]
-        self._labels[: len(order)] = self.images.labels.index_select(0, order)
-        for start in range(0, len(order), self._chunk):
-            chunk = slice(start, min(start + self._chunk, len(order)))
-            pixels = self.images.pixels.index_select(0, order[chunk])
-            pixels = self._augmenter.apply(pixels, draws[:, chunk])
-            self._pixels[chunk] = in_memory_order(pixels, self._prepare.layout)
-        self._row.zero_()
+    def provide(self) -> None:
+        """Have the next batch lie where ``next`` takes it; to be called once before each step.
+
+        Before a part's first step the images of that part are gathered and augmented.
+        """
+        step, self._provided = self._provided, self._provided + 1
+        if step % self._steps_a_part == 0:
+            self._gather_part(step * self._batch_size)
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The batch at ``position``: pixels of B x C x H x W, labels of B or of B x classes.
@@ -114,6 +110,17 @@ class Batches:
         """The pixels of the epoch's first batches, neither augmented nor transformed."""
         for indices in self._order.view(self.per_epoch, -1)[:count]:
             yield self._prepare(self.images.pixels.index_select(0, indices))
+
+    def _gather_part(self, first: int) -> None:
+        order = self._order[first : first + len(self._labels)]
+        draws = self._augmentation[:, first : first + len(order)]
+        self._labels[: len(order)] = self.images.labels.index_select(0, order)
+        for start in range(0, len(order), self._chunk):
+            chunk = slice(start, min(start + self._chunk, len(order)))
+            pixels = self.images.pixels.index_select(0, order[chunk])
+            pixels = self._augmenter.apply(pixels, draws[:, chunk])
+            self._pixels[chunk] = in_memory_order(pixels, self._prepare.layout)
+        self._row.zero_()
 
     def _of_batch(self, part: Tensor) -> Tensor:
         batches = part.view(self._steps_a_part, self._batch_size, *part.shape[1:])

@@ -83,7 +83,7 @@ class CapturedStep:
             self._rates.copy_(training.rates.table())
             self._factor = training.rates.factor
         for _ in range(count):
-            training.provide_batch()
+            training.batches.provide()
             replay()
             training.steps_taken += 1
 
@@ -102,7 +102,7 @@ class CapturedStep:
             self._begin_optimizers()
             self._rehearse(self._take_unrecorded)
             self._begin_rehearsal()
-            self._training.provide_batch()
+            self._training.batches.provide()
         except (NotCapturableError, HostReadError) as error:
             raise NotCapturableError(str(error)) from error
         except Exception as error:
@@ -110,9 +110,7 @@ class CapturedStep:
         try:
             recording = record(self._body)
         except Exception as error:
-            # Ending the capture raises, too; what failed is the error before it.
-            reason = one_line(error.__context__ or error)
-            raise CaptureError(f"{NOT_CAPTURED}: {reason}") from error
+            raise CaptureError(f"{NOT_CAPTURED}: {one_line(error)}") from error
         self._recording = recording
         try:
             self._compare(self._rehearse(self.take), expected)
@@ -167,7 +165,7 @@ class CapturedStep:
 
     def _repeat_body(self, count: int) -> None:
         for _ in range(count):
-            self._training.provide_batch()
+            self._training.batches.provide()
             self._body()
             self._training.steps_taken += 1
 

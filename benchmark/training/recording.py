@@ -43,13 +43,7 @@ def record_cuda_graph(body: Body) -> Recording:
     with _workspaces_apart():
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-        try:
-            # Other threads may go on asking the device: a display does, for its events.
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                body()
-        finally:
-            # A capture that fails leaves its own stream behind.
-            torch.cuda.set_stream(stream)
+        _capture(body, graph, stream)
         freed = torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()
     return Recording(graph.replay, graph.reset, freed)
 
@@ -89,6 +83,21 @@ def _stream(index: int) -> torch.cuda.Stream:
     return torch.cuda.Stream(index)  # type: ignore[no-untyped-call]
 
 
+def _capture(body: Body, graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream) -> None:
+    failure: Exception | None = None
+    try:
+        # Other threads may go on asking the device: a display does, for its events.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            try:
+                body()
+            except Exception as error:
+                failure = error
+                raise
+    except Exception as error:
+        # To end such a capture raises, too.
+        raise failure or error  # noqa: B904
+
+
 @contextmanager
 def _workspaces_apart() -> Iterator[None]:
     """Have cuBLAS take a workspace for the graph alone, and another one for what comes after.
@@ -97,7 +106,5 @@ def _workspaces_apart() -> Iterator[None]:
     use.
     """
     torch._C._cuda_clearCublasWorkspaces()
-    try:
-        yield
-    finally:
-        torch._C._cuda_clearCublasWorkspaces()
+    yield
+    torch._C._cuda_clearCublasWorkspaces()

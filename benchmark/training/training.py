@@ -132,13 +132,9 @@ class Training:
         for _ in range(count):
             self.rates.put_at(self.steps_taken, groups)
             self._accumulation.go_to(self.steps_taken % self.steps_per_epoch)
-            self.provide_batch()
+            self.batches.provide()
             self.move_weights()
             self.steps_taken += 1
-
-    def provide_batch(self) -> None:
-        """Have the next step's batch lie where the step takes it."""
-        self.batches.provide(self.steps_taken % self.steps_per_epoch)
 
     def move_weights(self) -> None:
         """Do all of a step but setting the learning rate; the device alone is at work."""

@@ -44,8 +44,8 @@ def epoch_of(batches: Batches, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
     """All pixels and labels of an epoch, batch by batch."""
     batches.lay_out(seed, epoch)
     taken = []
-    for step in range(batches.per_epoch):
-        batches.provide(step)
+    for _ in range(batches.per_epoch):
+        batches.provide()
         taken.append(batches.next())
         batches.advance()
     pixels, labels = zip(*taken, strict=True)

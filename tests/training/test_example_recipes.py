@@ -108,7 +108,7 @@ def draws_on_the_host(training: Training) -> bool:
     """Whether making a batch moves PyTorch's generator of the CPU."""
     training.begin_epoch(0, 1)
     before = torch.get_rng_state()
-    training.batches.provide(0)
+    training.batches.provide()
     training.batches.next()
     return not torch.equal(before, torch.get_rng_state())
 
@@ -172,8 +172,8 @@ def test_schedule_free_evaluates_what_its_authors_loop_evaluates() -> None:
         seed_everything(3, 1, epoch)
         bare.begin_epoch(3, epoch)
         optimizer.train()  # type: ignore[attr-defined]
-        for step in range(STEPS):
-            bare.batches.provide(step)
+        for _ in range(STEPS):
+            bare.batches.provide()
             pixels, labels = bare.batches.next()
             optimizer.zero_grad()
             with CheapDropout():

@@ -54,7 +54,7 @@ def take_as_captured(training: Training, count: int) -> None:
     training.begin_epoch(0, 1)
     with HostReadsRaise(CUDA):
         for _ in range(count):
-            training.provide_batch()
+            training.batches.provide()
             training.move_weights()
             training.steps_taken += 1
 
@@ -139,8 +139,13 @@ def test_the_page_has_each_optimiser_of_pytorch() -> None:
     assert sorted(DOCUMENTED) == OPTIMIZERS
 
 
+HAS_FUSED_ADAGRAD = "cuda_unsupported" not in inspect.getsource(optim.Adagrad)
+
+
 @pytest.mark.parametrize("name", CAPTURED)
 def test_on_a_gpu_a_step_of_what_can_be_captured_reads_nothing_on_the_host(name: str) -> None:
+    if name == "Adagrad" and not HAS_FUSED_ADAGRAD:
+        pytest.skip("this release of PyTorch has no fused Adagrad for CUDA")
     model = layers()
     with fake_cuda(model):
         optimization = optimized_by(name, model, **as_on_a_gpu(name))
