@@ -43,6 +43,7 @@ from .evaluation import (
     evaluate as evaluate,
     measure_nothing as measure_nothing,
 )
+from .extra_state import UnsavedAttributes as UnsavedAttributes
 from .image_memory import require_room as require_room
 from .layout import (
     FORMATS as FORMATS,
@@ -64,6 +65,7 @@ from .model_state import (
     undone as undone,
     undone_but_for_new_parameters as undone_but_for_new_parameters,
 )
+from .moved_parameters import names_left_alone as names_left_alone
 from .precision import (
     computing_in as computing_in,
     resolve_precision as resolve_precision,

@@ -23,10 +23,9 @@ from benchmark.training.batch_norm import calibrated
 from benchmark.training.batches import Batches
 from benchmark.training.data import ResidentImages
 from benchmark.training.dropout import cheap_dropout
-from benchmark.training.extra_state import UnsavedAttributes
 from benchmark.training.layout import Layout
 from benchmark.training.learning_rates import LearningRates
-from benchmark.training.moved_parameters import names_left_alone, of_no_model
+from benchmark.training.moved_parameters import of_no_model
 from benchmark.training.optimizer_forms import evaluation_form, use_training_form
 from benchmark.training.outputs import classes_of, float_outputs, require_fitting, require_scalar
 from benchmark.training.precision import computing_in
@@ -78,11 +77,8 @@ class Training:
         self._accumulation = Accumulation(optimization.accumulated_batches, self.steps_per_epoch)
         self._logits = logits
         self._forward: Callable[[Tensor], Any] = torch.compile(model) if compiled else model
-        # What no checkpoint of the model has.
+        # A loss may have some of its own.
         self.other_parameters = of_no_model(model, optimization)
-        # What the recipe leaves alone.
-        self._left_alone = {*names_left_alone(model, optimization)}
-        self.unsaved_attributes = UnsavedAttributes(model)
         use_training_form(optimization.optimizers)
 
     @property
@@ -113,9 +109,7 @@ class Training:
         if on_epoch_start is None:
             return
         try:
-            # A training that resumes has these changes made again.
-            with self.unsaved_attributes.left_out():
-                on_epoch_start(self.model, epoch)
+            on_epoch_start(self.model, epoch)
         except PLUGIN_FAULTS as error:
             raise BenchmarkError(
                 f"the recipe's on_epoch_start failed in epoch {epoch}: {one_line(error)}"
@@ -203,8 +197,3 @@ class Training:
                 batches = self.batches.first_unchanged(count)
                 lent.enter_context(calibrated(self.model, batches, self.precision))
             yield self.model
-
-    def lost_parameters(self) -> list[str]:
-        """The names of those that became trainable since the start, which no step moves."""
-        names = names_left_alone(self.model, self.optimization)
-        return [name for name in names if name not in self._left_alone]

@@ -1,4 +1,4 @@
-"""What a trial is made of: images, the model, its training, and what judges and keeps it."""
+"""What a trial is made of: images, the model, its training, what judges, keeps and watches it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from benchmark.trial.judging import Judge
 from benchmark.trial.keeping import WeightsKeeper
 from benchmark.trial.measuring import Measures
 from benchmark.trial.model import build_model, try_to_count_macs
+from benchmark.trial.watching import ModelWatch
 
 
 def prepare(
     spec: TrialSpec, catalog: Catalog, findings: Findings
-) -> tuple[Training, Judge, WeightsKeeper]:
+) -> tuple[Training, Judge, WeightsKeeper, ModelWatch]:
     """Load the images, build the model and have the recipe configure its training.
 
     Raises BenchmarkError where the images have changed since the run began, and for a model or a
@@ -39,9 +40,10 @@ def prepare(
     images = _load_images(spec, catalog)
     model = _prepare_model(spec, catalog, images, findings)
     device = torch.device(spec.device)
+    watch = ModelWatch(model, _configure(spec, catalog, model), findings)
     training = Training(
         model,
-        _configure(spec, catalog, model),
+        watch.watched(),
         ResidentImages(images.train, device),
         spec.protocol.batch_size,
         spec.protocol.precision,
@@ -63,6 +65,7 @@ def prepare(
         training,
         judge,
         WeightsKeeper(spec, input_shape, images.classes, training.normalization, findings),
+        watch,
     )
 
 

@@ -141,13 +141,12 @@ def _train(
         # First: what a model does to its process is no part of what it is compared with.
         checkpoints = trial_checkpoints(spec)
     with account.charge("setup"):
-        training, judge, keep = prepare(spec, catalog, findings)
+        training, judge, keep, watch = prepare(spec, catalog, findings)
     with account.charge("checkpoint"):
         go_on(training, spec.seed, checkpoints, findings)
     with account.charge("setup"):
         start = findings.start(spec.device, keep.needed_bytes(training.model))
-        # What a checkpoint put back is no change of the training's.
-        training.unsaved_attributes.changed()
+        watch.begin()
     with account.charge("reporting"):
         trackers.model = training.model
         trackers.call("on_trial_start", spec, training.model, len(findings.epochs))
@@ -155,8 +154,7 @@ def _train(
     for epoch in _epochs(spec, training, judge, keep, findings):
         if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
             with account.charge("checkpoint"):
-                findings.note_unsaved(training.unsaved_attributes.changed())
-                findings.note_lost(training.lost_parameters())
+                watch.look()
                 _save(training, checkpoints, findings)
         with account.charge("reporting"):
             report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
