@@ -81,7 +81,8 @@ class TrialSpec(Record):
     log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
     its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
     GPU (``cuda``); a trial that ``shares_device`` with others is no timing. Where there is a reason
-    in ``no_graph_because``, no step is captured as a graph.
+    in ``no_graph_because``, no step is captured as a graph. A checkpoint is written after
+    ``checkpoint_every`` epochs, or where that is None by the seconds between two.
     """
 
     variant: Variant
@@ -94,7 +95,7 @@ class TrialSpec(Record):
     engine: Literal["auto", "eager", "graph"] = "auto"
     no_graph_because: str | None = None
     compile: bool = False
-    checkpoint_every: int = Field(default=1, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
     keep_weights: bool = True
     metrics: tuple[str, ...] = ()
     trackers: tuple[Selection, ...] = ()

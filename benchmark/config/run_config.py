@@ -54,8 +54,8 @@ class RunConfig(BaseModel):
     ``test_images``, where given, are the sizes of fixed subsets. ``metrics`` are worked out at the
     end; ``keep_weights`` says whether the weights that were evaluated are kept.
     ``note`` is printed with the table. ``engine`` and ``compile`` say how steps are taken,
-    ``checkpoint_every`` after how many epochs a training's state is written to disk. ``trackers``
-    look on. ``plugins`` are all that were selected, also by ``-p``.
+    ``checkpoint_every`` after how many epochs a training's state is written to disk, None that some
+    seconds decide. ``trackers`` look on. ``plugins`` are all that were selected, also by ``-p``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -77,7 +77,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "tf32"]
     engine: Literal["auto", "eager", "graph"]
     compile: bool
-    checkpoint_every: int = Field(ge=1, le=MOST_EPOCHS)
+    checkpoint_every: int | None = Field(ge=1, le=MOST_EPOCHS)
     keep_weights: bool = True
     metrics: tuple[str, ...] = ("accuracy",)
     executor: Selection

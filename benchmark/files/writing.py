@@ -33,7 +33,7 @@ def write_fault(path: Path, error: OSError, *, full: str = RESUMES, otherwise: s
     return f"{fault}; {otherwise}" if otherwise else fault
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Replace the file at ``path``; on any failure the old file stays and nothing else is left.
 
     Raises OSError (a full disk, a folder that cannot be written).

@@ -7,6 +7,7 @@ from .checkpoint import (
     is_out_of_memory as is_out_of_memory,
     machine_conditions as machine_conditions,
     remove_checkpoints as remove_checkpoints,
+    require_plain as require_plain,
     training_conditions as training_conditions,
 )
 from .checkpoint_content import (
@@ -15,6 +16,7 @@ from .checkpoint_content import (
     require_same_shapes as require_same_shapes,
     require_sound_optimizer as require_sound_optimizer,
 )
+from .checkpoint_writer import CheckpointWriter as CheckpointWriter
 from .clock import (
     Clock as Clock,
     TimeAccount as TimeAccount,

@@ -38,6 +38,7 @@ NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
 DIGEST_LINE = re.compile(rb"[0-9a-f]{64}\n")
+DIGEST_LINE_BYTES = 65
 LARGEST_HEAD_BYTES = 2**20
 
 # What torch.load reads without running code; subclasses it refuses.
@@ -68,16 +69,12 @@ class Checkpoints:
     is_partial: bool = False
 
     def save(self, content: Mapping[str, Any]) -> None:
-        """Write a checkpoint; the newest becomes the previous one.
+        """Write a checkpoint of what ``require_plain`` accepts; the newest becomes the previous.
 
-        A kill at any moment leaves at least the one before. Raises NotPlainError where ``content``
-        could not be read back, StoreError where the disk refuses.
+        A kill at any moment leaves at least the one before. Raises StoreError where the disk
+        refuses.
         """
-        require_plain(content)
-        payload = io.BytesIO()
-        payload.write(json.dumps({"conditions": dict(self.conditions)}).encode() + b"\n")
-        torch.save(dict(content), payload)
-        digest = hashlib.sha256(payload.getbuffer()).hexdigest().encode()
+        stored = self._stored(content)
         newest, previous = self.folder / NEWEST, self.folder / PREVIOUS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,9 +82,20 @@ class Checkpoints:
                 if previous.is_dir():
                     remove(previous)
                 newest.replace(previous)
-            write_atomically(newest, digest + b"\n" + payload.getbuffer())
+            write_atomically(newest, stored)
         except OSError as error:
             raise StoreError(write_fault(newest, error)) from error
+
+    def _stored(self, content: Mapping[str, Any]) -> memoryview:
+        """A checkpoint as it is stored, made in one piece of memory."""
+        made = io.BytesIO()
+        made.write(bytes(DIGEST_LINE_BYTES))
+        made.write(json.dumps({"conditions": dict(self.conditions)}).encode() + b"\n")
+        torch.save(dict(content), made)
+        stored = made.getbuffer()
+        digest = hashlib.sha256(stored[DIGEST_LINE_BYTES:]).hexdigest()
+        stored[:DIGEST_LINE_BYTES] = f"{digest}\n".encode()
+        return stored
 
     def load(
         self, warn: Callable[[str], None], use: Callable[[Any], None] = lambda content: None

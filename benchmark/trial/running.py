@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import torch
 from torch import nn
@@ -28,18 +27,17 @@ from benchmark.training import (
     Checkpoints,
     EpochProgress,
     Judgement,
-    NotPlainError,
     PeakMemory,
     TimeAccount,
     Training,
     machine_conditions,
     phases,
     started_engine,
-    state_of,
     train,
     training_conditions,
     tuned,
 )
+from benchmark.trial.checkpointing import Checkpointing
 from benchmark.trial.code import require_same_code, with_origins_here
 from benchmark.trial.evaluated_model import show_evaluated_model
 from benchmark.trial.findings import Findings, make_record, with_warnings
@@ -151,14 +149,14 @@ def _train(
         trackers.model = training.model
         trackers.call("on_trial_start", spec, training.model, len(findings.epochs))
         report(TrialEvent(trial=spec.key, start=start, warnings=tuple(findings.warnings)))
-    for epoch in _epochs(spec, training, judge, keep, findings):
-        if epoch.number % spec.checkpoint_every == 0 or epoch.number == spec.protocol.epochs:
+    with Checkpointing(spec, training, checkpoints, findings) as checkpointing:
+        for epoch in _epochs(spec, training, judge, keep, findings):
             with account.charge("checkpoint"):
                 watch.look()
-                _save(training, checkpoints, findings)
-        with account.charge("reporting"):
-            report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
-            trackers.call("on_epoch_end", epoch)
+            checkpointing.end_epoch(epoch.number)
+            with account.charge("reporting"):
+                report(TrialEvent(trial=spec.key, epoch=epoch, warnings=tuple(findings.warnings)))
+                trackers.call("on_epoch_end", epoch)
     return training
 
 
@@ -207,33 +205,3 @@ def _uncounted(judge: Judge, memory: PeakMemory) -> Callable[[nn.Module, int], J
             return judge(model, epoch)
 
     return judge_uncounted
-
-
-def _save(training: Training, checkpoints: Checkpoints, findings: Findings) -> None:
-    try:
-        checkpoints.save(_checkpoint(training, findings))
-    except NotPlainError as error:
-        warning = f"no checkpoint can be written, because not all is plain data: {error}"
-        if warning not in findings.warnings:
-            findings.warnings.append(warning)
-
-
-def _checkpoint(training: Training, findings: Findings) -> dict[str, Any]:
-    evaluation, weights = findings.evaluation, findings.weights
-    assert evaluation is not None
-    return {
-        "training": state_of(training),
-        "epochs": [epoch.model_dump() for epoch in findings.epochs],
-        "evaluation": {
-            "loss": evaluation.loss,
-            "predictions": torch.from_numpy(evaluation.predictions),
-            "correct": torch.from_numpy(evaluation.correct),
-            "metrics": {name: f.model_dump() for name, f in evaluation.metrics.items()},
-        },
-        "weights": None if weights is None else weights.model_dump(),
-        "seconds": findings.account.balance(),
-        "engine": findings.engine,
-        "engine_reason": findings.engine_reason,
-        "resumed": findings.resumed,
-        "warnings": [*findings.warnings],
-    }

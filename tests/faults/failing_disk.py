@@ -32,7 +32,7 @@ def fail_from(error: int, first: int) -> None:
         if next(attempts) >= first:
             raise OSError(error, os.strerror(error))
 
-    def failing_write(path: Path, content: bytes) -> None:
+    def failing_write(path: Path, content: bytes | memoryview) -> None:
         attempt()
         write(path, content)
 

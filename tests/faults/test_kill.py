@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -36,6 +38,8 @@ precision: fp32
 device: cpu
 executor: inline
 """
+# When checkpoints are written: the config's line, and so many seconds where that leaves it open.
+FORMS = {"every epoch": ("checkpoint_every: 1\n", ""), "some seconds": ("", "0.1")}
 
 
 @dataclass
@@ -49,9 +53,16 @@ class Killed:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("recipe", sampled("recipes to kill", ["adam", "sgd_onecycle"], 1))
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(recipe: str) -> None:
-    Path("killed.yaml").write_text(CONFIG)
+@pytest.mark.parametrize(
+    ("recipe", "form"),
+    sampled("trainings to kill", [*itertools.product(["adam", "sgd_onecycle"], FORMS)], 1),
+)
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
+    recipe: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, seconds = FORMS[form]
+    Path("killed.yaml").write_text(CONFIG + line)
+    monkeypatch.setenv(killing.CHECKPOINT_SECONDS, seconds)
     # Other hashes and addresses must lead to the same weights.
     complete(recipe, "undisturbed", from_nothing=True)
     wanted = sampled(f"moments of {recipe}", killing.MOMENTS, SAMPLED_MOMENTS)
@@ -105,10 +116,16 @@ def kill_again_and_again(recipe: str, model: str, moments: list[str]) -> Killed:
 
 
 def number_of(moment: str, draws: random.Random) -> int:
-    """In the first or the second epoch that the process trains."""
+    """In the first or the second epoch that the process trains.
+
+    Where seconds decide, there may be no more than one checkpoint: the last.
+    """
     if moment in killing.IN_EVERY_STEP:
         return draws.randint(1, 2 * STEPS)
-    return draws.randint(1, 2) if moment in killing.IN_EVERY_EPOCH else 1
+    is_of_every_epoch = (
+        moment in killing.IN_EVERY_EPOCH and not os.environ[killing.CHECKPOINT_SECONDS]
+    )
+    return draws.randint(1, 2) if is_of_every_epoch else 1
 
 
 def kill_from_outside(process: subprocess.Popen[str], model: str, seconds: float) -> None:

@@ -14,8 +14,9 @@ from tests.support.sampling import sampled
 from tests.support.trial_files import figures, trial_folder, trial_record
 
 EPOCHS, STEPS = 5, 5
-# The number of an optimiser's step, where there is not one for each of the training.
-IN_THE_SECOND_EPOCH = {"accumulated": 3, "two_optimizers": 2 * STEPS + 3}
+# The number of an optimiser's step, where there is not one for each of the training. By the third
+# epoch the first one's checkpoint has been waited for.
+IN_THE_THIRD_EPOCH = {"accumulated": 5, "two_optimizers": 4 * STEPS + 3}
 CONFIG = f"""
 name: outside
 dataset: {{name: synthetic, train_images: 80, test_images: 20, size: 24}}
@@ -26,6 +27,7 @@ batch_size: 12
 seeds: 1
 precision: fp32
 device: cpu
+checkpoint_every: 1
 executor: inline
 """
 
@@ -38,7 +40,7 @@ def test_a_recipe_from_outside_resumes_as_if_it_had_not_been_killed(name: str) -
     arguments = ("run", "outside.yaml", *plugin, *killing.CHOSEN)
     whole = run(*arguments, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
-    order = f"{model}/optimizer step/{IN_THE_SECOND_EPOCH.get(name, STEPS + 2)}"
+    order = f"{model}/optimizer step/{IN_THE_THIRD_EPOCH.get(name, 2 * STEPS + 2)}"
     killed = run(*arguments, environment={killing.KILL: order})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     resumed = run(*arguments)

@@ -331,6 +331,7 @@ def unfinished(benchmark: CommandLine, tmp_path: Path, stopped: Path) -> list[st
     arguments = [
         *write_tiny_run(tmp_path),
         *("-m", "tiny", "--seeds", "1", "--epochs", "4", "-r", "sgd_onecycle", "--format", "json"),
+        *("--set", "checkpoint_every=1"),
     ]
     if stopped.exists():
         shutil.copytree(stopped, "runs")

@@ -2,6 +2,7 @@
 
 ``KILL="separable_cnn/forward/3"`` sends SIGKILL when that model's trial comes to its third forward
 pass of the process. At a trial's end the plugin writes down a digest of the model's weights.
+``CHECKPOINT_SECONDS="0.1"`` has checkpoints that seconds decide written after so many.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,11 +24,13 @@ from benchmark.specs import (
     TrialKey,
     TrialSpec,
 )
+from benchmark.trial import checkpointing
 
 # What has a run load it and look on with it.
 CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "killer")
 
 KILL = "KILL"
+CHECKPOINT_SECONDS = "CHECKPOINT_SECONDS"
 DIGEST = "digest.txt"
 
 # Moments that every epoch has, and those that every process or every trial has once.
@@ -36,7 +40,8 @@ IN_EVERY_EPOCH = (
     "between the checkpoints",
     "part of a checkpoint",
     "checkpoint before its name",
-    "checkpoint without history",
+    "checkpoint with its name",
+    "step beside a checkpoint",
     "part of a history line",
     "epoch end",
 )
@@ -65,10 +70,14 @@ class Killer(Tracker):
     def __init__(self, options: Options) -> None:
         self.wanted, self.moment, number = (os.environ.get(KILL) or "//0").split("/")
         self.left = int(number)
+        self.is_beside_a_checkpoint = False
 
     def comes(self, moment: str) -> bool:
-        self.left -= moment == self.moment
-        return moment == self.moment and self.left == 0
+        # The thread that writes checkpoints asks, too: each moment comes in one thread alone.
+        if moment != self.moment:
+            return False
+        self.left -= 1
+        return self.left == 0
 
     def pass_by(self, moment: str) -> None:
         if self.comes(moment):
@@ -76,6 +85,8 @@ class Killer(Tracker):
 
     def on_trial_start(self, trial: TrialSpec, model: nn.Module, epochs_done: int) -> None:
         self.folder = trial.directory
+        if seconds := os.environ.get(CHECKPOINT_SECONDS):
+            checkpointing.CHECKPOINT_SECONDS = float(seconds)
         if trial.model != self.wanted:
             self.moment = ""
         if self.moment:
@@ -85,10 +96,15 @@ class Killer(Tracker):
             model.register_forward_hook(
                 lambda *_: self.pass_by("forward" if model.training else "evaluation")
             )
-        if self.moment == "optimizer step":
-            register_optimizer_step_post_hook(lambda *_: self.pass_by("optimizer step"))
+        if self.moment in ("optimizer step", "step beside a checkpoint"):
+            register_optimizer_step_post_hook(lambda *_: self.end_step())
         if self.moment == OUTSIDE:
             model.register_forward_hook(lambda *_: time.sleep(0.03))
+
+    def end_step(self) -> None:
+        self.pass_by("optimizer step")
+        if self.is_beside_a_checkpoint:
+            kill()
 
     def on_epoch_end(self, epoch: Any) -> None:
         self.pass_by("epoch end")
@@ -98,7 +114,8 @@ class Killer(Tracker):
         self.pass_by("trial end")
 
 
-Write = Callable[[Path, bytes], None]
+Content = bytes | memoryview
+Write = Callable[[Path, Content], None]
 
 
 def kill_while_writing(killer: Killer) -> None:
@@ -109,20 +126,27 @@ def kill_while_writing(killer: Killer) -> None:
     write: Write = checkpoint.write_atomically
     append = store.RunDirectory.append_epoch
 
-    def write_checkpoint(path: Path, content: bytes) -> None:
+    def write_checkpoint(path: Path, content: Content) -> None:
         killer.pass_by("between the checkpoints")
+        if killer.comes("step beside a checkpoint"):
+            os.fsync = lambda fd: wait_for_a_step()
         write_and_kill("part of a checkpoint", path, content[: len(content) // 3])
         write_and_kill("checkpoint before its name", path, content)
         write(path, content)
-        killer.pass_by("checkpoint without history")
+        killer.pass_by("checkpoint with its name")
 
-    def write_to_store(path: Path, content: bytes) -> None:
+    def wait_for_a_step() -> None:
+        # All bytes are in the temporary file then, as below.
+        killer.is_beside_a_checkpoint = True
+        threading.Event().wait()
+
+    def write_to_store(path: Path, content: Content) -> None:
         moments = {"history.jsonl": "part of the history", "trial.json": "part of the record"}
         if path.name in moments:
             write_and_kill(moments[path.name], path, content[: len(content) // 2])
         write(path, content)
 
-    def write_and_kill(moment: str, path: Path, content: bytes) -> None:
+    def write_and_kill(moment: str, path: Path, content: Content) -> None:
         # All bytes are in the temporary file then, and it has not yet taken the file's place.
         if killer.comes(moment):
             os.fsync = lambda fd: kill()

@@ -152,7 +152,8 @@ def test_the_strong_recipe_ends_without_dropout_and_so_does_a_training_that_went
     Path("tiny.yaml").write_text(CONFIG)
     chosen = ("-m", "watched", "-r", "sgd_onecycle", "--tracker", "watch")
     arguments = ("run", "tiny.yaml", "-p", __file__, *chosen)
-    options = ("--seeds", "1", "--epochs", str(EPOCHS), "--set", "recipe.dropout_until=0.6")
+    settings = ("--set", "recipe.dropout_until=0.6", "--set", "checkpoint_every=1")
+    options = ("--seeds", "1", "--epochs", str(EPOCHS), *settings)
     assert benchmark(*arguments, *options).code == 130
     assert benchmark(*arguments, *options).code == 0
     assert WORKING.read_text().splitlines() == ["1 True", "2 True", "3 True", "4 False", "5 False"]

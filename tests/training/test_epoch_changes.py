@@ -125,9 +125,8 @@ def benchmark_recipes() -> Iterator[RecipeEntry]:
 @pytest.fixture
 def train(benchmark: CommandLine) -> Callable[..., int]:
     """Train the model for five epochs of four steps; returns the exit code."""
-    Path("tiny.yaml").write_text(
-        CONFIG.replace("seeds: 2", "seeds: 1").replace("epochs: 2", f"epochs: {EPOCHS}")
-    )
+    text = CONFIG.replace("seeds: 2", "seeds: 1").replace("epochs: 2", f"epochs: {EPOCHS}")
+    Path("tiny.yaml").write_text(f"{text}checkpoint_every: 1\n")
 
     def call(recipe: str, *arguments: str) -> int:
         chosen = ("-m", "model", "-r", recipe)

@@ -231,14 +231,15 @@ def test_a_resumed_training_has_the_history_of_an_uninterrupted_one(
     benchmark: CommandLine, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = ("-m", model, "-r", "sgd_onecycle", "--tracker", "interrupt")
-    arguments = ("run", "sound.yaml", "-p", PLUGIN, *chosen)
+    settings = ("--set", "checkpoint_every=1")
+    arguments = ("run", "sound.yaml", "-p", PLUGIN, *chosen, *settings)
     assert benchmark(*arguments, "--out", "whole").code == 0
     monkeypatch.setenv(sound_models.INTERRUPTED_AFTER, "2")
     assert benchmark(*arguments).code == 130
     resumed = benchmark(*arguments)
     assert resumed.code == 0, resumed.err
     (told,) = Path("runs").rglob("resumed_after.txt")
-    # The tracker is told of an epoch after its checkpoint is written.
+    # A trial that is interrupted ends when its checkpoint is written.
     assert told.read_text() == "2"
     histories = [
         [(epoch["train_loss"], epoch["test_loss"]) for epoch in record_of(model, out)["epochs"]]

@@ -30,9 +30,9 @@ from benchmark import (
     TrainingPlan,
     hookimpl,
 )
-from benchmark.training import clock
-from benchmark.training.checkpoint import Checkpoints
+from benchmark.training import checkpoint_writer, clock
 from benchmark.training.clock import Clock, TimeAccount
+from benchmark.training.host_copies import HostCopies
 from benchmark_plugins.trackers.log import TrialLog
 from tests.conftest import CommandLine
 from tests.support.tiny import CONFIG
@@ -112,7 +112,8 @@ Train = Callable[..., dict[str, Any]]
 def train(benchmark: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Train the sleeper for four epochs of four steps, and return its record."""
     config = tmp_path / "tiny.yaml"
-    config.write_text(CONFIG.replace("seeds: 2", "seeds: 1").replace("epochs: 2", "epochs: 4"))
+    text = CONFIG.replace("seeds: 2", "seeds: 1").replace("epochs: 2", "epochs: 4")
+    config.write_text(f"{text}checkpoint_every: 1\n")
 
     def call(code: int = 0, **sleeps: float) -> dict[str, Any]:
         for name, seconds in sleeps.items():
@@ -206,17 +207,23 @@ def test_building_a_model_is_setup_time_and_no_other(train: Train) -> None:
 
 
 @pytest.mark.usefixtures("sleeping_clock")
-def test_writing_a_checkpoint_is_checkpoint_time_and_no_other(
+def test_copying_a_state_and_waiting_for_a_write_are_checkpoint_time_and_no_other(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = Checkpoints.save
+    take, wait = HostCopies.take, checkpoint_writer.wait
 
-    def save_slowly(checkpoints: Checkpoints, content: Any) -> None:
+    def take_slowly(copies: HostCopies, content: Any) -> Any:
         clock.time.sleep(5)
-        save(checkpoints, content)
+        return take(copies, content)
 
-    monkeypatch.setattr(Checkpoints, "save", save_slowly)
-    assert parts(train()) == about(checkpoint=EPOCHS * 5)
+    def wait_long(writes: Any) -> Any:
+        clock.time.sleep(3)
+        return wait(writes)
+
+    monkeypatch.setattr(HostCopies, "take", take_slowly)
+    monkeypatch.setattr(checkpoint_writer, "wait", wait_long)
+    # Each write is waited for once: before the next copy, or at the end.
+    assert parts(train()) == about(checkpoint=EPOCHS * (5 + 3))
 
 
 @pytest.mark.usefixtures("sleeping_clock")

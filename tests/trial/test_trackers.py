@@ -353,9 +353,11 @@ def test_a_tracker_sees_a_run_and_its_trials_from_one_thread(train: Train) -> No
 
 
 def test_an_interrupted_run_has_its_end_told_once_and_resumes(train: Train) -> None:
-    assert train("--set", "trackers=[{name: notes, interrupts: true}]").code == 130
+    every_epoch = ("--set", "checkpoint_every=1")
+    interrupts = ("--set", "trackers=[{name: notes, interrupts: true}]")
+    assert train(*every_epoch, *interrupts).code == 130
     assert events()[-3:] == ["epoch 2", "error model KeyboardInterrupt", "run end 1"]
-    assert train("--tracker", "notes").code == 0
+    assert train(*every_epoch, "--tracker", "notes").code == 0
     started = events()[2:]
     assert started == [
         "create given",

@@ -27,7 +27,6 @@ from .folders import Changes, WatchedFolder, apply
 from .options import RayOptions
 
 PROGRESS_SECONDS = 5.0
-NO_CHANGES = Changes({}, {})
 
 
 class NodeTask(BaseModel):
@@ -123,8 +122,8 @@ def _train(
                 outbox.add(TrialEvent(trial=record.key, record=record))
             while outbox.events:
                 event = outbox.events.popleft()
-                changes = NO_CHANGES if event.progress else watched.changes()
-                yield Update(event.model_dump_json(by_alias=True), changes, warning)
+                # With progress, too: a checkpoint may be written long after its epoch's end.
+                yield Update(event.model_dump_json(by_alias=True), watched.changes(), warning)
 
 
 class Outbox:

@@ -46,6 +46,7 @@ epochs: {EPOCHS}
 batch_size: 16
 precision: fp32
 device: cpu
+checkpoint_every: 1
 executor: local
 """
 Train = Callable[..., Result]
@@ -477,7 +478,8 @@ def test_a_worker_that_is_killed_is_tried_again_and_resumes(train: Train) -> Non
     assert "0 of 1 trials completed earlier, 1 failed (--retry-failed tries again)" in unasked.err
     retried = train("steady", more=("--retry-failed",))
     assert "1 to train (1 from a checkpoint, 1 that failed before)" in retried.err
-    assert "steady, seed 0: goes on after epoch 2 of 3" in retried.err
+    # It was killed while the second epoch's checkpoint was written, or when it was.
+    assert re.search("steady, seed 0: goes on after epoch [12] of 3", retried.err)
     assert (retried.code, trial_record("steady")["status"]) == (0, "completed")
     assert figures(trial_record("steady")) == figures(trial_record("steady", out="inline"))
     assert sorted(file.name for file in trial_folder("steady").iterdir()) == [

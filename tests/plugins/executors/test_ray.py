@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from benchmark.events import (
     TrialEvent,
     TrialProgress,
 )
+from benchmark.training.checkpoint import NEWEST
 from benchmark_plugins.executors.processes.guardian import RUN_DIED
 from benchmark_plugins.executors.processes.openmp import SPIN_COUNT, WAIT_POLICY
 from tests.conftest import CommandLine, only_error
@@ -45,6 +47,7 @@ epochs: {EPOCHS}
 batch_size: 16
 precision: fp32
 device: cpu
+checkpoint_every: 1
 """
 ON_GPUS = ("--set", "executor.num_gpus=1")
 RAY_SETTINGS = {
@@ -250,14 +253,14 @@ def files(seed: int) -> list[Path]:
 def wait_for_second_epoch(
     run: subprocess.Popen[str], data_directory: Path, trials: int = 1
 ) -> list[dict[str, Any]]:
-    """Wait until so many trials wait after their second epoch, and the driver has that epoch.
+    """Wait until so many trials wait after their second epoch, and the driver has all of it.
 
     Returns their notes.
     """
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         notes = [note for note in observed.read_notes(data_directory) if note.get("epoch") == 2]
-        if len(notes) >= trials and all(epochs_here(note["seed"]) == 2 for note in notes):
+        if len(notes) >= trials and all(is_here(note["seed"], epochs=2) for note in notes):
             return notes
         assert run.poll() is None, run.communicate()
         time.sleep(0.05)
@@ -265,10 +268,15 @@ def wait_for_second_epoch(
     raise AssertionError(run.communicate())
 
 
-def epochs_here(seed: int) -> int:
-    """How many epochs of a trial the driver knows of."""
-    history = trial_folder("waits", seed) / "history.jsonl"
-    return len(history.read_text().splitlines()) if history.exists() else 0
+def is_here(seed: int, epochs: int) -> bool:
+    """Whether the driver knows of so many epochs of a trial, and has the checkpoint of the last."""
+    folder = trial_folder("waits", seed)
+    history, checkpoint = folder / "history.jsonl", folder / NEWEST
+    if not (history.exists() and checkpoint.exists()):
+        return False
+    _, _, payload = checkpoint.read_bytes().split(b"\n", 2)
+    content = torch.load(io.BytesIO(payload), weights_only=True)
+    return len(history.read_text().splitlines()) == len(content["epochs"]) == epochs
 
 
 def let_continue(data_directory: Path) -> None:
@@ -584,7 +592,8 @@ def test_a_device_that_no_trial_can_have_is_refused(
 
 def test_a_plugin_s_file_is_used_where_it_is_or_sent_along(tmp_path: Path) -> None:
     """What is there has its neighbours beside it; what is sent keeps the names of its folders."""
-    from benchmark_plugins.executors.cluster.node import NO_CHANGES, InputFiles, _unpacked
+    from benchmark_plugins.executors.cluster.folders import Changes
+    from benchmark_plugins.executors.cluster.node import InputFiles, _unpacked
 
     same, other = tmp_path / "ra" / "model.py", tmp_path / "rb" / "model.py"
     for file in (same, other):
@@ -595,7 +604,7 @@ def test_a_plugin_s_file_is_used_where_it_is_or_sent_along(tmp_path: Path) -> No
     folder = tmp_path / "node"
     folder.mkdir()
     spec = make_spec().model_copy(update={"plugins": selected})
-    here = _unpacked(spec, InputFiles(NO_CHANGES, sent), folder).plugins
+    here = _unpacked(spec, InputFiles(Changes({}, {}), sent), folder).plugins
     assert here[:2] == selected[:2]
     assert here[-1] == selected[-1]
     assert [Path(path).read_bytes() for path in here[2:4]] == [b"edited", b"far"]
