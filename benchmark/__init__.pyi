@@ -44,6 +44,7 @@ from .optimization import (
     Optimization as Optimization,
     Transform as Transform,
 )
+from .printable import three_digits as three_digits
 from .progress import (
     announce as announce,
     track as track,
