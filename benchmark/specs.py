@@ -10,6 +10,9 @@ from pydantic import Field
 from benchmark.plain_data import Record
 from benchmark.protocol import Identity, Protocol, Selection
 
+# A selection that begins so is of a model that is only in the process of whoever gave it.
+PYTHON = "python:"
+
 
 class TrialKey(NamedTuple):
     """Which trial of its run a trial is: the label and the identity of its variant, and a seed."""
@@ -120,6 +123,11 @@ class TrialSpec(Record):
     def without_graph(self, reason: str) -> TrialSpec:
         """The same trial, of which no step is to be captured as a graph."""
         return self.model_copy(update={"no_graph_because": reason})
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether another process has its plugins: not where one is a class of this process."""
+        return not any(plugin.startswith(PYTHON) for plugin in self.plugins)
 
     @property
     def log_file(self) -> Path:
