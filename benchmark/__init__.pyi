@@ -74,11 +74,13 @@ from .report import (
 from .running_clock import RunningClock as RunningClock
 from .runs import Run as Run
 from .specs import (
+    FileState as FileState,
     Origin as Origin,
     PlannedVariant as PlannedVariant,
     TrialKey as TrialKey,
     TrialSpec as TrialSpec,
     Variant as Variant,
+    VerifiedCache as VerifiedCache,
 )
 from .summaries import (
     NO_FIGURE as NO_FIGURE,

@@ -77,6 +77,26 @@ class PlannedVariant(Variant):
         return [TrialKey(self.model, self.identity, seed) for seed in self.seeds]
 
 
+class FileState(NamedTuple):
+    """A file's name, size in bytes, time of its last change in nanoseconds, and inode."""
+
+    name: str
+    size_bytes: int
+    changed_nanoseconds: int
+    inode: int
+
+
+class VerifiedCache(Record):
+    """A folder of decoded images that were found to have ``fingerprint`` while its files were so.
+
+    As long as they are, the images need not be read to know it.
+    """
+
+    folder: Path
+    fingerprint: str
+    files: tuple[FileState, ...]
+
+
 class TrialSpec(Record):
     """One variant to be trained once with one seed, and all that is needed to do it anywhere.
 
@@ -84,7 +104,8 @@ class TrialSpec(Record):
     log in it, for people; ``plugins`` is what was selected, so that a worker has the plugins
     its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
     GPU (``cuda``); a trial that ``shares_device`` with others is no timing. Where there is a reason
-    in ``no_graph_because``, no step is captured as a graph.
+    in ``no_graph_because``, no step is captured as a graph. ``verified`` is what the parent has
+    verified of the data set and of those that it wraps.
     """
 
     variant: Variant
@@ -92,6 +113,7 @@ class TrialSpec(Record):
     seed: int = Field(ge=0)
     protocol: Protocol
     dataset: Selection
+    verified: tuple[VerifiedCache, ...] = ()
     device: str
     shares_device: bool = False
     engine: Literal["auto", "eager", "graph"] = "auto"
