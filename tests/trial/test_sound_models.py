@@ -320,16 +320,6 @@ def test_a_test_set_of_one_image_is_no_batch_of_one(benchmark: CommandLine) -> N
     assert result.code == 0, result.err
 
 
-def test_an_evaluation_ends_with_no_batch_of_one() -> None:
-    from benchmark.training.evaluation import EVALUATION_BATCH, evaluation_batches
-
-    for images in (1, 2, 499, 500, 501, 502, 1000, 1001, 1002):
-        batches = [len(range(images)[batch]) for batch in evaluation_batches(images)]
-        assert sum(batches) == images
-        assert 1 not in batches or images == 1
-        assert max(batches) <= EVALUATION_BATCH + 1
-
-
 def test_modules_that_only_look_like_layers_do_no_harm(benchmark: CommandLine) -> None:
     class Holder(nn.Module):
         """Holds what is no part of a model: itself, its class, a lock of a kind."""
