@@ -63,8 +63,9 @@ def test_every_one_is_shown_and_its_layers_add_up(benchmark: CommandLine) -> Non
 
 @pytest.mark.parametrize("recipe", sampled("recipes", ["adam", "sgd_onecycle"], 1))
 def test_every_one_trains(benchmark: CommandLine, recipe: str) -> None:
-    result = train(benchmark, *SOUND, arguments=("-r", recipe, "--epochs", "1"))
-    statuses = {model: record_of(model)["status"] for model in SOUND}
+    models = sampled("sound models that train", [*SOUND], len(SOUND) // 2)
+    result = train(benchmark, *models, arguments=("-r", recipe, "--epochs", "1"))
+    statuses = {model: record_of(model)["status"] for model in models}
     assert set(statuses.values()) == {"completed"}, result.err
     assert result.code == 0
 
