@@ -44,6 +44,7 @@ from .optimization import (
     Optimization as Optimization,
     Transform as Transform,
 )
+from .printable import three_digits as three_digits
 from .progress import (
     announce as announce,
     track as track,
@@ -73,11 +74,13 @@ from .report import (
 from .running_clock import RunningClock as RunningClock
 from .runs import Run as Run
 from .specs import (
+    FileState as FileState,
     Origin as Origin,
     PlannedVariant as PlannedVariant,
     TrialKey as TrialKey,
     TrialSpec as TrialSpec,
     Variant as Variant,
+    VerifiedCache as VerifiedCache,
 )
 from .summaries import (
     NO_FIGURE as NO_FIGURE,

@@ -52,3 +52,12 @@ def size_text(size_bytes: float) -> str:
             count = size_bytes / length
             return f"{count:.0f} {unit}" if count >= 100 else f"{count:.3g} {unit}"
     return f"{size_bytes} B"
+
+
+def three_digits(number: float) -> str:
+    """Write a number from zero up with three digits, from 100 on as a whole one.
+
+    ``0.150``, ``12.3``, ``1,043``: what is not zero is never written as if it were.
+    """
+    exponent = int(f"{number:.2e}".partition("e")[2])
+    return f"{number:,.{max(0, 2 - exponent)}f}"

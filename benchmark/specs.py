@@ -10,6 +10,9 @@ from pydantic import Field
 from benchmark.plain_data import Record
 from benchmark.protocol import Identity, Protocol, Selection
 
+# A selection that begins so is of a model that is only in the process of whoever gave it.
+PYTHON = "python:"
+
 
 class TrialKey(NamedTuple):
     """Which trial of its run a trial is: the label and the identity of its variant, and a seed."""
@@ -74,6 +77,26 @@ class PlannedVariant(Variant):
         return [TrialKey(self.model, self.identity, seed) for seed in self.seeds]
 
 
+class FileState(NamedTuple):
+    """A file's name, size in bytes, time of its last change in nanoseconds, and inode."""
+
+    name: str
+    size_bytes: int
+    changed_nanoseconds: int
+    inode: int
+
+
+class VerifiedCache(Record):
+    """A folder of decoded images that were found to have ``fingerprint`` while its files were so.
+
+    As long as they are, the images need not be read to know it.
+    """
+
+    folder: Path
+    fingerprint: str
+    files: tuple[FileState, ...]
+
+
 class TrialSpec(Record):
     """One variant to be trained once with one seed, and all that is needed to do it anywhere.
 
@@ -82,7 +105,8 @@ class TrialSpec(Record):
     its parent had, and ``core`` is a digest of the parent's core. ``device`` may leave open which
     GPU (``cuda``); a trial that ``shares_device`` with others is no timing. Where there is a reason
     in ``no_graph_because``, no step is captured as a graph. A checkpoint is written after
-    ``checkpoint_every`` epochs, or where that is None by the seconds between two.
+    ``checkpoint_every`` epochs, or where that is None by the seconds between two. ``verified`` is
+    what the parent has verified of the data set and of those that it wraps.
     """
 
     variant: Variant
@@ -90,6 +114,7 @@ class TrialSpec(Record):
     seed: int = Field(ge=0)
     protocol: Protocol
     dataset: Selection
+    verified: tuple[VerifiedCache, ...] = ()
     device: str
     shares_device: bool = False
     engine: Literal["auto", "eager", "graph"] = "auto"
@@ -121,6 +146,11 @@ class TrialSpec(Record):
     def without_graph(self, reason: str) -> TrialSpec:
         """The same trial, of which no step is to be captured as a graph."""
         return self.model_copy(update={"no_graph_because": reason})
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether another process has its plugins: not where one is a class of this process."""
+        return not any(plugin.startswith(PYTHON) for plugin in self.plugins)
 
     @property
     def log_file(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from benchmark import NO_FIGURE, Column, hookimpl
+from benchmark import NO_FIGURE, Column, hookimpl, three_digits
 
 if TYPE_CHECKING:
     from benchmark import ModelSummary
@@ -82,15 +82,7 @@ def _test_accuracy_text(summary: ModelSummary) -> str:
 
 
 def _epoch_seconds_text(summary: ModelSummary) -> str:
-    return NO_FIGURE if summary.epoch_seconds is None else _three_digits(summary.epoch_seconds)
-
-
-def _three_digits(value: float) -> str:
-    if value >= 99.95:
-        return f"{value:,.0f}"
-    if value >= 9.995:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3f}"
+    return NO_FIGURE if summary.epoch_seconds is None else three_digits(summary.epoch_seconds)
 
 
 def _peak_memory_text(summary: ModelSummary) -> str:

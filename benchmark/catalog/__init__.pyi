@@ -6,6 +6,7 @@ from .discovery import unselectable as unselectable
 from .identity import (
     code_identity as code_identity,
     core_identity as core_identity,
+    core_on_disk as core_on_disk,
     plugin_origin as plugin_origin,
     variant_identity as variant_identity,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmark.catalog.identity import core_identity
+from benchmark.catalog.identity import core_identity, core_on_disk
 from benchmark.catalog.plugin import Plugin
 from benchmark.catalog.shelves import Catalog, load_catalog
 from benchmark.catalog.source import Source
@@ -38,7 +38,7 @@ def require_unchanged(plugins: Iterable[Plugin]) -> None:
     Python would train what it imported, and the record would name what is on the disk.
     """
     changed = [plugin.label for plugin in plugins if _has_changed(plugin)]
-    if core_identity() != core_identity.__wrapped__():
+    if core_identity() != core_on_disk():
         changed.insert(0, "benchmark")
     if changed:
         names = ", ".join(dict.fromkeys(changed))

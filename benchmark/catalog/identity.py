@@ -55,6 +55,11 @@ def plugin_origin(plugin: Plugin) -> Origin:
 @functools.cache
 def core_identity() -> str:
     """That of the core that this process runs, whatever becomes of its files meanwhile."""
+    return core_on_disk()
+
+
+def core_on_disk() -> str:
+    """The identity of the core as its files are now."""
     return folder_digest(CORE)[:IDENTITY_LENGTH]
 
 

@@ -17,9 +17,7 @@ from benchmark.catalog.source import Source
 from benchmark.entries import ModelEntry, is_name
 from benchmark.errors import BenchmarkError, PluginError
 from benchmark.hookspecs import hookimpl
-
-# A selection that begins so is of a model that is only here.
-PYTHON = "python:"
+from benchmark.specs import PYTHON
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 The cache of a data set is a folder of ``.npy`` files, named after the data set and a hash of what
 was read. It lies below the data directory or, where that may only be read, below the platform's
 cache directory: data that is given and data that is cached need not lie in one place. It is mapped
-into memory, so a second start reads no image, and its fingerprint is checked whenever it is read.
+into memory, so a second start reads no image, and its fingerprint is checked whenever it is read;
+but for the trials of a run, as long as the files are those that the run has checked.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from benchmark.files import (
     write_fault,
 )
 from benchmark.progress import announce
+from benchmark.specs import FileState, VerifiedCache
 
 SCHEMA = 2
 INFO_FILE = "info.json"
@@ -173,9 +175,16 @@ def _not_written(cache: Path, error: OSError) -> DatasetError:
     return DatasetError(write_fault(cache, error, full=f"or {elsewhere}", otherwise=elsewhere))
 
 
-def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:
-    """Map what is cached, or None where there is nothing or it is damaged."""
+def read_cache(
+    cache: Path, verified: Sequence[VerifiedCache] = ()
+) -> tuple[ImageSplits, VerifiedCache] | None:
+    """Map what is cached, or None where there is nothing or it is damaged.
+
+    Its fingerprint is worked out unless the cache is among those ``verified``.
+    """
     try:
+        # Before the images are read: a change that comes later is one that nobody has verified.
+        files = _file_states(cache)
         info = json.loads((cache / INFO_FILE).read_text(encoding="utf-8"))
         checksum = info.pop("checksum")
         wanted, classes, notes = info["fingerprint"], tuple(info["classes"]), tuple(info["notes"])
@@ -190,9 +199,17 @@ def read_cache(cache: Path) -> tuple[ImageSplits, str] | None:
         if f"{half}_pixels" in arrays
     )
     splits = ImageSplits(train, test, classes, next(iter(held_out), None), notes)
-    if fault_in(splits) or fingerprint(splits) != wanted:
+    found = VerifiedCache(folder=cache.absolute(), fingerprint=wanted, files=files)
+    if fault_in(splits) or (found not in verified and fingerprint(splits) != wanted):
         return None
-    return splits, wanted
+    return splits, found
+
+
+def _file_states(folder: Path) -> tuple[FileState, ...]:
+    states = ((file.name, file.stat()) for file in sorted(folder.iterdir()))
+    return tuple(
+        FileState(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states
+    )
 
 
 def _map_arrays(cache: Path) -> dict[str, numpy.ndarray[Any, Any]] | None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from benchmark.errors import (
     one_line,
 )
 from benchmark.protocol import Selection
+from benchmark.specs import VerifiedCache
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,15 @@ class Dataset:
 
     ``fingerprint`` is the SHA-256 of the decoded images, labels and class names: it is the same
     on every machine that decoded the same. ``cache`` is None where the plugin allows no caching,
-    or the cache cannot be mapped into memory.
+    or the cache cannot be mapped into memory. ``verified`` are the caches of it and of those that
+    it wraps.
     """
 
     selection: Selection
     splits: ImageSplits
     fingerprint: str
     cache: Path | None
+    verified: tuple[VerifiedCache, ...] = ()
 
     @property
     def noted(self) -> list[str]:
@@ -82,17 +85,23 @@ def _first_available(
     return load_dataset(selections[-1], shelf, data_directory)
 
 
-def load_dataset(selection: Selection, shelf: Shelf[DatasetEntry], data_directory: Path) -> Dataset:
+def load_dataset(
+    selection: Selection,
+    shelf: Shelf[DatasetEntry],
+    data_directory: Path,
+    verified: Sequence[VerifiedCache] = (),
+) -> Dataset:
     """Load a data set from the cache, or through its plugin into the cache.
 
-    One that is wrapped is loaded first, in the same way.
+    One that is wrapped is loaded first, in the same way. Of caches that have been ``verified``
+    before and not changed since, the fingerprint is not worked out again.
 
     Raises DatasetUnavailableError where it cannot be had and DatasetError where it is damaged.
     """
     *wrappers, innermost = dataset_chain(selection, shelf)
-    dataset = _load_one(innermost, shelf, data_directory)
+    dataset = _load_one(innermost, shelf, data_directory, verified)
     for wrapper in reversed(wrappers):
-        dataset = _load_one(wrapper, shelf, data_directory, dataset)
+        dataset = _load_one(wrapper, shelf, data_directory, verified, dataset)
     return dataset
 
 
@@ -100,34 +109,39 @@ def _load_one(
     selection: Selection,
     shelf: Shelf[DatasetEntry],
     data_directory: Path,
+    verified: Sequence[VerifiedCache],
     wrapped: Dataset | None = None,
 ) -> Dataset:
+    of_wrapped = wrapped.verified if wrapped else ()
     offer = shelf[selection.name]
     options = offer.entry.options.from_mapping(selection.options)
     load = functools.partial(_load_checked, offer, data_directory, options, wrapped)
     identity = _identify(offer, data_directory, options)
     if identity is None:
         splits = load()
-        return Dataset(selection, splits, fingerprint(splits), None)
+        return Dataset(selection, splits, fingerprint(splits), None, of_wrapped)
     images = f" {wrapped.fingerprint}" if wrapped else ""
     # Other code may load other images, whatever the plugin says of them.
     identity = f"{dataset_identity(selection, shelf)}{images} {identity}"
     caches = cache_folders(data_directory, selection.name, identity)
-    dataset = _find_cached(caches, selection)
+    dataset = _find_cached(caches, selection, verified)
     if dataset is None:
         with prepared_by_one(caches[0]):
             # Another process may have prepared it while this one waited.
-            dataset = _find_cached(caches, selection)
+            dataset = _find_cached(caches, selection, verified)
             if dataset is None:
                 dataset = _prepare(caches, selection, load, identity)
-    return dataset
+    return replace(dataset, verified=(*of_wrapped, *dataset.verified))
 
 
-def _find_cached(caches: Sequence[Path], selection: Selection) -> Dataset | None:
+def _find_cached(
+    caches: Sequence[Path], selection: Selection, verified: Sequence[VerifiedCache] = ()
+) -> Dataset | None:
     for cache in caches:
-        cached = read_cache(cache)
+        cached = read_cache(cache, verified)
         if cached is not None:
-            return Dataset(selection, *cached, cache)
+            splits, found = cached
+            return Dataset(selection, splits, found.fingerprint, cache, (found,))
     return None
 
 

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from benchmark.printable import three_digits
+
 if TYPE_CHECKING:
     from benchmark.events import TrialProgress
     from benchmark.specs import TrialSpec
@@ -122,7 +124,7 @@ class TrialStatus:
         """Seed, epoch, step, milliseconds a step, time elapsed, time left."""
         parts = [Part(f"seed {self.spec.seed}", 8, gap=" "), *self._position()]
         if self.milliseconds_a_step is not None:
-            parts.append(Part(f"{self.milliseconds_a_step:.0f} ms/step", 4))
+            parts.append(Part(f"{three_digits(self.milliseconds_a_step)} ms/step", 4))
         parts.append(_elapsed(now - self.began, 3))
         if self.seconds_an_epoch is not None:
             parts.append(Part(f"{duration(self.seconds_an_epoch * self.epochs_left)} left", 5))

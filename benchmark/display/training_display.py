@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.display.displays import WHOLE, Display
 from benchmark.display.status import Part, TrialStatus, Work, duration
 from benchmark.files import last_lines
+from benchmark.printable import three_digits
 
 if TYPE_CHECKING:
     from benchmark.events import TrialEvent
@@ -182,7 +183,7 @@ def epoch_line(spec: TrialSpec, epoch: EpochRecord, seconds_left: float | None) 
     left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
     return (
         f"{spec.model} seed {spec.seed}  epoch {epoch.number}/{spec.protocol.epochs}  "
-        f"{epoch.train_seconds:.1f} s {milliseconds_a_step:.0f} ms/step  "
+        f"{three_digits(epoch.train_seconds)} s {three_digits(milliseconds_a_step)} ms/step  "
         f"loss {epoch.train_loss:.4f} acc {epoch.train_accuracy:.4f}  "
         f"{_judged(epoch)}{left}"
     )

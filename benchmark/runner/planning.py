@@ -22,7 +22,6 @@ from benchmark.protocol import (
     Duplicates,
     Protocol,
     RecipeRecord,
-    Selection,
 )
 from benchmark.specs import (
     PlannedVariant,
@@ -50,7 +49,7 @@ def plan_trials(
     description: RunDescription,
     catalog: Catalog,
     *,
-    dataset: Selection,
+    dataset: Dataset,
     device: str,
     data_directory: Path,
     directory: RunDirectory,
@@ -67,7 +66,8 @@ def plan_trials(
             recipe_origin=recipe_origin,
             seed=seed,
             protocol=protocol,
-            dataset=dataset,
+            dataset=dataset.selection,
+            verified=dataset.verified,
             device=device,
             engine=config.engine,
             compile=config.compile,

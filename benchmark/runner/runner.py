@@ -153,7 +153,7 @@ def prepare(
     specs = plan_trials(
         description,
         catalog,
-        dataset=dataset.selection,
+        dataset=dataset,
         device=str(device),
         data_directory=data_directory.absolute(),
         directory=directory,

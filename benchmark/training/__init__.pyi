@@ -42,9 +42,11 @@ from .engine import (
 from .epoch_progress import EpochProgress as EpochProgress
 from .evaluation import (
     Evaluation as Evaluation,
+    Measure as Measure,
     evaluate as evaluate,
     measure_nothing as measure_nothing,
 )
+from .evaluation_batches import EvaluationBatches as EvaluationBatches
 from .extra_state import UnsavedAttributes as UnsavedAttributes
 from .image_memory import require_room as require_room
 from .layout import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,9 @@ from torch.nn import functional
 
 from benchmark.records import MetricFigure
 from benchmark.training.data import ResidentImages
+from benchmark.training.evaluation_batches import EvaluationBatches
 from benchmark.training.precision import computing_in
 from benchmark.training.preparation import as_floats
-
-# As many images as keep a CPU's cores busy without filling its memory with activations.
-EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -58,24 +56,29 @@ def evaluate(
     precision: str,
     prepare: Prepare = as_floats,
     measure: Measure = measure_nothing,
+    batches: EvaluationBatches | None = None,
 ) -> Evaluation:
     """Classify every image once, dropout off and BatchNorm on its moving statistics.
 
     ``prepare`` makes what the model is given of uint8 of N x H x W x C.
     ``measure(logits, labels)`` works figures out, from float32 of N x classes and int64 of N.
+    ``batches`` remembers how many images the model can be given, for its next evaluation.
     """
     model.eval()
+    batches = batches or EvaluationBatches()
     device = images.pixels.device
-    total_loss = torch.zeros((), dtype=torch.float64, device=device)
-    parts = []
-    for batch in evaluation_batches(len(images)):
+
+    def classify(batch: slice) -> Tensor:
         with computing_in(precision, device):
             logits = _logits(model, prepare(images.pixels[batch]))
-        parts.append(logits.float())
-        total_loss += functional.cross_entropy(parts[-1], images.labels[batch], reduction="sum")
-    logits = torch.cat(parts)
+        return logits.float()
+
+    batches.find_out(len(images), device, classify)
+    logits, total_loss = batches.within_memory(
+        len(images), lambda slices: _classified(classify, slices, images.labels)
+    )
     predictions = logits.argmax(1)
-    loss = float(total_loss) / len(images)
+    loss = total_loss / len(images)
     return Evaluation(
         loss=loss,
         predictions=predictions.cpu().numpy().astype(smallest_type(logits.shape[1])),
@@ -89,15 +92,16 @@ def smallest_type(classes: int) -> numpy.dtype[Any]:
     return numpy.min_scalar_type(max(classes - 1, 0))
 
 
-def evaluation_batches(images: int) -> Iterator[slice]:
-    """Batches of EVALUATION_BATCH images and what is left; one image left joins those before it."""
-    start = 0
-    while start < images:
-        stop = start + EVALUATION_BATCH
-        if stop >= images - 1:
-            stop = images
-        yield slice(start, stop)
-        start = stop
+def _classified(
+    classify: Callable[[slice], Tensor], batches: Sequence[slice], labels: Tensor
+) -> tuple[Tensor, float]:
+    """The logits of all images, and the sum of their losses."""
+    total_loss = torch.zeros((), dtype=torch.float64, device=labels.device)
+    parts = []
+    for batch in batches:
+        parts.append(classify(batch))
+        total_loss += functional.cross_entropy(parts[-1], labels[batch], reduction="sum")
+    return torch.cat(parts), float(total_loss)
 
 
 def _logits(model: nn.Module, pixels: Tensor) -> Tensor:

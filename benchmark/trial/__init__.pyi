@@ -1,3 +1,4 @@
+from .ahead import get_ready as get_ready
 from .findings import (
     record_lost_trial as record_lost_trial,
     stage as stage,

@@ -9,6 +9,7 @@ from benchmark.catalog import (
     Catalog,
     code_identity,
     core_identity,
+    core_on_disk,
     dataset_identity,
     plugin_origin,
     variant_identity,
@@ -43,9 +44,14 @@ def with_origins_here(spec: TrialSpec, catalog: Catalog) -> TrialSpec:
     )
 
 
+def _core(wanted: str) -> str:
+    """The core's identity: the wanted one, if it is also that of what has yet to be imported."""
+    return next((here for here in (core_identity(), core_on_disk()) if here != wanted), wanted)
+
+
 def _identities(spec: TrialSpec, catalog: Catalog) -> Iterator[tuple[str, str | None, str]]:
     """What the code is of; its identity here, None where it is not here; and the wanted one."""
-    yield "benchmark", core_identity(), spec.core
+    yield "benchmark", _core(spec.core), spec.core
     variant, protocol = spec.variant, spec.protocol
     model = catalog.models.offers.get(variant.entry)
     here = variant_identity(model.entry, model.plugin, variant.options) if model else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from benchmark.training import (
+    Evaluation,
+    EvaluationBatches,
     Judgement,
+    Measure,
     Preparation,
     ResidentImages,
     evaluate,
@@ -30,6 +33,7 @@ class Judge:
     precision: str
     prepare: Preparation
     measures: Measures
+    batches: EvaluationBatches = field(default_factory=EvaluationBatches)
 
     def __call__(self, model: nn.Module, epoch: int) -> Judgement:
         """Judge the model that an epoch has led to."""
@@ -38,7 +42,10 @@ class Judge:
         validation = test = None
         if self.validation is not None:
             measure = final if is_last and self.test is None else self.measures.alone
-            validation = evaluate(model, self.validation, self.precision, self.prepare, measure)
+            validation = self._evaluate(model, self.validation, measure)
         if self.test is not None and (is_last or self.validation is None):
-            test = evaluate(model, self.test, self.precision, self.prepare, final)
+            test = self._evaluate(model, self.test, final)
         return Judgement(validation, test)
+
+    def _evaluate(self, model: nn.Module, images: ResidentImages, measure: Measure) -> Evaluation:
+        return evaluate(model, images, self.precision, self.prepare, measure, self.batches)

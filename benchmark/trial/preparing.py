@@ -70,7 +70,7 @@ def prepare(
 
 
 def _load_images(spec: TrialSpec, catalog: Catalog) -> TrialImages:
-    dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory)
+    dataset = load_dataset(spec.dataset, catalog.datasets, spec.data_directory, spec.verified)
     wanted = spec.protocol.dataset
     if dataset.fingerprint != wanted.fingerprint:
         raise BenchmarkError(

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmark import ExecutorEntry, Options, TrialEvent, TrialRecord, TrialSpec, hookimpl
+from benchmark import (
+    BenchmarkError,
+    CaptureError,
+    ExecutorEntry,
+    Options,
+    TrialEvent,
+    TrialRecord,
+    TrialSpec,
+    hookimpl,
+)
 from benchmark.trial import run_trial
+
+from .local import LocalExecutor, LocalOptions
 
 
 class InlineExecutor:
@@ -14,12 +25,30 @@ class InlineExecutor:
     def run(
         self, specs: Sequence[TrialSpec], report: Callable[[TrialEvent], None]
     ) -> Iterator[TrialRecord]:
-        """Yield each trial's record as it ends; one that is interrupted is the last."""
-        for spec in specs:
-            record = run_trial(spec, report)
+        """Yield each trial's record as it ends; one that is interrupted is the last.
+
+        Where a capture fails half way, this process can train nothing more: that trial and the
+        others go on in processes of their own. Raises BenchmarkError where they cannot.
+        """
+        for number, spec in enumerate(specs):
+            try:
+                record = run_trial(spec, report)
+            except CaptureError as error:
+                _require_portable(spec, error)
+                left = [spec.without_graph(str(error)), *specs[number + 1 :]]
+                yield from LocalExecutor(LocalOptions(jobs=1)).run(left, report)
+                return
             yield record
             if record.status == "interrupted":
                 return
+
+
+def _require_portable(spec: TrialSpec, error: CaptureError) -> None:
+    if not spec.is_portable:
+        raise BenchmarkError(
+            f"{spec.key}: capturing a step as a graph failed half way, after which this process "
+            f"can train nothing more ({error}); restart Python, and engine='eager' trains without"
+        ) from error
 
 
 def create(options: Options) -> InlineExecutor:

@@ -57,6 +57,8 @@ class LocalExecutor:
                 while waiting or pool.workers:
                     while waiting and free:
                         pool.start(waiting.popleft(), free.popleft())
+                    if waiting:
+                        pool.start_ahead()
                     for slot, record in pool.ended():
                         free.append(slot)
                         yield record

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmark import Options, Tracker, TrackerEntry, hookimpl
+from benchmark import Options, Tracker, TrackerEntry, hookimpl, three_digits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ class TrialLog(Tracker):
 
     def on_trial_end(self, record: TrialRecord, model: nn.Module) -> None:
         """Note that it completed."""
-        self._write(f"{record.status} after {record.timing.total_seconds:.1f} s")
+        self._write(f"{record.status} after {three_digits(record.timing.total_seconds)} s")
 
     def on_trial_error(self, error: BaseException) -> None:
         """Note what ended it, in full."""

@@ -27,6 +27,7 @@ from benchmark.events import (
     TrialEvent,
     TrialProgress,
 )
+from benchmark.printable import three_digits
 from benchmark.training.epoch_progress import EpochProgress
 from tests.support.command_process import start
 from tests.support.made_records import PROTOCOL, make_epoch, make_record, make_spec
@@ -134,6 +135,27 @@ def test_epochs_that_are_short_have_one_line_each() -> None:
     assert [line.partition("  ")[2][:9] for _, line in log.lines] == ["epoch 1/2", "epoch 2/2"]
 
 
+@given(st.lists(st.floats(1e-9, 1e9), min_size=2, max_size=2).map(sorted))
+def test_a_time_has_three_digits_and_is_never_nothing(times: list[float]) -> None:
+    shorter, longer = (float(three_digits(seconds).replace(",", "")) for seconds in times)
+    assert 0 < shorter <= longer
+    assert shorter == pytest.approx(times[0], rel=0.005)
+
+
+def test_an_epoch_that_is_short_has_its_time() -> None:
+    log = Log()
+    training = TrainingDisplay(log, [make_spec()])
+    for epoch, seconds in ((1, 0.15), (2, 12.34)):
+        training.report(TrialEvent(trial=make_spec().key, epoch=make_epoch(epoch, seconds=seconds)))
+    (_, short), (_, long) = log.lines
+    assert "  0.150 s 15.0 ms/step  " in short
+    assert "  12.3 s 1,234 ms/step  " in long
+    brief = TrialProgress(part="training", epoch=1, steps=STEPS, seconds=STEPS * 0.000384)
+    status = TrialStatus(make_spec(), progress=None)
+    status.hear(brief)
+    assert "  0.384 ms/step  " in in_full(status, status.began)
+
+
 # On a terminal.
 
 
@@ -213,7 +235,7 @@ def read(terminal: int) -> str:
 
 
 def steps_shown(model: str, drawn: str) -> list[int]:
-    line = rf"{model} seed 0  epoch 1/1  step (\d+)/100  \d+ ms/step  \d:\d\d elapsed"
+    line = rf"{model} seed 0  epoch 1/1  step (\d+)/100  [\d.]+ ms/step  \d:\d\d elapsed"
     return [*map(int, re.findall(line, drawn))]
 
 

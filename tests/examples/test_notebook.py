@@ -53,7 +53,7 @@ def test_the_notebook_has_no_outputs() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not is_drawn("notebook", one_in=2), reason="is not in this commit's sample")
+@pytest.mark.skipif(not is_drawn("notebook", one_in=4), reason="is not in this commit's sample")
 def test_the_notebook_gives_the_records_that_the_command_line_gives() -> None:
     shutil.copy(NOTEBOOK, "notebook.ipynb")
     subprocess.run([sys.executable, "-c", EXECUTE], check=True, capture_output=True)

@@ -30,7 +30,7 @@ from tests.support.tiny import write_tiny_run
 from tests.support.trial_files import folder_in
 
 EPOCH_LINE = re.compile(
-    r"(?P<model>\w+) seed (?P<seed>\d)  epoch (?P<epoch>\d)/2  \d+\.\d s \d+ ms/step  "
+    r"(?P<model>\w+) seed (?P<seed>\d)  epoch (?P<epoch>\d)/2  \d[\d.]{2,} s \d[\d.]{2,} ms/step  "
     r"loss \d\.\d{4} acc \d\.\d{4}  test loss \d\.\d{4} acc \d\.\d{4}  \d+ s left"
 )
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import ModelEntry, Options, Tracker, TrackerEntry, hookimpl
+from benchmark import CaptureError, ModelEntry, Options, Tracker, TrackerEntry, hookimpl
 from benchmark.records import EpochRecord
 
 # Steps of an epoch, in every run that this plugin is for.
@@ -31,6 +31,9 @@ PROCESSES = Path("processes.txt")
 # Written by a test that lets the model ``waits`` continue.
 CONTINUE = Path("continue")
 KILLED_IN_EPOCH = "KILLED_IN_EPOCH"
+# Written when a capture has failed, with the number of the process.
+CAPTURE_FAILED = Path("capture.txt")
+CAPTURE_FAULT = "operation not permitted when stream is capturing"
 # What has a run load it and look on with it.
 CHOSEN = ("-p", __file__, "--tracker", "log", "--tracker", "where")
 
@@ -151,6 +154,25 @@ class LeavesItsMark(Linear):
         sys.path.clear()
 
 
+class CapturedHalfWay(Linear):
+    """Raises what a capture raises that fails half way; in the trial's second process it works."""
+
+    def act(self) -> None:
+        if CAPTURE_FAILED.exists():
+            print("tried again", flush=True)
+            return
+        print("tried", flush=True)
+        CAPTURE_FAILED.write_text(str(os.getpid()))
+        raise CaptureError(CAPTURE_FAULT)
+
+
+class NeverCaptured(Linear):
+    """Raises the same in each of the trial's processes."""
+
+    def act(self) -> None:
+        raise CaptureError(CAPTURE_FAULT)
+
+
 class Waits(Linear):
     """Waits until a test lets it continue."""
 
@@ -206,6 +228,8 @@ MODELS = {
     "cannot_be_pickled": CannotBePickled,
     "leaves_its_mark": LeavesItsMark,
     "leaves_a_process": LeavesAProcess,
+    "captured_half_way": CapturedHalfWay,
+    "never_captured": NeverCaptured,
     "waits": Waits,
     "spins": Spins,
     "holds_the_lock": HoldsTheLock,
@@ -237,11 +261,12 @@ class Where(Tracker):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_trial_end(self, record: Any, model: nn.Module) -> None:
+        assert self.trial is not None
         notes = {
             "process": os.getpid(),
             "parent": os.getppid(),
             "path": sys.path,
             "environment": dict(os.environ),
+            "no_graph_because": self.trial.no_graph_because,
         }
-        assert self.trial is not None
         (self.trial.directory / NOTES).write_text(json.dumps(notes))

@@ -17,7 +17,6 @@ from torch.nn import functional
 from benchmark import Images, Optimization, TrainingPlan
 from benchmark.training.data import ResidentImages, epoch_order
 from benchmark.training.device import resolve_device, tuned
-from benchmark.training.evaluation import evaluate
 from benchmark.training.loop import DivergedError, epoch_figures
 from benchmark.training.precision import resolve_precision
 from benchmark.training.preparation import as_floats
@@ -94,17 +93,6 @@ def test_loss_and_accuracy_are_those_of_the_steps() -> None:
     # A linear model of zeros gives every class the same logit, and argmax takes the first.
     assert loss == pytest.approx(numpy.log(3), rel=1e-6)
     assert accuracy == float((images.labels == 0).double().mean())
-
-
-def test_an_evaluation_sees_every_image_once() -> None:
-    images = random_images(1203)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.Dropout(0.9))
-    evaluation = evaluate(model, images, "fp32")
-    with torch.no_grad():
-        logits = model.eval()(as_floats(images.pixels))
-    assert evaluation.loss == pytest.approx(float(functional.cross_entropy(logits, images.labels)))
-    assert numpy.array_equal(evaluation.correct, (logits.argmax(1) == images.labels).numpy())
-    assert evaluation.accuracy == evaluation.correct.mean()
 
 
 def test_the_recipes_factors_scale_every_groups_rate() -> None:

@@ -63,8 +63,9 @@ def test_every_one_is_shown_and_its_layers_add_up(benchmark: CommandLine) -> Non
 
 @pytest.mark.parametrize("recipe", sampled("recipes", ["adam", "sgd_onecycle"], 1))
 def test_every_one_trains(benchmark: CommandLine, recipe: str) -> None:
-    result = train(benchmark, *SOUND, arguments=("-r", recipe, "--epochs", "1"))
-    statuses = {model: record_of(model)["status"] for model in SOUND}
+    models = sampled("sound models that train", [*SOUND], len(SOUND) // 2)
+    result = train(benchmark, *models, arguments=("-r", recipe, "--epochs", "1"))
+    statuses = {model: record_of(model)["status"] for model in models}
     assert set(statuses.values()) == {"completed"}, result.err
     assert result.code == 0
 
@@ -319,16 +320,6 @@ def test_a_test_set_of_one_image_is_no_batch_of_one(benchmark: CommandLine) -> N
         arguments=("--set", "dataset.test_images=20", "--set", "test_images=1"),
     )
     assert result.code == 0, result.err
-
-
-def test_an_evaluation_ends_with_no_batch_of_one() -> None:
-    from benchmark.training.evaluation import EVALUATION_BATCH, evaluation_batches
-
-    for images in (1, 2, 499, 500, 501, 502, 1000, 1001, 1002):
-        batches = [len(range(images)[batch]) for batch in evaluation_batches(images)]
-        assert sum(batches) == images
-        assert 1 not in batches or images == 1
-        assert max(batches) <= EVALUATION_BATCH + 1
 
 
 def test_modules_that_only_look_like_layers_do_no_harm(benchmark: CommandLine) -> None:

@@ -18,7 +18,7 @@ class TrialState:
     def __init__(self, spec: TrialSpec, began: float | None = None) -> None:
         self._spec = spec
         self._began = began
-        self._is_set_up = False
+        self.is_set_up = False
         self._start: TrialStart | None = None
         self._epochs: Sequence[EpochRecord] = ()
         self._warnings: tuple[str, ...] = ()
@@ -32,13 +32,13 @@ class TrialState:
         if event.epoch is not None:
             self._epochs = [*self._epochs, event.epoch]
             return
-        self._is_set_up = event.start is not None
+        self.is_set_up = event.start is not None
         if event.start is not None:
             self._start, self._epochs = event.start, event.start.before
 
     def restart(self) -> None:
         """Note that the trial is to be set up again."""
-        self._is_set_up = False
+        self.is_set_up = False
 
     @property
     def has_begun(self) -> bool:
@@ -48,7 +48,7 @@ class TrialState:
     @property
     def stage(self) -> str:
         """Where the trial is: ``in epoch 3 of 50``."""
-        return stage(self._spec.protocol, len(self._epochs), is_set_up=self._is_set_up)
+        return stage(self._spec.protocol, len(self._epochs), is_set_up=self.is_set_up)
 
     def lost_record(self, status: Status, reason: str) -> TrialRecord:
         """The record of the trial, if it reports nothing more."""

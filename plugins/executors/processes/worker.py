@@ -1,6 +1,7 @@
 """What runs in a worker's process: one trial, read from standard input, reported on a pipe.
 
-The input is a line of JSON, a ``WorkerTask``. Each message is a line too: its type's name, and its
+The input is two lines of JSON: a ``WorkerSetup``, with which it makes itself ready, and then a
+``WorkerTask``, which may come much later. Each message is a line too: its type's name, and its
 content as JSON. It is a ``TrialEvent``, the last of which has the record; a ``TrialProgress``, each
 second; a ``Fault``, which is the run's and not the trial's; or ``Alive``, every few seconds.
 Nothing is pickled, so nothing that a plugin makes has to be; what a plugin prints goes elsewhere.
@@ -9,18 +10,29 @@ Nothing is pickled, so nothing that a plugin makes has to be; what a plugin prin
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import os
 import resource
 import signal
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmark import CheckpointError, StoreError, TrialEvent, TrialProgress, TrialSpec
+from benchmark import (
+    CaptureError,
+    CheckpointError,
+    StoreError,
+    TrialEvent,
+    TrialProgress,
+    TrialRecord,
+    TrialSpec,
+)
 
 # Has a worker print where each of its threads is, even if one never lets the others run.
 SHOW_STACKS = signal.SIGUSR1
@@ -29,16 +41,24 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _HIGHEST_OOM_SCORE = "1000"
 
 
-class WorkerTask(BaseModel):
-    """What a worker is to do; ``memory_bytes`` is the most it may allocate, None for any."""
+RunTrial = Callable[[TrialSpec, Callable[[TrialEvent], None]], TrialRecord]
 
-    spec: TrialSpec
-    alive_every_seconds: float
+
+class WorkerSetup(BaseModel):
+    """How a worker is to be; ``memory_bytes`` is the most it may allocate, None for any."""
+
     memory_bytes: int | None
 
 
+class WorkerTask(BaseModel):
+    """What a worker is to do."""
+
+    spec: TrialSpec
+    alive_every_seconds: float
+
+
 class Fault(BaseModel):
-    """An error that ends the run: its kind's name, and its text."""
+    """An error that is not the trial's: its kind's name, and its text."""
 
     kind: str
     text: str
@@ -85,18 +105,29 @@ class Channel:
 def main() -> None:
     """Carry the task out; the pipe's number is the only argument."""
     channel = Channel(int(sys.argv[1]))
-    line = sys.stdin.buffer.readline()
-    if not line:
-        # The parent died before it could send a task.
+    # There is no line where the parent has no use for this process any more, or has died.
+    setup = sys.stdin.buffer.readline()
+    if not setup:
         return
-    task = WorkerTask.model_validate_json(line)
-    _set_up_process(task.memory_bytes)
+    _set_up_process(WorkerSetup.model_validate_json(setup).memory_bytes)
     # Imported here: it imports torch, whose memory is limited, too.
-    from benchmark.trial import run_trial
+    from benchmark.trial import get_ready, run_trial
 
+    get_ready()
+    if task := sys.stdin.buffer.readline():
+        _carry_out(WorkerTask.model_validate_json(task), channel, run_trial)
+
+
+def _carry_out(task: WorkerTask, channel: Channel, run_trial: RunTrial) -> None:
+    # Modules may have been written and packages installed since this process started.
+    importlib.invalidate_caches()
     channel.keep_alive(task.alive_every_seconds)
     try:
         record = run_trial(task.spec, channel.report)
+    except CaptureError as error:
+        # For the trial's log: it goes on in another process, and its record has the text alone.
+        traceback.print_exc()
+        channel.send(Fault(kind=type(error).__name__, text=str(error)))
     except (StoreError, CheckpointError) as error:
         channel.send(Fault(kind=type(error).__name__, text=str(error)))
     else:

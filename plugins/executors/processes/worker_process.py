@@ -1,12 +1,10 @@
-"""A worker as its parent sees it: a process that is started, listened to, and ended."""
+"""A worker as its parent sees it: a process that is given a trial, listened to, and ended."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +13,7 @@ from typing import IO
 from pydantic import BaseModel
 
 from benchmark import (
-    BenchmarkError,
+    CaptureError,
     CheckpointError,
     RunningClock,
     Status,
@@ -28,18 +26,12 @@ from benchmark import (
 
 from .captured_output import CapturedOutput
 from .guard import kill_group
-from .guardian import Guardian
 from .limits import LimitOptions
 from .memory_limit import MemoryLimit
-from .openmp import with_short_spins
+from .started_process import StartedProcess
 from .trial_state import TrialState
 from .worker import SHOW_STACKS, Alive, Fault, WorkerTask
 
-# Has Python look for modules where the parent does, before anything of ours is imported.
-BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from benchmark_plugins.executors.processes.worker import main; main()"
-)
 READ_BYTES = 2**16
 # How many signs of life a worker sends in the time after which silence is too long.
 SIGNS_OF_LIFE = 4
@@ -64,44 +56,67 @@ SIGNALS = {number.value: number.name for number in signal.Signals}
 class WorkerProcess:
     """A process of its own for one trial, in a group of its own with all that it starts.
 
-    ``report`` is called with what the trial says; its limits are counted by ``clock``.
+    ``report`` is called with what the trial says; its limits are counted by ``clock``. By that
+    clock the trial may have ``begun`` earlier, in another process.
     """
 
     def __init__(
         self,
         spec: TrialSpec,
+        process: StartedProcess,
         limits: LimitOptions,
-        guardian: Guardian,
         clock: RunningClock,
         report: Callable[[TrialEvent], None],
+        begun: float | None = None,
     ) -> None:
         self.spec = spec
+        self.begun = begun
         self._limits = limits
         self._clock = clock
         self._report = report
-        self._first_sign: float | None = None
+        self._is_alive = False
         self._last_sign = clock.seconds
         self._state = TrialState(spec, began=time.monotonic())
         self._record: TrialRecord | None = None
         self._verdict: tuple[Status, str] | None = None
+        self._capture_failed: str | None = None
         self._interrupted = False
         self._kill_at: float | None = None
         self._unfinished_line = b""
         self._output = CapturedOutput(spec.log_file)
-        self._process, self._messages = _start(spec, limits, guardian)
+        self._started = process
+        self._process = process.process
         self._memory = MemoryLimit(limits.memory_bytes, self.group)
-        assert self._process.stdout is not None
         self.pipes: dict[IO[bytes], Callable[[bytes], None]] = {
-            self._messages: self._take_messages,
-            self._process.stdout: self._output.add,
+            process.messages: self._take_messages,
+            process.output: self._output.add,
         }
         for pipe in self.pipes:
             os.set_blocking(pipe.fileno(), False)
+        process.give(
+            WorkerTask(spec=spec, alive_every_seconds=limits.silence_seconds / SIGNS_OF_LIFE)
+        )
 
     @property
     def group(self) -> int:
         """The number of its group of processes."""
         return self._process.pid
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether its trial has been set up and is being trained."""
+        return self._state.is_set_up
+
+    @property
+    def again(self) -> TrialSpec | None:
+        """How its trial is to be carried out once more, in a fresh process; None where it is not.
+
+        That is so where a capture failed half way: only another process can train it.
+        """
+        is_over = self._interrupted or self._verdict or self.spec.no_graph_because is not None
+        if self._capture_failed is None or is_over:
+            return None
+        return self.spec.without_graph(self._capture_failed)
 
     def read(self, pipe: IO[bytes]) -> bool:
         """Take what there is to read from one of its pipes; False where that has ended.
@@ -127,13 +142,13 @@ class WorkerProcess:
         self._memory.look()
         now = self._clock.seconds
         timeout, silence = self._limits.timeout_seconds, self._limits.silence_seconds
-        if self._first_sign is None:
+        if not self._is_alive:
             # To start a process may take long on a busy machine, and is no part of the trial.
             silence = max(silence, SECONDS_TO_FIRST_SIGN)
         if self._kill_at is not None:
             if now >= self._kill_at:
                 self.kill()
-        elif self._first_sign is not None and timeout and now - self._first_sign > timeout:
+        elif self.begun is not None and timeout and now - self.begun > timeout:
             self._end("timed_out", f"after {timeout:g} s, {self._state.stage}")
         elif now - self._last_sign > silence:
             self._end("failed", f"no sign of life for {silence:g} s, {self._state.stage}")
@@ -154,12 +169,12 @@ class WorkerProcess:
 
         Raises the trial's StoreError or CheckpointError.
         """
-        self.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        with self._messages, self._process.stdout:
+        self._started.end()
+        try:
             for pipe in [*self.pipes]:
                 self._drain(pipe)
+        finally:
+            self._started.close()
         self._output.close()
         return self._final_record()
 
@@ -177,9 +192,10 @@ class WorkerProcess:
             self._process.send_signal(SHOW_STACKS)
 
     def _take_messages(self, content: bytes) -> None:
+        self._is_alive = True
         self._last_sign = self._clock.seconds
-        if self._first_sign is None:
-            self._first_sign = self._last_sign
+        if self.begun is None:
+            self.begun = self._last_sign
         *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         for line in lines:
             kind, _, message = line.partition(b" ")
@@ -193,7 +209,7 @@ class WorkerProcess:
             if isinstance(understood, TrialProgress):
                 self._report(TrialEvent(trial=self.spec.key, progress=understood))
             if isinstance(understood, Fault):
-                raise FAULTS[understood.kind](understood.text)
+                self._take_fault(understood)
 
     def _take_event(self, event: TrialEvent) -> None:
         self._memory.look()
@@ -203,6 +219,12 @@ class WorkerProcess:
             return
         self._state.note(event)
         self._report(event)
+
+    def _take_fault(self, fault: Fault) -> None:
+        if fault.kind != CaptureError.__name__:
+            raise FAULTS[fault.kind](fault.text)
+        self._capture_failed = fault.text
+        self._kill_at = self._clock.seconds + SECONDS_TO_END
 
     def _final_record(self) -> TrialRecord:
         record = self._record
@@ -227,6 +249,8 @@ class WorkerProcess:
         code = self._process.returncode
         if self._interrupted:
             return "interrupted", self._state.stage
+        if self._capture_failed is not None:
+            return "failed", f"CaptureError: {self._capture_failed}"
         if code >= 0:
             said = f": {self._output.last_line}" if self._output.last_line else ""
             return (
@@ -236,45 +260,3 @@ class WorkerProcess:
         name = SIGNALS.get(-code, f"signal {-code}")
         hint = " (so does the system when memory runs out)" if name == "SIGKILL" else ""
         return "failed", f"its process was ended by {name}{hint}, {self._state.stage}"
-
-
-def _start(
-    spec: TrialSpec, limits: LimitOptions, guardian: Guardian
-) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """Start a worker and send it its task; returns it, and the end of the pipe to read.
-
-    Raises BenchmarkError where no process can be started.
-    """
-    read_end, write_end = os.pipe()
-    messages = os.fdopen(read_end, "rb", buffering=0)
-    try:
-        process = subprocess.Popen(
-            # -P: modules are searched for in the current folder only if the parent does so.
-            [sys.executable, "-P", "-c", BOOTSTRAP, str(write_end)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=[write_end],
-            env=with_short_spins(os.environ),
-            # Its own session: Ctrl-C in the terminal is for the parent to pass on.
-            start_new_session=True,
-        )
-    except OSError as error:
-        messages.close()
-        raise BenchmarkError(
-            f"no process can be started for {spec.model}, seed {spec.seed}: {error.strerror}; "
-            "the same command resumes the run"
-        ) from error
-    finally:
-        os.close(write_end)
-    # It does nothing before it has its task, so nothing is ever left unguarded.
-    guardian.guard(process.pid)
-    task = WorkerTask(
-        spec=spec,
-        alive_every_seconds=limits.silence_seconds / SIGNS_OF_LIFE,
-        memory_bytes=limits.memory_bytes,
-    )
-    assert process.stdin is not None
-    with suppress(BrokenPipeError), process.stdin as stdin:
-        stdin.write(f"{json.dumps(sys.path)}\n{task.model_dump_json()}\n".encode())
-    return process, messages

@@ -22,7 +22,7 @@ from benchmark.records import TrialRecord
 from benchmark.running_clock import RunningClock
 from benchmark.specs import TrialSpec
 from benchmark_plugins.executors.local import LocalOptions, Slot, WorkerPool, _slots
-from benchmark_plugins.executors.processes import worker_pool, worker_process
+from benchmark_plugins.executors.processes import started_process, worker_pool, worker_process
 from benchmark_plugins.executors.processes.captured_output import CapturedOutput
 from benchmark_plugins.executors.processes.guardian import RUN_DIED
 from benchmark_plugins.executors.processes.openmp import (
@@ -324,7 +324,7 @@ def test_limits_count_from_the_first_sign_of_life(
         f"import pathlib, time; starting = pathlib.Path({str(starting)!r}); starting.touch(); "
         "time.sleep(0.6); starting.unlink(); "
     )
-    monkeypatch.setattr(worker_process, "BOOTSTRAP", slow_start + worker_process.BOOTSTRAP)
+    monkeypatch.setattr(started_process, "BOOTSTRAP", slow_start + started_process.BOOTSTRAP)
     limits = ("--timeout", "60", "--set", "executor.silence_seconds=60")
     assert train("steady", more=limits).code == 0
 
@@ -333,7 +333,7 @@ def test_a_process_that_does_not_start_is_ended(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hurry_while(Path(), monkeypatch)
-    monkeypatch.setattr(worker_process, "BOOTSTRAP", "import time; time.sleep(10_000)")
+    monkeypatch.setattr(started_process, "BOOTSTRAP", "import time; time.sleep(10_000)")
     assert train("steady", more=("--timeout", "60")).code == 1
     found = trial_record("steady")
     assert (found["status"], found["reason"]) == (
