@@ -46,7 +46,10 @@ from .evaluation import (
     evaluate as evaluate,
     measure_nothing as measure_nothing,
 )
-from .evaluation_batches import EvaluationBatches as EvaluationBatches
+from .evaluation_batches import (
+    EVALUATION_BATCH as EVALUATION_BATCH,
+    EvaluationBatches as EvaluationBatches,
+)
 from .extra_state import UnsavedAttributes as UnsavedAttributes
 from .image_memory import require_room as require_room
 from .layout import (

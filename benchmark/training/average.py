@@ -18,8 +18,8 @@ class WeightAverage:
     After each step the average is ``decay`` times itself plus (1 - ``decay``) times the weights
     (Polyak and Juditsky, 1992, with exponential weights). BatchNorm's statistics are averaged
     with the weights that they belong to. Tensors are looked up whenever they are used, because a
-    model may put others in their place; one that it has later, or in another shape, is averaged
-    from then on.
+    model may put others in their place; one that it has later, or in another shape or type, is
+    averaged from then on.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -66,7 +66,7 @@ class WeightAverage:
             if (tensor := slot.tensor) is not None and _is_averaged(tensor)
         }
         if current.keys() != self.values.keys() or any(
-            tensor.shape != self.values[name].shape for name, tensor in current.items()
+            _form(tensor) != _form(self.values[name]) for name, tensor in current.items()
         ):
             self.values = {name: self._begun(name, tensor) for name, tensor in current.items()}
         return [*current.values()]
@@ -74,9 +74,13 @@ class WeightAverage:
     def _begun(self, name: str, tensor: Tensor) -> Tensor:
         """The average of a tensor so far, or a new one that begins with what it is now."""
         average = self.values.get(name)
-        if average is None or average.shape != tensor.shape:
+        if average is None or _form(average) != _form(tensor):
             return tensor.detach().clone()
         return average
+
+
+def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
 
 
 def _is_averaged(tensor: Tensor) -> bool:

@@ -57,14 +57,15 @@ class Batches:
         chunk_bytes = CPU_CHUNK_BYTES if device.type == "cpu" else GPU_CHUNK_BYTES
         self._chunk = max(1, chunk_bytes // image_bytes)
         steps = max(1, min(PART_BYTES // (batch_size * image_bytes), self.per_epoch))
-        part = torch.empty(steps * batch_size, height, width, channels, dtype=torch.uint8)
-        self._pixels = in_memory_order(part, preparation.layout).contiguous().to(device)
+        shape = (steps * batch_size, height, width, channels)
+        part = torch.empty(shape, dtype=torch.uint8, device=device)
+        self._pixels = in_memory_order(part, preparation.layout).contiguous()
         self._labels = torch.empty(steps * batch_size, dtype=torch.int64, device=device)
         self._steps_a_part = steps
         self._provided = 0
         # Side by side, so that one operation advances both.
         counters = torch.zeros(2, dtype=torch.int64, device=device)
-        self._counters, self._row, self.position = counters, counters[:1], counters[1:]
+        self._counters, self._batch_in_part, self.position = counters, counters[:1], counters[1:]
 
     def draw_ahead(self, seed: int, epoch: int) -> None:
         """Draw what an epoch takes before it begins, while the device is at work for another."""
@@ -120,11 +121,11 @@ class Batches:
             pixels = self.images.pixels.index_select(0, order[chunk])
             pixels = self._augmenter.apply(pixels, draws[:, chunk])
             self._pixels[chunk] = in_memory_order(pixels, self._prepare.layout)
-        self._row.zero_()
+        self._batch_in_part.zero_()
 
     def _of_batch(self, part: Tensor) -> Tensor:
         batches = part.view(self._steps_a_part, self._batch_size, *part.shape[1:])
-        return batches.index_select(0, self._row)[0]
+        return batches.index_select(0, self._batch_in_part)[0]
 
     def _draw(self, seed: int, epoch: int) -> EpochDraws:
         count = self.per_epoch * self._batch_size

@@ -84,10 +84,7 @@ class EpochProgress:
             self._epoch.mark(last, event)
 
     def finish(self) -> None:
-        """Note that the device has finished the epoch.
-
-        What comes next may be the capture of a graph, which fails if any thread asks for an event.
-        """
+        """Note that the device has finished the epoch, without asking it."""
         self._epoch.finish()
 
     def read(self) -> Position:

@@ -44,7 +44,7 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 def measure_nothing(logits: Tensor, labels: Tensor) -> Mapping[str, MetricFigure]:
-    """Work no figures out."""
+    """Compute no figures."""
     return {}
 
 
@@ -61,7 +61,7 @@ def evaluate(
     """Classify every image once, dropout off and BatchNorm on its moving statistics.
 
     ``prepare`` makes what the model is given of uint8 of N x H x W x C.
-    ``measure(logits, labels)`` works figures out, from float32 of N x classes and int64 of N.
+    ``measure(logits, labels)`` computes figures from float32 of N x classes and int64 of N.
     ``batches`` remembers how many images the model can be given, for its next evaluation.
     """
     model.eval()
@@ -73,7 +73,7 @@ def evaluate(
             logits = _logits(model, prepare(images.pixels[batch]))
         return logits.float()
 
-    batches.find_out(len(images), device, classify)
+    batches.measure_largest(len(images), device, classify)
     logits, total_loss = batches.within_memory(
         len(images), lambda slices: _classified(classify, slices, images.labels)
     )

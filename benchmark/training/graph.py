@@ -18,7 +18,7 @@ import torch
 
 from benchmark.errors import CaptureError, one_line
 from benchmark.training.captured_optimizers import CapturedOptimizers
-from benchmark.training.host_reads import HostReadError, HostReadsRaise
+from benchmark.training.host_reads import HostReadsRaise, why_not_captured
 from benchmark.training.model_state import own_generators
 from benchmark.training.random_generators import generator_state
 from benchmark.training.recording import (
@@ -56,7 +56,7 @@ class CapturedStep:
         self._training = training
         self._steps = min(REHEARSED_STEPS, training.steps_per_epoch)
         self._before = copy.deepcopy(state_of(training))
-        self._taken = torch.tensor([training.steps_taken], device=training.device)
+        self._step_on_device = torch.tensor([training.steps_taken], device=training.device)
         self._rates = training.rates.table().to(training.device, torch.float32)
         self._factor = training.rates.factor
         self._optimizers = CapturedOptimizers(training.optimization.optimizers, training.device)
@@ -103,10 +103,10 @@ class CapturedStep:
             self._rehearse(self._take_unrecorded)
             self._begin_rehearsal()
             self._training.batches.provide()
-        except (NotCapturableError, HostReadError) as error:
-            raise NotCapturableError(str(error)) from error
+        except NotCapturableError:
+            raise
         except Exception as error:
-            raise NotCapturableError(one_line(error)) from error
+            raise NotCapturableError(why_not_captured(error)) from error
         try:
             recording = record(self._body)
         except Exception as error:
@@ -121,9 +121,9 @@ class CapturedStep:
 
     def _body(self) -> None:
         for group, rates in zip(self._optimizers.groups, self._rates, strict=True):
-            group["lr"].copy_(rates.index_select(0, self._taken)[0])
+            group["lr"].copy_(rates.index_select(0, self._step_on_device)[0])
         self._training.move_weights()
-        self._taken.add_(1)
+        self._step_on_device.add_(1)
 
     def _take_eagerly(self, count: int) -> None:
         """Take steps as they are, and find numbers that a graph would hold as they are."""
@@ -237,7 +237,7 @@ class CapturedStep:
 
     def _rewind_weights(self) -> None:
         restore_weights(self._training, self._before)
-        self._taken.fill_(self._training.steps_taken)
+        self._step_on_device.fill_(self._training.steps_taken)
 
     def _compare(
         self, replayed: Mapping[str, list[torch.Tensor]], expected: Mapping[str, list[torch.Tensor]]

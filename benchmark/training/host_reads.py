@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmark.errors import one_line
 from benchmark.training.captured_optimizers import can_be_fused
 
 _aten = torch.ops.aten
@@ -25,12 +24,12 @@ _READS = frozenset(
         _aten._unique2.default,
     }
 )
-# A line of these is not the one that somebody could change.
-_INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+# A line of these is not one that somebody could change.
+_INSIDE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 
 class HostReadError(Exception):
-    """The host has read what is on the device; the text says who did, and what to do about it."""
+    """The host has read what is on the device."""
 
 
 class HostReadsRaise(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -45,39 +44,46 @@ class HostReadsRaise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Do what is asked for, unless it is such a read."""
         if function in _READS and arguments[0].device.type == self._device.type:
-            raise HostReadError(_reason())
+            raise HostReadError("a step reads a number from the device")
         return function(*arguments, **(options or {}))
 
 
-def _reason() -> str:
-    """Who reads, by the frames that lead here."""
-    frames = [*_frames()]
-    for frame in frames:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, Optimizer):
-            return _of_optimizer(owner)
-    for frame in frames:
-        file = frame.f_code.co_filename
-        if not file.startswith(_INSIDE):
-            return f"{Path(file).name}, line {frame.f_lineno}, reads a number from the device"
-    return "a step reads a number from the device"
+def why_not_captured(error: Exception) -> str:
+    """What a step raised that was taken as a graph would have it, who did, and what helps."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    optimizers = (frame.f_locals.get("self") for frame in reversed(frames))
+    optimizer = next((found for found in optimizers if isinstance(found, Optimizer)), None)
+    if optimizer is not None and (isinstance(error, HostReadError) or "fused" in str(error)):
+        return _of_optimizer(optimizer, error)
+    place = _place(error)
+    if isinstance(error, HostReadError):
+        return f"{place}, reads a number from the device" if place else str(error)
+    return f"{one_line(error)} ({place})" if place else one_line(error)
 
 
-def _of_optimizer(optimizer: Optimizer) -> str:
+def _place(error: Exception) -> str | None:
+    """The innermost line of somebody's own code that led to an error."""
+    lines = [
+        f"{Path(frame.f_code.co_filename).name}, line {number}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(_INSIDE)
+    ]
+    return lines[-1] if lines else None
+
+
+def _of_optimizer(optimizer: Optimizer, error: Exception) -> str:
     name = type(optimizer).__name__
+    if not isinstance(error, HostReadError):
+        return (
+            f"{name} has no fused form for this device in this release of PyTorch; SGD and AdamW "
+            "can be captured"
+        )
     reads = f"{name} reads its learning rate, or another number of the device's, on the host"
+    # What has complex parameters cannot be fused, whatever was chosen.
+    groups = [group for group in optimizer.param_groups if can_be_fused(group)]
     for form in ("fused", "foreach"):
-        if any(
-            group.get(form) is False and can_be_fused(group) for group in optimizer.param_groups
-        ):
+        if any(group.get(form) is False for group in groups):
             return f"{reads}; leave out {form}=False"
     if type(optimizer).__module__.startswith("torch."):
         return f"{reads}, and has no fused form; SGD and AdamW can be captured"
     return f"{reads}; multiply by the learning rate, a tensor in a graph, instead of alpha=-lr"
-
-
-def _frames() -> Iterator[FrameType]:
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back

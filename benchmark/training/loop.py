@@ -96,12 +96,10 @@ def train(
             train_seconds=stretch.seconds,
             train_loss=loss,
             train_accuracy=accuracy,
-            **_figures("validation", judgement.validation),
-            **_figures("test", judgement.test),
-            validation_metrics=_metrics(judgement.validation),
             evaluation_seconds=evaluation_stretch.seconds,
             learning_rate=training.learning_rate,
             timed=not stretch.was_suspended,
+            **_judged(judgement),
         )
         figures.append(_as_figures(record))
         yield record, judgement
@@ -142,16 +140,18 @@ def _as_figures(record: EpochRecord) -> EpochFigures:
     )
 
 
-def _figures(part: str, evaluation: Evaluation | None) -> dict[str, Any]:
-    if evaluation is None:
-        return {}
-    return {f"{part}_loss": evaluation.loss, f"{part}_accuracy": evaluation.accuracy}
-
-
-def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
-    if evaluation is None:
-        return None
-    return {name: figure.value for name, figure in evaluation.metrics.items()}
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    """What an epoch's record has of the images that the model was judged by."""
+    figures: dict[str, Any] = {}
+    for part in ("validation", "test"):
+        evaluation = getattr(judgement, part)
+        if evaluation is not None:
+            figures[f"{part}_loss"] = evaluation.loss
+            figures[f"{part}_accuracy"] = evaluation.accuracy
+    if judgement.validation is not None:
+        metrics = judgement.validation.metrics
+        figures["validation_metrics"] = {name: f.value for name, f in metrics.items()}
+    return figures
 
 
 def _require_finite(judgement: Judgement, epoch: int) -> None:

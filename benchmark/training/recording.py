@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,13 +45,13 @@ def record_cuda_graph(body: Body) -> Recording:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         _capture(body, graph, stream)
-        freed = torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()
-    return Recording(graph.replay, graph.reset, freed)
+        peak_bytes = torch.cuda.max_memory_allocated()
+    return Recording(graph.replay, graph.reset, peak_bytes - torch.cuda.memory_allocated())
 
 
 @contextmanager
 def on_a_stream_of_its_own(device: torch.device) -> Iterator[None]:
-    """Have all work for a GPU go to one stream, always the same one of that GPU.
+    """Run all work for a GPU on one stream, always the same one.
 
     A graph cannot be captured on the default stream, nor while something of another stream takes
     part: a tensor of an earlier step, which a model keeps with its gradient's function, would.
@@ -87,7 +88,10 @@ def _capture(body: Body, graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream)
     failure: Exception | None = None
     try:
         # Other threads may go on asking the device: a display does, for its events.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        with (
+            _no_garbage_collection(),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
             try:
                 body()
             except Exception as error:
@@ -96,6 +100,19 @@ def _capture(body: Body, graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream)
     except Exception as error:
         # To end such a capture raises, too.
         raise failure or error  # noqa: B904
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect garbage before, and none inside: to free an earlier training's memory is no step."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -73,7 +73,8 @@ def of_one_kind(
     """The pairs of tensors divided by device and type, as operations on whole lists want them."""
     kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = {}
     for target, source in zip(targets, sources, strict=True):
-        own, others = kinds.setdefault((target.device, target.dtype), ([], []))
+        kind = (target.device, target.dtype, source.device, source.dtype)
+        own, others = kinds.setdefault(kind, ([], []))
         own.append(target)
         others.append(source)
     yield from kinds.values()

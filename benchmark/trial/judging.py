@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -33,7 +33,7 @@ class Judge:
     precision: str
     prepare: Preparation
     measures: Measures
-    batches: EvaluationBatches = field(default_factory=EvaluationBatches)
+    batches: EvaluationBatches
 
     def __call__(self, model: nn.Module, epoch: int) -> Judgement:
         """Judge the model that an epoch has led to."""

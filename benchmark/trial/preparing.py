@@ -13,7 +13,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.optimization import Optimization
 from benchmark.specs import TrialSpec
 from benchmark.training import (
+    EVALUATION_BATCH,
     INITIAL_WEIGHTS,
+    EvaluationBatches,
     ResidentImages,
     Training,
     require_room,
@@ -59,6 +61,8 @@ def prepare(
         precision=spec.protocol.precision,
         prepare=training.prepare,
         measures=Measures(metrics, findings.warnings.append),
+        # Large ones would take memory from those that the device is shared with.
+        batches=EvaluationBatches(EVALUATION_BATCH if spec.shares_device else None),
     )
     input_shape = images.train.pixels.shape[1:]
     return (

@@ -178,7 +178,7 @@ def _epochs(
             trained = train(
                 training,
                 engine.take,
-                _uncounted(judge, findings.memory),
+                _outside_the_peak(judge, findings.memory),
                 keep,
                 seed=spec.seed,
                 epochs=epochs,
@@ -197,11 +197,11 @@ def _epochs(
                 yield findings.epochs[-1]
 
 
-def _uncounted(judge: Judge, memory: PeakMemory) -> Callable[[nn.Module, int], Judgement]:
+def _outside_the_peak(judge: Judge, memory: PeakMemory) -> Callable[[nn.Module, int], Judgement]:
     """The same judge, whose large batches are no part of the training's memory."""
 
-    def judge_uncounted(model: nn.Module, epoch: int) -> Judgement:
+    def judge_outside_the_peak(model: nn.Module, epoch: int) -> Judgement:
         with memory.left_out():
             return judge(model, epoch)
 
-    return judge_uncounted
+    return judge_outside_the_peak

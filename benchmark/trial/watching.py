@@ -1,4 +1,4 @@
-"""What becomes of a model in training that its record has to remark."""
+"""What happens to a model in training that its record has to mention."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from benchmark.trial.findings import Findings
 
 
 class ModelWatch:
-    """Remarks attributes that change and are in no checkpoint, and parameters never trained.
+    """Notes attributes that change but are in no checkpoint, and parameters never trained.
 
-    It is made before the first step: ``optimization`` is the recipe's for this ``model``. Those
-    parameters are meant that become trainable later; others a recipe leaves alone.
+    It is made before the first step: ``optimization`` is the recipe's for this ``model``. Only
+    parameters that become trainable later count; a recipe may leave others alone.
     """
 
     def __init__(self, model: nn.Module, optimization: Optimization, findings: Findings) -> None:
@@ -26,7 +26,7 @@ class ModelWatch:
         self._left_alone = {*names_left_alone(model, optimization)}
 
     def watched(self) -> Optimization:
-        """The recipe's optimization, of which no change before an epoch is remarked.
+        """The recipe's optimization, whose changes before an epoch are not noted.
 
         A training that resumes has these changes made again.
         """
@@ -45,7 +45,7 @@ class ModelWatch:
         self._unsaved.changed()
 
     def look(self) -> None:
-        """Remark what has happened since the last look."""
+        """Note what has happened since the last look."""
         self._findings.note_unsaved(self._unsaved.changed())
         names = names_left_alone(self._model, self._optimization)
         self._findings.note_lost([name for name in names if name not in self._left_alone])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmark import (
@@ -31,16 +32,25 @@ class InlineExecutor:
         others go on in processes of their own. Raises BenchmarkError where they cannot.
         """
         for number, spec in enumerate(specs):
-            try:
-                record = run_trial(spec, report)
-            except CaptureError as error:
-                _require_portable(spec, error)
-                left = [spec.without_graph(str(error)), *specs[number + 1 :]]
+            record = _record_or_reason(spec, report)
+            if isinstance(record, str):
+                # What the failed capture held of the GPU's memory is wanted there now.
+                gc.collect()
+                left = [spec.without_graph(record), *specs[number + 1 :]]
                 yield from LocalExecutor(LocalOptions(jobs=1)).run(left, report)
                 return
             yield record
             if record.status == "interrupted":
                 return
+
+
+def _record_or_reason(spec: TrialSpec, report: Callable[[TrialEvent], None]) -> TrialRecord | str:
+    """A trial's record, or why it has to be carried out again elsewhere."""
+    try:
+        return run_trial(spec, report)
+    except CaptureError as error:
+        _require_portable(spec, error)
+        return str(error)
 
 
 def _require_portable(spec: TrialSpec, error: CaptureError) -> None:

@@ -66,6 +66,20 @@ def test_tensors_of_several_types_are_each_averaged_in_their_own() -> None:
     assert all(torch.equal(tensor, own[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_tensor_that_is_of_another_type_later_is_averaged_from_then_on() -> None:
+    model = OfManyTypes()
+    average = WeightAverage(model, decay=0.5)
+    model.move(1)
+    average.update()
+    model.mean0 = model.mean0.half()
+    for _ in range(2):
+        model.move(1)
+        average.update()
+    assert average.values["mean0"].dtype == torch.float16
+    # It began when it was 2.
+    assert average.values["mean0"].tolist() == [2.5, 2.5]
+
+
 def test_what_is_lent_is_given_back_whatever_its_types_are() -> None:
     model = OfManyTypes()
     own = {name: tensor.clone() for name, tensor in model.state_dict().items()}

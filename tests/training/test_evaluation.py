@@ -13,6 +13,7 @@ from benchmark.training import as_floats
 from benchmark.training.evaluation import Evaluation, evaluate
 from benchmark.training.evaluation_batches import (
     EVALUATION_BATCH,
+    LARGEST_BATCH,
     MEMORY_SHARE,
     EvaluationBatches,
     evaluation_batches,
@@ -37,7 +38,7 @@ def test_an_evaluation_on_a_cpu_ends_with_no_batch_of_one(images: int) -> None:
     assert 1 not in found or images == 1
     assert set(found[:-1]) <= {EVALUATION_BATCH}
     assert found[-1] <= EVALUATION_BATCH + 1
-    assert EvaluationBatches().of(images) == [*evaluation_batches(images)]
+    assert EvaluationBatches().slices_of(images) == [*evaluation_batches(images)]
 
 
 @given(st.integers(1, 20_000), st.integers(EVALUATION_BATCH, 20_000))
@@ -56,8 +57,8 @@ def test_a_batch_takes_its_share_of_the_memory_at_most(taken: int, memory: int) 
     assert (rest, times & (times - 1)) == (0, 0)
     share = MEMORY_SHARE * memory
     assert times == 1 or times * taken <= share
-    # Twice as many would take more.
-    assert 2 * times * max(taken, 1) > share - max(taken, 1)
+    # Twice as many would take more, or are never worth it.
+    assert largest == LARGEST_BATCH or 2 * times * max(taken, 1) > share - max(taken, 1)
 
 
 def dense() -> nn.Module:
@@ -91,22 +92,25 @@ def test_the_figures_are_the_same_in_any_batches(largest: int) -> None:
 class NeedsRoom(nn.Module):
     """A model for which memory runs out with more than so many images, as PyTorch says it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, error: type[RuntimeError] = torch.OutOfMemoryError) -> None:
         super().__init__()
         self.most = most
+        self.error = error
         self.model = dense()
         self.given: list[int] = []
 
     def forward(self, pixels: Tensor) -> Tensor:
         self.given.append(len(pixels))
         if len(pixels) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 GiB.")
+            raise self.error("CUDA out of memory. Tried to allocate 90.00 GiB.")
         return self.model(pixels)
 
 
-def test_where_memory_runs_out_batches_are_halved_and_stay_so() -> None:
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_where_memory_runs_out_batches_are_halved_and_stay_so(error: type[RuntimeError]) -> None:
+    """Or where a kernel does not take so many numbers, which is a RuntimeError without a kind."""
     images, batches = random_images(1203), EvaluationBatches(4000)
-    model = NeedsRoom(700)
+    model = NeedsRoom(700, error)
     expected = evaluate(dense(), images, "fp32")
     assert_alike(evaluate(model, images, "fp32", batches=batches), expected)
     assert model.given == [1203, 601, 602]
@@ -143,7 +147,7 @@ class FakeGpu:
 
 
 @pytest.mark.parametrize(
-    ("memory_gib", "expected"), [(80, [10_000]), (8, [2_000] * 5), (1, [500] * 20)]
+    ("memory_gib", "expected"), [(80, [5_000, 5_000]), (8, [2_000] * 5), (1, [500] * 20)]
 )
 def test_a_gpu_is_given_as_many_as_a_quarter_of_its_memory_has_room_for(
     monkeypatch: pytest.MonkeyPatch, memory_gib: int, expected: list[int]
@@ -152,11 +156,26 @@ def test_a_gpu_is_given_as_many_as_a_quarter_of_its_memory_has_room_for(
     batches = EvaluationBatches()
     given: list[slice] = []
 
+    searched: list[bool] = []
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+
     def classify(batch: slice) -> None:
         given.append(batch)
+        searched.append(torch.backends.cudnn.benchmark)
         gpu.classify(batch)
 
     for _ in range(2):
-        batches.find_out(10_000, torch.device("cuda", 0), classify)
+        batches.measure_largest(10_000, torch.device("cuda", 0), classify)
     assert given == [slice(0, EVALUATION_BATCH)]
-    assert sizes(10_000, batches.of(10_000)) == expected
+    assert searched == [False]
+    assert sizes(10_000, batches.slices_of(10_000)) == expected
+
+
+def test_what_a_small_set_leaves_open_a_larger_one_finds_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu, cuda = FakeGpu(monkeypatch, 80 * GIB), torch.device("cuda", 0)
+    batches = EvaluationBatches()
+    for images, expected in ((400, [400]), (10_000, [5_000, 5_000]), (400, [400])):
+        batches.measure_largest(images, cuda, gpu.classify)
+        assert sizes(images, batches.slices_of(images)) == expected

@@ -236,6 +236,24 @@ def test_an_optimiser_whose_form_was_chosen_is_told_to_leave_that_out(
         CapturedStep(training(), record=Recording)
 
 
+def test_an_optimiser_whose_fused_form_a_release_does_not_have_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def not_there(*arguments: Any, **options: Any) -> None:
+        raise NotImplementedError("Could not run 'aten::_fused_adagrad_' with arguments")
+
+    monkeypatch.setattr(torch, "_fused_adagrad_", not_there)
+    training = make_training(
+        lambda model: optimized_by("Adagrad", model),
+        images=random_images(40),
+        batch_size=4,
+        model=layers(),
+    )
+    reason = "^Adagrad has no fused form for this device in this release of PyTorch; SGD and AdamW"
+    with pytest.raises(NotCapturableError, match=reason):
+        CapturedStep(training, record=Recording)
+
+
 def test_dampening_that_the_first_step_leaves_out_is_not_captured() -> None:
     def training() -> Training:
         return make_training(

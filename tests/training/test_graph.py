@@ -176,6 +176,29 @@ class ReadsOnTheHost(nn.Module):
         return logits if logits.sum().item() > 0 else logits * 1.0
 
 
+class ComparesOnTheHost(nn.Module):
+    """Fails on a step that is looked at, as one does that waits for a GPU otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 3)
+        self.calls = 0
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls > 10:
+            raise RuntimeError("called a synchronizing CUDA operation")
+        logits: torch.Tensor = self.layer(pixels.flatten(1))
+        return logits
+
+
+def test_the_reason_names_the_line_of_the_model_s_code() -> None:
+    line = ComparesOnTheHost.forward.__code__.co_firstlineno + 3
+    reason = rf"RuntimeError: called a synchronizing CUDA operation \(test_graph.py, line {line}\)$"
+    with pytest.raises(NotCapturableError, match=reason):
+        CapturedStep(training_by(model=ComparesOnTheHost()), record=Recording)
+
+
 READS_LINE = ReadsOnTheHost.forward.__code__.co_firstlineno + 2
 READS_HERE = rf"^test_graph.py, line {READS_LINE}, reads a number from the device$"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 from benchmark import BenchmarkError, RunningClock, TrialEvent, TrialRecord, TrialSpec
@@ -19,6 +20,8 @@ from .worker_process import WorkerProcess
 
 # How far a trial may exceed a limit, and how late its end may be noticed.
 POLL_SECONDS = 0.5
+# Microseconds of processors that a container may use in so many, as Linux shows it inside of it.
+_CONTAINER_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class WorkerPool:
         self._guardian = guardian
         self._report = report
         self._spare: StartedProcess | None = None
+        # Why, by the identity of the variant.
+        self._failed_captures: dict[str, str] = {}
         # If this process is suspended, so are most likely its workers, and they are not late.
         self._clock = RunningClock()
         self._selector = selectors.DefaultSelector()
@@ -51,8 +56,12 @@ class WorkerPool:
     def start(self, spec: TrialSpec, slot: Slot) -> None:
         """Start a worker for a trial.
 
-        Raises BenchmarkError where no process can be started.
+        Where a capture has failed half way, none is tried for the same model's other seeds. Raises
+        BenchmarkError where no process can be started.
         """
+        reason = self._failed_captures.get(spec.variant.identity)
+        if reason is not None:
+            spec = spec.without_graph(reason)
         self._start(spec.on(slot.device, shared=slot.shared), slot)
 
     def start_ahead(self) -> None:
@@ -85,6 +94,8 @@ class WorkerPool:
             worker.interrupt()
 
     def _start(self, spec: TrialSpec, slot: Slot, begun: float | None = None) -> None:
+        if spec.no_graph_because is not None:
+            self._failed_captures[spec.variant.identity] = spec.no_graph_because
         process = self._take_spare() or self._new_process(spec)
         worker = WorkerProcess(spec, process, self._limits, self._clock, self._report, begun)
         self.workers[worker] = slot
@@ -104,7 +115,7 @@ class WorkerPool:
         """Whether all trials are under way on devices of their own, with a processor to spare."""
         are_apart = all(leaves_processors(slot.device) for slot in self.workers.values())
         are_set_up = all(worker.is_set_up for worker in self.workers)
-        return are_apart and are_set_up and _processors() > len(self.workers)
+        return are_apart and are_set_up and _processors() >= len(self.workers) + 1
 
     def _take_spare(self) -> StartedProcess | None:
         """The process that has been started ahead, unless it has died since."""
@@ -145,11 +156,17 @@ def leaves_processors(device: str) -> bool:
     return device != "cpu"
 
 
-def _processors() -> int:
-    """How many processors this process may use."""
+def _processors() -> float:
+    """How many processors this process may use; a container's may be so many and a half."""
+    available = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        available = len(os.sched_getaffinity(0))
+    try:
+        quota, period = map(float, _CONTAINER_QUOTA.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        # There is no limit, or no way to know it.
+        return available
+    return min(available, quota / period)
 
 
 def _discard(spare: StartedProcess) -> None:

@@ -62,6 +62,15 @@ def test_inline_has_it_and_all_that_are_left_go_on_in_processes(benchmark: Comma
         assert notes(model, "inline")["process"] != os.getpid()
 
 
+def test_the_other_seeds_of_its_model_are_not_captured_at_all(benchmark: CommandLine) -> None:
+    assert benchmark(*arguments(["captured_half_way"]), "--seeds", "2").code == 0
+    for seed in (0, 1):
+        folder = trial_folder("captured_half_way", seed)
+        noted = json.loads((folder / misbehaving.NOTES).read_text())
+        assert noted["no_graph_because"] == misbehaving.CAPTURE_FAULT
+    assert "CaptureError" not in (trial_folder("captured_half_way", 1) / "log.txt").read_text()
+
+
 def test_it_is_tried_once_more_and_not_again(benchmark: CommandLine) -> None:
     assert benchmark(*arguments(["never_captured"])).code == 1
     record = trial_record("never_captured")
