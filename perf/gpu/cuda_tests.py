@@ -1,4 +1,4 @@
-"""Part 2: the tests of ``perf/test_cuda.py``, a row each."""
+"""Part 2: the tests in ``perf/cuda``, a row each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from perf.gpu.jobs import Figures, Job, Measurement, SkippedError
 from perf.gpu.options import Options
 
-TESTS = Path(__file__).parents[1] / "test_cuda.py"
+TESTS = Path(__file__).parents[1] / "cuda"
 # The device that the tests are for.
 DEVICE = "PERF_GPU_DEVICE"
 
@@ -37,8 +37,8 @@ def measurements(options: Options) -> Iterator[Measurement]:
         yield Measurement("tests", _without_pytest)
         return
     os.environ[DEVICE] = options.device_name
-    for name in _collected(options):
-        yield Measurement(name, partial(_outcome, name, options))
+    for file, name in _collected(options):
+        yield Measurement(name, partial(_outcome, file, name, options))
 
 
 def _without_pytest() -> Figures:
@@ -49,25 +49,25 @@ class _Watcher:
     """A plugin of pytest's that keeps what became of each test."""
 
     def __init__(self) -> None:
-        self.collected: list[str] = []
+        self.collected: list[tuple[Path, str]] = []
         self.reports: list[Any] = []
 
     def pytest_collection_finish(self, session: Any) -> None:
-        """Note the names of all tests."""
-        self.collected = [item.nodeid.rpartition("::")[2] for item in session.items]
+        """Note where all tests are, and their names."""
+        self.collected = [(item.path, item.name) for item in session.items]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Note how a test, what is before it or what is after it ended."""
         self.reports.append(report)
 
 
-def _collected(options: Options) -> list[str]:
+def _collected(options: Options) -> list[tuple[Path, str]]:
     watcher = _run(options, str(TESTS), "--collect-only")
     return watcher.collected
 
 
-def _outcome(name: str, options: Options) -> Figures:
-    reports = _run(options, f"{TESTS}::{name}").reports
+def _outcome(file: Path, name: str, options: Options) -> Figures:
+    reports = _run(options, f"{file}::{name}").reports
     for report in reports:
         if report.failed:
             raise FailedTestError(f"{name}: {_last_line(report)}")
@@ -83,8 +83,8 @@ def _run(options: Options, *arguments: str) -> _Watcher:
     import pytest
 
     watcher = _Watcher()
-    # Of no project: neither settings nor conftest.py of the checkout are the tests' own.
-    settings = ["-c", os.devnull, "--rootdir", str(options.work), "--noconftest"]
+    # Of no project: the checkout's settings, and what lies above their folder, are not the tests'.
+    settings = ["-c", os.devnull, "--rootdir", str(options.work), f"--confcutdir={TESTS}"]
     # The checkout, in which the tests may lie, must not come before the wheel.
     settings += [
         "--import-mode=importlib",

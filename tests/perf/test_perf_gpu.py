@@ -25,7 +25,6 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 from torch import nn
 
-from perf import test_cuda
 from perf.gpu import cuda_tests, profiling
 from perf.gpu.__main__ import main
 from perf.gpu.epochs import compare_engines, peak_share, relative_distance
@@ -121,13 +120,20 @@ def test_a_part_that_takes_long_runs_on_a_cpu(part: str, archive: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert_all_was_measured(Path("out"), {part})
     if part == "tests":
-        tests = [name for name in vars(test_cuda) if name.startswith("test_")]
-        assert {row["what"].partition("[")[0] for row in rows_in(Path("out"))} == {*tests}
+        assert {row["what"].partition("[")[0] for row in rows_in(Path("out"))} == names_of_tests()
     if part in ("command-line", "trainings"):
         with tarfile.open("out/records.tar") as packed:
             names = packed.getnames()
         assert sum(name.endswith("/trial.json") for name in names) >= 2
         assert not any(name.endswith((".safetensors", ".npy", ".pt")) for name in names)
+
+
+def names_of_tests() -> set[str]:
+    """The tests that ``perf/cuda`` has."""
+    files = (ROOT / "perf" / "cuda").glob("test_*.py")
+    return {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
 
 
 def test_images_that_do_not_exist_are_refused_before_anything_is_measured(

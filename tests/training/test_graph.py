@@ -1,7 +1,7 @@
 """Capturing a step: tested on a CPU with a recorder that runs the step again where CUDA replays it.
 
 What only CUDA can show (that a real graph gives what eager steps give) is tested in
-``perf/test_cuda.py``, which ``make perf-gpu`` runs where there is a GPU.
+``perf/cuda``, which ``make perf-gpu`` runs where there is a GPU.
 """
 
 from __future__ import annotations
