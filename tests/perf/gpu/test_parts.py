@@ -1,0 +1,65 @@
+"""The GPU's measurements, as far as a CPU goes: all parts."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from perf.gpu.__main__ import main
+from perf.gpu.parts import PARTS
+from tests.perf.gpu.command import (
+    AS_SHORT_AS_CAN_BE,
+    ROOT,
+    assert_all_was_measured,
+    measure,
+    rows_in,
+)
+from tests.support.sampling import is_drawn, sampled
+
+LONG = ["tests", "experiments", "command-line", "trainings"]
+QUICK = [part for part in PARTS if part not in LONG]
+
+
+@pytest.mark.parametrize("part", sampled("parts of perf.gpu", QUICK, 1))
+def test_a_part_runs_on_a_cpu(part: str) -> None:
+    done = measure("--parts", part, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert_all_was_measured(Path("out"), {part})
+    assert done.stdout == Path("out/table.md").read_text()
+
+
+@pytest.mark.skipif(
+    not is_drawn("long parts of perf.gpu", one_in=3), reason="is not in this commit's sample"
+)
+@pytest.mark.parametrize("part", sampled("which long part of perf.gpu", LONG, 1))
+def test_a_part_that_takes_long_runs_on_a_cpu(part: str, archive: Path) -> None:
+    done = measure("--parts", part, "--images", str(archive), "--out", "out")
+    assert done.returncode == 0, done.stdout
+    assert_all_was_measured(Path("out"), {part})
+    if part == "tests":
+        assert {row["what"].partition("[")[0] for row in rows_in(Path("out"))} == names_of_tests()
+    if part in ("command-line", "trainings"):
+        with tarfile.open("out/records.tar") as packed:
+            names = packed.getnames()
+        assert sum(name.endswith("/trial.json") for name in names) >= 2
+        assert not any(name.endswith((".safetensors", ".npy", ".pt")) for name in names)
+
+
+def names_of_tests() -> set[str]:
+    """The tests that ``perf/cuda`` has."""
+    files = (ROOT / "perf" / "cuda").glob("test_*.py")
+    return {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+
+
+def test_images_that_do_not_exist_are_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*AS_SHORT_AS_CAN_BE, "--images", "gone.tar.xz", "--out", "out"])
+    assert "--images: gone.tar.xz does not exist" in capsys.readouterr().err
+    assert not Path("out").exists()
