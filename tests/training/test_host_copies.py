@@ -135,14 +135,3 @@ def test_a_tensor_in_two_places_is_one_in_the_copy_too() -> None:
     first, second, third = HostCopies().take([tensor, tensor, other])
     assert first is second
     assert first.data_ptr() != third.data_ptr()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_what_lies_on_a_gpu_is_copied_into_pinned_memory() -> None:
-    copies = HostCopies()
-    for value in range(3):
-        tensor = torch.full((1000, 1000), float(value), device="cuda")
-        (copy,) = copies.take([tensor])
-        tensor.fill_(-1)
-        assert copy.is_pinned()
-        assert copy.eq(value).all()

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from benchmark import Images, Optimization, TrainingPlan
 from benchmark.training.data import ResidentImages, epoch_order
-from benchmark.training.device import resolve_device, tuned
 from benchmark.training.loop import DivergedError, epoch_figures
 from benchmark.training.precision import resolve_precision
 from benchmark.training.preparation import as_floats
@@ -188,32 +187,6 @@ def test_precision_is_what_was_asked_for() -> None:
     assert resolve_precision("fp32", CPU) == "fp32"
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("auto", CPU) in ("fp32", "bf16")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_order_and_initial_weights_are_the_same_on_a_gpu() -> None:
-    seed_everything(0, 0)
-    on_cpu = SeparableCNN((3, 24, 24), 3)
-    seed_everything(0, 0)
-    on_gpu = SeparableCNN((3, 24, 24), 3).to(resolve_device("cuda"))
-    for mine, theirs in zip(on_cpu.parameters(), on_gpu.parameters(), strict=True):
-        assert torch.equal(mine, theirs.cpu())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-@pytest.mark.parametrize(("precision", "rounded"), [("fp32", False), ("tf32", True)])
-def test_fp32_is_rounded_to_tf32_only_where_asked_for(precision: str, rounded: bool) -> None:
-    before = torch.backends.cudnn.allow_tf32
-    with tuned(torch.device("cuda", 0), precision):
-        left, right = (torch.rand(256, 256, dtype=torch.float64) for _ in range(2))
-        product = (left.float().cuda() @ right.float().cuda()).cpu().double()
-        error = float(((product - left @ right) / (left @ right)).abs().max())
-        # TF32 keeps 10 bits of a factor, fp32 keeps 23.
-        assert (error > 1e-5) == rounded
-        # What torch.compile asks for is answered.
-        assert torch.backends.cudnn.allow_tf32 == rounded
-        assert torch.get_float32_matmul_precision() == ("high" if rounded else "highest")
-    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_what_an_optimizers_hooks_add_to_its_state_is_kept() -> None:
