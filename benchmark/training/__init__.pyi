@@ -1,3 +1,4 @@
+from .batches import PART_BYTES as PART_BYTES
 from .checkpoint import (
     NONSENSE_FAULTS as NONSENSE_FAULTS,
     Checkpoints as Checkpoints,

@@ -28,7 +28,7 @@ class KeptLogits(Step):
         self._logits.index_copy_(0, self.position, logits.unsqueeze(0))
 
     def finish(self) -> None:
-        """Work the epoch's losses and hits out."""
+        """Compute the epoch's losses and hits."""
         classes = self._logits.movedim(2, 1)
         losses = functional.cross_entropy(classes, self.labels, reduction="none")
         self.losses.copy_(losses.mean(1))

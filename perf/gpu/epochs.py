@@ -6,7 +6,7 @@ import itertools
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from torch import nn
 from benchmark.complexity import count_macs
 from benchmark.training import (
     Checkpoints,
+    CheckpointWriter,
     Clock,
     Engine,
+    EvaluationBatches,
     PeakMemory,
     TimeAccount,
     Training,
@@ -37,20 +39,13 @@ from perf.gpu.made import (
     why_not_captured,
 )
 from perf.gpu.options import Options
+from perf.gpu.targets import of_an_epoch
 from perf.interleave import orders
 
 # Dense bf16, from NVIDIA's data sheets of the H100 (SXM) and the H200.
 PEAK_FLOPS = {"NVIDIA H100 80GB HBM3": 989.4e12, "NVIDIA H200": 989.4e12}
 # A forward pass, and twice as much backward; two operations a multiply-accumulate.
 OPERATIONS_A_MAC = 6
-# Of an epoch of 50,000 images at batch 128 on an H100: see docs/performance.md.
-TARGET_SECONDS = {
-    ("baseline_cnn", "adam"): 0.15,
-    ("separable_cnn", "adam"): 0.18,
-    ("baseline_cnn", "sgd_onecycle"): 0.20,
-    ("separable_cnn", "sgd_onecycle"): 0.20,
-}
-TARGET_IMAGES, TARGET_BATCH_SIZE = 50_000, 128
 SECONDS = 60
 
 
@@ -116,33 +111,38 @@ def compare_engines(options: Options, model: str, recipe: str, batch_size: int) 
         finish_epoch(training, engine.take)
         memory = PeakMemory(device)
         memory.replayed_bytes = engine.replayed_bytes
-        seconds = _in_turn(
-            {
-                "eager": epoch_timer(eager, eager_engine.take),
-                "seconds": epoch_timer(training, engine.take),
-            },
-            options.repeats,
-        )
-    images = training.steps_per_epoch * batch_size
-    median = statistics.median(seconds["seconds"])
-    ratios = [a / b for a, b in zip(seconds["eager"], seconds["seconds"], strict=True)]
-    flops = operations_an_image(training.model) * images / median
+        timers = {
+            "eager_seconds": epoch_timer(eager, eager_engine.take),
+            "seconds": epoch_timer(training, engine.take),
+        }
+        seconds = _in_turn(timers, options.repeats)
     return {
         "seconds": seconds["seconds"],
-        **_target(options, model, recipe, batch_size),
-        "eager_seconds": seconds["eager"],
-        "eager_over_graph": ratios,
-        "milliseconds_a_step": 1000 * median / training.steps_per_epoch,
+        **of_an_epoch(options, model, recipe, batch_size),
+        "eager_seconds": seconds["eager_seconds"],
+        **_speed(training, seconds),
         "captured": engine.name == "graph",
         "capture_seconds": account.seconds("capture"),
-        "images": images,
-        "flops": flops,
-        "of_peak": peak_share(flops, device),
         "difference": difference,
         "control": control,
         # Of both trainings together.
         "peak_bytes": memory.bytes(),
         "reason": why_not_captured(engine, device),
+    }
+
+
+def _speed(training: Training, seconds: dict[str, list[float]]) -> Figures:
+    """What the seconds of epochs come to."""
+    images = training.steps_per_epoch * training.batch_size
+    median = statistics.median(seconds["seconds"])
+    flops = operations_an_image(training.model) * images / median
+    pairs = zip(seconds["eager_seconds"], seconds["seconds"], strict=True)
+    return {
+        "eager_over_graph": [eager / graph for eager, graph in pairs],
+        "milliseconds_a_step": 1000 * median / training.steps_per_epoch,
+        "images": images,
+        "flops": flops,
+        "of_peak": peak_share(flops, training.device),
     }
 
 
@@ -155,19 +155,14 @@ def _in_turn(timers: dict[str, Callable[[int], float]], repeats: int) -> dict[st
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def _target(options: Options, model: str, recipe: str, batch_size: int) -> dict[str, float]:
-    is_its_workload = (options.count, batch_size) == (TARGET_IMAGES, TARGET_BATCH_SIZE)
-    if not options.has_cuda or not is_its_workload:
-        return {}
-    return {"target_seconds": TARGET_SECONDS[model, recipe]}
-
-
 def time_evaluation(options: Options, training: Training) -> Figures:
     """Seconds of an evaluation on a fifth as many images, and of what is done for it before.
 
     That is to lend the model its average and to calibrate it, where the recipe has it so.
     """
     images = noise(options.count // 5, options.device)
+    # As a trial does: the first evaluation, which is not counted, finds out how large they may be.
+    batches = EvaluationBatches()
     clock = Clock(options.device)
     figures: dict[str, list[float]] = {"seconds": [], "lending_seconds": []}
     for _ in range(options.repeats + 1):
@@ -175,24 +170,31 @@ def time_evaluation(options: Options, training: Training) -> Figures:
             with clock.measure() as lending:
                 model = lent.enter_context(training.evaluated_model())
             with clock.measure() as evaluation:
-                evaluate(model, images, options.precision, training.prepare)
+                evaluate(model, images, options.precision, training.prepare, batches=batches)
         figures["seconds"].append(evaluation.seconds)
         figures["lending_seconds"].append(lending.seconds)
     return {"images": len(images), **{name: values[1:] for name, values in figures.items()}}
 
 
 def time_checkpoint(options: Options, training: Training) -> Figures:
-    """Seconds of a checkpoint that is written before the training goes on."""
+    """Seconds of a checkpoint, as a trial has it written.
+
+    ``copy_seconds`` is what the training waits for, ``write_seconds`` what a thread then takes.
+    """
     folder = Path(tempfile.mkdtemp(dir=options.work))
-    checkpoints = Checkpoints(folder, {})
     clock = Clock(options.device)
-    seconds = []
-    for _ in range(options.repeats):
-        with clock.measure() as stretch:
-            checkpoints.save({"training": state_of(training)})
-        seconds.append(stretch.seconds)
+    figures: dict[str, list[float]] = {"copy_seconds": [], "write_seconds": []}
+    with closing(CheckpointWriter(Checkpoints(folder, {}))) as writer:
+        # The first copy, which is not counted, makes the memory that the others take.
+        for _ in range(options.repeats + 1):
+            with clock.measure() as copy:
+                writer.write({"training": state_of(training)})
+            with clock.measure() as write:
+                writer.finish()
+            figures["copy_seconds"].append(copy.seconds)
+            figures["write_seconds"].append(write.seconds)
     size = max(file.stat().st_size for file in folder.iterdir())
-    return {"seconds": seconds, "bytes": size}
+    return {**{name: values[1:] for name, values in figures.items()}, "bytes": size}
 
 
 def operations_an_image(model: nn.Module) -> int:

@@ -29,6 +29,7 @@ class Run:
 
     def __init__(self, options: Options, name: str, **config: Any) -> None:
         self.name = name
+        self._data_directory = str(options.work / "data")
         self.out = options.work / "runs" / name
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / "config.yaml"
@@ -39,22 +40,31 @@ class Run:
             "epochs": options.epochs,
             **config,
         }
+        self._dataset = given["dataset"]
         # JSON is YAML, too.
         file.write_text(json.dumps(given), encoding="utf-8")
         self.command = [sys.executable, "-m", "benchmark", "run", str(file)]
         self.command += ["-p", IMAGES_PLUGIN, "-p", MODELS_PLUGIN]
-        self.command += ["--out", str(self.out), "--data-dir", str(options.work / "data")]
+        self.command += ["--out", str(self.out), "--data-dir", self._data_directory]
         self._packed = options.out / RECORDS
+
+    def prepare(self) -> None:
+        """Have the data set fetched and cached, so that the command need not do it."""
+        settings = {**self._dataset}
+        command = [sys.executable, "-m", "benchmark", "data", "prepare", settings.pop("name")]
+        command += ["-p", IMAGES_PLUGIN, "--data-dir", self._data_directory]
+        for key, value in settings.items():
+            command += ["--set", f"{key}={value}"]
+        _carry_out(command)
 
     def finish(self) -> float:
         """Have the command carried out; returns its seconds, and raises RunError if it failed."""
         start = time.perf_counter()
-        done = subprocess.run(self.command, capture_output=True, text=True)
-        seconds = time.perf_counter() - start
-        print(done.stdout, done.stderr, sep="\n", flush=True)
-        self.pack()
-        if done.returncode:
-            raise RunError(f"exit code {done.returncode}: {_last_line(done.stderr)}")
+        try:
+            _carry_out(self.command)
+        finally:
+            seconds = time.perf_counter() - start
+            self.pack()
         return seconds
 
     def kill_after_a_checkpoint(self) -> float:
@@ -87,6 +97,13 @@ def completed(records: Sequence[TrialRecord], count: int) -> Sequence[TrialRecor
     if states != ["completed"] * count:
         raise RunError(f"of {count} trials the records say: {', '.join(states) or 'nothing'}")
     return records
+
+
+def _carry_out(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    print(done.stdout, done.stderr, sep="\n", flush=True)
+    if done.returncode:
+        raise RunError(f"exit code {done.returncode}: {_last_line(done.stderr)}")
 
 
 def _noise(options: Options) -> dict[str, Any]:

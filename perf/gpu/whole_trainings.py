@@ -1,4 +1,4 @@
-"""Part 10: both models trained from the command to the record, with several seeds."""
+"""Part 10: both models trained from the command to the record, once and with several seeds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,37 @@ from perf.built_in import MODELS
 from perf.gpu.jobs import Figures, Job, alone
 from perf.gpu.options import Options
 from perf.gpu.runs import Run, completed
+from perf.gpu.targets import of_a_training
 
 SECONDS = 240
 
 
 def jobs(options: Options) -> Iterator[Job]:
-    """A job a model."""
+    """A model's one training, for the target is that of one; then all seeds of each."""
+    for model in MODELS:
+        name = f"{model}, adam, {options.epochs} epochs, from the command to the record"
+        yield alone(name, SECONDS, partial(train_once, options, model))
     for model in MODELS:
         name = f"{model}, adam, {options.epochs} epochs, {options.seeds} seeds"
         yield alone(name, SECONDS, partial(train, options, model))
+
+
+def train_once(options: Options, model: str) -> Figures:
+    """Train a model with one seed on images that were prepared before the command."""
+    dataset = images(options)
+    run = Run(options, f"{model}-once", dataset=dataset, models=[model], seeds=1)
+    run.prepare()
+    seconds = run.finish()
+    (record,) = completed(run.records(), 1)
+    return {
+        "dataset": dataset["name"],
+        "seconds": seconds,
+        "training_seconds": record.timing.training_seconds,
+        **of_a_training(options, record.dataset.train_images),
+        "total_seconds": record.timing.total_seconds,
+        "engine": record.engine,
+        "reason": record.engine_reason,
+    }
 
 
 def train(options: Options, model: str) -> Figures:
