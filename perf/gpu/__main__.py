@@ -8,22 +8,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
+from benchmark.errors import DeviceError
+from benchmark.training import resolve_device
 from perf.gpu.options import Options
 from perf.gpu.parts import PARTS
-from perf.gpu.processes import LOG, Conductor
+from perf.gpu.processes import LOG, Conductor, asked_elsewhere
 from perf.gpu.rows import Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, a part after another; returns 1 if a row failed, 130 if it was interrupted."""
+    """Measure, a part after another; returns 1 if a row failed, 130 if it was interrupted.
+
+    Exits with 2, and one line, where there is no such device or there are no such images.
+    """
     deadline = time.monotonic()
     given = _parse(arguments)
     deadline += given.budget_seconds
+    try:
+        device_name = str(asked_elsewhere(partial(resolve_device, given.device)))
+    except DeviceError as error:
+        _refuse(str(error))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="perf-gpu-") as work:
-        options = _options(given, Path(work))
+        options = _options(given, device_name, Path(work))
         results = Results(options.out)
         conductor = Conductor(results, options.out / LOG, deadline)
         try:
@@ -35,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(results.has_failures)
 
 
-def _options(given: argparse.Namespace, work: Path) -> Options:
+def _options(given: argparse.Namespace, device_name: str, work: Path) -> Options:
     return Options(
         out=given.out.resolve(),
         work=work,
-        device_name=given.device,
+        device_name=device_name,
         images=given.images,
         count=given.count,
         batch_size=given.batch_size,
@@ -67,8 +78,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="of the trainings")
     given = parser.parse_args(arguments)
     if given.images is not None and not given.images.exists():
-        parser.error(f"--images: {given.images} does not exist")
+        _refuse(f"--images: {given.images} does not exist")
     return given
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(f"perf.gpu: error: {reason}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

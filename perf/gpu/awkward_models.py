@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from benchmark import ModelEntry, Optimization, hookimpl
 from perf.built_in import build_model
@@ -30,6 +31,24 @@ class KeepsFeatures(nn.Module):
         """Map N x C x H x W pixels to N x 10 logits."""
         self.features = self.model.features(pixels)
         logits: Tensor = self.model.classifier(self.features)
+        return logits
+
+
+class Recomputes(nn.Module):
+    """Computes its features again while gradients are worked out, with the same dropout masks.
+
+    That is PyTorch's activation checkpointing as it is by default: it asks where the generator
+    stands, and puts it back there, which a capture may not allow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: Any = build_model("baseline_cnn")
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map N x C x H x W pixels to N x 10 logits."""
+        features = checkpoint(self.model.features, pixels, use_reentrant=False)
+        logits: Tensor = self.model.classifier(features)
         return logits
 
 

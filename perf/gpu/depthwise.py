@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,21 +20,21 @@ from perf.interleave import interleave
 # Channels and side of the images that each of them maps.
 LAYERS = ((3, 32), (32, 32), (32, 16), (64, 16), (64, 8), (128, 8))
 FORMS = {"PyTorch's own": NativeDepthwise, "dense": DenseDepthwise}
-# Passes that are timed together.
-CALLS = 20
+# Passes that are one graph, because a pass takes less time than the launch of a graph.
+PASSES = 20
+# Graphs that are timed together.
+REPLAYS = 20
 
 
 def jobs(options: Options) -> Iterator[Job]:
-    """A job a layer, for one that cuDNN cannot carry out must not cost the others."""
-    for channels, side in LAYERS:
-        name = f"{channels} channels, {side} x {side}"
-        yield Job(name, 45, partial(measurements, options, name, channels, side))
+    """All in one process; those after a layer that cuDNN cannot carry out in a fresh process."""
+    yield Job("depthwise layers", 45, partial(measurements, options))
 
 
-def measurements(options: Options, name: str, channels: int, side: int) -> Iterator[Measurement]:
-    """Each form in turn with the layer as it is."""
-    for form in FORMS:
-        what = f"{name}, {form}"
+def measurements(options: Options) -> Iterator[Measurement]:
+    """Of each layer, each form in turn with the layer as it is."""
+    for (channels, side), form in itertools.product(LAYERS, FORMS):
+        what = f"{channels} channels, {side} x {side}, {form}"
         yield Measurement(what, partial(compare_forms, options, form, channels, side))
 
 
@@ -51,7 +52,7 @@ def compare_forms(options: Options, form: str, channels: int, side: int) -> Figu
         seconds = interleave(blocks, options.repeats, lambda line: None)
     compared = ratio(seconds["form"], seconds["as_it_is"])
     microseconds = {
-        name: [1e6 * block / CALLS for block in blocks_seconds]
+        name: [1e6 * block / passes[name].count for block in blocks_seconds]
         for name, blocks_seconds in seconds.items()
     }
     return {
@@ -72,10 +73,12 @@ def make_layer(options: Options, channels: int) -> nn.Conv2d:
 
 
 class Passes:
-    """Passes of a layer over one batch, forward and backward, as often as ``calls`` says."""
+    """``count`` passes of a layer over one batch, forward and backward, PASSES in each call."""
 
     def __init__(self, layer: nn.Module, options: Options, channels: int, side: int) -> None:
-        self.calls = CALLS
+        # A CPU launches no graphs.
+        self.calls = REPLAYS if options.has_cuda else 1
+        self.count = self.calls * PASSES
         self._layer = layer
         self._options = options
         shape = (options.batch_size, channels, side, side)
@@ -89,12 +92,16 @@ class Passes:
         """Nothing changes from one to the next."""
 
     def __call__(self) -> None:
-        """Make one."""
+        """Make the next ones."""
+        for _ in range(PASSES):
+            self._make_one()
+
+    def finish(self) -> None:
+        """Nothing is left to work out."""
+
+    def _make_one(self) -> None:
         self._images.grad = None
         self._layer.zero_grad()
         with computing_in(self._options.precision, self._options.device):
             outputs: Tensor = self._layer(self._images)
         outputs.backward(self._gradient)  # type: ignore[no-untyped-call]
-
-    def finish(self) -> None:
-        """Nothing is left to work out."""

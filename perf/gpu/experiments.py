@@ -1,4 +1,4 @@
-"""Part 7: each experiment of ``perf.experiments``, in turn with the step as it is."""
+"""Parts 7 and 11: each experiment of ``perf.experiments``, in turn with the step as it is."""
 
 from __future__ import annotations
 
@@ -41,16 +41,13 @@ class Experiment:
     seconds: float = SECONDS
 
 
-def experiments(*, has_cuda: bool) -> list[Experiment]:
-    """All of them, those first from which most is expected; what takes longest is the last."""
+def experiments() -> list[Experiment]:
+    """All but the compiler, those first from which most is expected."""
     separable = ("separable_cnn",)
     together = [
         Experiment(f"{count} steps a graph", partial(SeveralSteps, together=count))
         for count in (2, 4, MOST_STEPS_TOGETHER)
     ]
-    # On a CPU, where nothing is to be found out, without half a minute of compiling.
-    backend = "inductor" if has_cuda else "eager"
-    compiled = partial(Compiled, backend=backend)
     return [
         Experiment("depthwise by PyTorch's own kernel", NativeForm, separable),
         Experiment("depthwise as dense convolutions", DenseForm, separable),
@@ -59,16 +56,29 @@ def experiments(*, has_cuda: bool) -> list[Experiment]:
         Experiment("losses and hits once an epoch", KeptLogits),
         *together,
         Experiment("3 seeds as branches of a graph", SeedsAsBranches, as_it_is=SeedsInTurn),
-        Experiment("torch.compile in the graph", compiled, seconds=COMPILING_SECONDS),
     ]
 
 
 def jobs(options: Options) -> Iterator[Job]:
     """A job for each experiment and model: some may spoil a process."""
-    for experiment in experiments(has_cuda=options.has_cuda):
-        for model in experiment.models:
-            name = f"{experiment.name}, {model}"
-            yield alone(name, experiment.seconds, partial(measure, options, experiment, model))
+    for experiment in experiments():
+        yield from _jobs_of(experiment, options)
+
+
+def compiled(options: Options) -> Iterator[Job]:
+    """The compiler takes so long that it is a part of its own, the first to be cut off."""
+    # On a CPU, where nothing is to be found out, without half a minute of compiling.
+    backend = "inductor" if options.has_cuda else "eager"
+    make = partial(Compiled, backend=backend)
+    yield from _jobs_of(
+        Experiment("torch.compile in the graph", make, seconds=COMPILING_SECONDS), options
+    )
+
+
+def _jobs_of(experiment: Experiment, options: Options) -> Iterator[Job]:
+    for model in experiment.models:
+        name = f"{experiment.name}, {model}"
+        yield alone(name, experiment.seconds, partial(measure, options, experiment, model))
 
 
 def measure(options: Options, experiment: Experiment, model: str) -> Figures:

@@ -68,15 +68,6 @@ def noise(count: int, device: torch.device) -> ResidentImages:
     return ResidentImages(draw_images(count, 0), device)
 
 
-def require_captured(engine: Engine, device: torch.device) -> str | None:
-    """Why there is no graph on a CPU; raises NotCapturedError where there is none on a GPU."""
-    if device.type != "cuda":
-        return GRAPHS_NEED_CUDA
-    if engine.name != "graph":
-        raise NotCapturedError(engine.reason)
-    return None
-
-
 def why_not_captured(engine: Engine, device: torch.device) -> str | None:
     """Why there is no graph; None where there is one."""
     return engine.reason or (None if device.type == "cuda" else GRAPHS_NEED_CUDA)

@@ -31,4 +31,5 @@ PARTS: Mapping[str, Callable[[Options], Iterator[Job]]] = {
     "command-line": command_line.jobs,
     "large-batches": epochs.large_batches,
     "trainings": whole_trainings.jobs,
+    "compiled": experiments.compiled,
 }

@@ -13,9 +13,12 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmark.errors import one_line
 from perf.gpu.jobs import Job, Measurement, SkippedError
@@ -25,6 +28,8 @@ LOG = "log.txt"
 # Less is not worth a start of CUDA.
 LEAST_SECONDS = 5.0
 TIME_IS_UP = "the time is up"
+
+Answer = TypeVar("Answer")
 
 BEGINS, ENDS, FOUND = "begins", "ends", "found"
 
@@ -83,6 +88,25 @@ class Conductor:
         return self._deadline - time.monotonic()
 
 
+def asked_elsewhere(ask: Callable[[], Answer]) -> Answer:
+    """What ``ask`` returns in another process, for to ask for a GPU starts CUDA.
+
+    Raises what it raises there.
+    """
+    context = multiprocessing.get_context("fork")
+    with _forking(), ProcessPoolExecutor(1, context) as other:
+        return other.submit(ask).result()
+
+
+@contextmanager
+def _forking() -> Iterator[None]:
+    sys.stdout.flush()
+    with warnings.catch_warnings():
+        # OpenBLAS has threads once it is imported, and makes them anew in a child.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
 class _Child:
     """A process that makes a job's measurements after the first ``done``."""
 
@@ -92,10 +116,7 @@ class _Child:
         context = multiprocessing.get_context("fork")
         # A daemon is ended with this process, if an interrupt comes before it has been entered.
         self._process = context.Process(target=_work, args=(job, done, sender, log), daemon=True)
-        sys.stdout.flush()
-        with warnings.catch_warnings():
-            # OpenBLAS has threads once it is imported, and makes them anew in a child.
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with _forking():
             self._process.start()
         sender.close()
 

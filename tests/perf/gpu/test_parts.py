@@ -7,9 +7,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from perf.gpu.__main__ import main
 from perf.gpu.parts import PARTS
+from tests.docs.test_docs import sections
 from tests.perf.gpu.command import (
     AS_SHORT_AS_CAN_BE,
     ROOT,
@@ -56,10 +58,32 @@ def names_of_tests() -> set[str]:
     }
 
 
+def test_the_page_has_all_parts_in_their_order() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([\w-]+)` \|", sections(page)["On a GPU"], re.M) == [*PARTS]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "tpu"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_measured(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--device", name, "--out", "out"])
+    written = capsys.readouterr()
+    assert written.out == ""
+    (line,) = written.err.splitlines()
+    assert line.startswith("perf.gpu: error: ")
+    assert name in line
+    # The remedy; that it works is what all else here shows.
+    assert "cpu" in line
+    assert not Path("out").exists()
+
+
 def test_images_that_do_not_exist_are_refused_before_anything_is_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([*AS_SHORT_AS_CAN_BE, "--images", "gone.tar.xz", "--out", "out"])
-    assert "--images: gone.tar.xz does not exist" in capsys.readouterr().err
+    assert capsys.readouterr().err == "perf.gpu: error: --images: gone.tar.xz does not exist\n"
     assert not Path("out").exists()
