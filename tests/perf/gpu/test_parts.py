@@ -19,12 +19,16 @@ from tests.perf.gpu.command import (
     measure,
     rows_in,
 )
-from tests.support.sampling import is_drawn, sampled
+from tests.support.sampling import is_drawn, is_whole, sampled
 
 LONG = ["tests", "experiments", "command-line", "trainings"]
 QUICK = [part for part in PARTS if part not in LONG]
+# On such a commit a long part takes the place of a quick one.
+IS_LONG_DRAWN = is_drawn("long parts of perf.gpu", one_in=5)
+NOT_DRAWN = "is not in this commit's sample"
 
 
+@pytest.mark.skipif(IS_LONG_DRAWN and not is_whole(), reason=NOT_DRAWN)
 @pytest.mark.parametrize("part", sampled("parts of perf.gpu", QUICK, 1))
 def test_a_part_runs_on_a_cpu(part: str) -> None:
     done = measure("--parts", part, "--out", "out")
@@ -33,9 +37,7 @@ def test_a_part_runs_on_a_cpu(part: str) -> None:
     assert done.stdout == Path("out/table.md").read_text()
 
 
-@pytest.mark.skipif(
-    not is_drawn("long parts of perf.gpu", one_in=3), reason="is not in this commit's sample"
-)
+@pytest.mark.skipif(not IS_LONG_DRAWN, reason=NOT_DRAWN)
 @pytest.mark.parametrize("part", sampled("which long part of perf.gpu", LONG, 1))
 def test_a_part_that_takes_long_runs_on_a_cpu(part: str, archive: Path) -> None:
     done = measure("--parts", part, "--images", str(archive), "--out", "out")
