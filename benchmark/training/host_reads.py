@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.optim import Optimizer
@@ -33,11 +33,27 @@ class HostReadError(Exception):
 
 
 class HostReadsRaise(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While this is entered, to read values of a tensor on that device raises HostReadError."""
+    """While this is entered, to read values of a tensor on that device raises HostReadError.
+
+    So does to ask a GPU's generator where it stands, which is no operation on a tensor.
+    """
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._device = device
+        self._functions = torch.cuda.get_rng_state, torch.cuda.set_rng_state
+
+    def __enter__(self) -> Self:
+        """Have reads raise."""
+        if self._device.type == "cuda":
+            torch.cuda.get_rng_state = torch.cuda.set_rng_state = _refuse
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        """Have them read again."""
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        torch.cuda.get_rng_state, torch.cuda.set_rng_state = self._functions
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), options: Any = None
@@ -48,6 +64,13 @@ class HostReadsRaise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return function(*arguments, **(options or {}))
 
 
+def _refuse(*arguments: object, **options: object) -> Any:
+    raise HostReadError(
+        "a step asks where the GPU's random generator stands, as torch.utils.checkpoint does "
+        "unless it is given preserve_rng_state=False"
+    )
+
+
 def why_not_captured(error: Exception) -> str:
     """What a step raised that was taken as a graph would have it, who did, and what helps."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -55,10 +78,9 @@ def why_not_captured(error: Exception) -> str:
     optimizer = next((found for found in optimizers if isinstance(found, Optimizer)), None)
     if optimizer is not None and (isinstance(error, HostReadError) or "fused" in str(error)):
         return _of_optimizer(optimizer, error)
+    said = str(error) if isinstance(error, HostReadError) else one_line(error)
     place = _place(error)
-    if isinstance(error, HostReadError):
-        return f"{place}, reads a number from the device" if place else str(error)
-    return f"{one_line(error)} ({place})" if place else one_line(error)
+    return f"{said} ({place})" if place else said
 
 
 def _place(error: Exception) -> str | None:

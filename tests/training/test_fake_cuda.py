@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,16 @@ def test_the_model_that_is_evaluated_is_averaged_and_calibrated_there(training: 
         with pytest.raises((*READS, HostReadError)):
             evaluate(evaluated, fake_images(IMAGES), "bf16", training.prepare)
     assert sum(shape[0] for shape in seen) == IMAGES
+
+
+@pytest.mark.parametrize("function", [torch.cuda.get_rng_state, torch.cuda.set_rng_state])
+def test_to_ask_where_the_gpu_s_generator_stands_is_found_before_a_capture(
+    function: Callable[..., Any],
+) -> None:
+    """As torch.utils.checkpoint does, for its dropout."""
+    with HostReadsRaise(CUDA), pytest.raises(HostReadError, match="preserve_rng_state=False"):
+        getattr(torch.cuda, function.__name__)()
+    assert getattr(torch.cuda, function.__name__) is function
 
 
 # Each optimiser of PyTorch's, as docs/hooks/recipes.md has them.
