@@ -78,12 +78,16 @@ class PlannedVariant(Variant):
 
 
 class FileState(NamedTuple):
-    """A file's name, size in bytes, time of its last change in nanoseconds, and inode."""
+    """A file's name, size in bytes, inode, and when its content and its inode last changed.
+
+    The second time cannot be set: it shows a change whose author has put the first one back.
+    """
 
     name: str
     size_bytes: int
-    changed_nanoseconds: int
     inode: int
+    changed_nanoseconds: int
+    inode_changed_nanoseconds: int
 
 
 class VerifiedCache(Record):

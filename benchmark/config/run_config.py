@@ -92,8 +92,8 @@ class RunConfig(BaseModel):
     @field_validator("plugins", mode="before")
     @classmethod
     def _plugins_are_listed(cls, plugins: Any) -> Any:
-        # What can be no list has been refused before any plugin was loaded.
-        return tuple(plugins or ())
+        # A config may leave the list empty; what is no list is left to be refused.
+        return tuple(plugins or ()) if isinstance(plugins, list | None) else plugins
 
     @field_validator("validation", mode="before")
     @classmethod

@@ -206,9 +206,17 @@ def read_cache(
 
 
 def _file_states(folder: Path) -> tuple[FileState, ...]:
-    states = ((file.name, file.stat()) for file in sorted(folder.iterdir()))
-    return tuple(
-        FileState(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states
+    return tuple(map(_file_state, sorted(folder.iterdir())))
+
+
+def _file_state(file: Path) -> FileState:
+    found = file.stat()
+    return FileState(
+        name=file.name,
+        size_bytes=found.st_size,
+        inode=found.st_ino,
+        changed_nanoseconds=found.st_mtime_ns,
+        inode_changed_nanoseconds=found.st_ctime_ns,
     )
 
 

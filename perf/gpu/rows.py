@@ -96,9 +96,16 @@ def _append(file: Path, text: str) -> None:
 
 
 def _earlier_rows(file: Path) -> list[Row]:
-    """The rows of earlier commands; one that was cut off half way is taken off the file."""
+    """The rows of earlier commands; one that was cut off half way is taken off the file.
+
+    Raises ValueError where the others are none.
+    """
     if not file.exists():
         return []
     whole, end, _ = file.read_text(encoding="utf-8").rpartition("\n")
+    try:
+        rows = [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise ValueError(f"{file.name} is not what an earlier command has left there") from error
     write_atomically(file, (whole + end).encode())
-    return [json.loads(line) for line in whole.splitlines()]
+    return rows

@@ -89,3 +89,29 @@ def test_images_that_do_not_exist_are_refused_before_anything_is_measured(
         main([*AS_SHORT_AS_CAN_BE, "--images", "gone.tar.xz", "--out", "out"])
     assert capsys.readouterr().err == "perf.gpu: error: --images: gone.tar.xz does not exist\n"
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--batch-size", "0"), "argument --batch-size: should be 1 or more"),
+        (("--repeats", "0"), "argument --repeats: should be 1 or more"),
+        (("--seeds", "-1"), "argument --seeds: should be 1 or more"),
+        (("--count", "10", "--batch-size", "32"), "--count: 10 images make no batch of 32"),
+        (("--budget-seconds", "nan"), "should be a number of seconds above 0"),
+        (("--budget-seconds", "-5"), "should be a number of seconds above 0"),
+        (("--out", "a file"), "--out: a file: "),
+        (("--out", "foreign"), "rows.jsonl is not what an earlier command has left there"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_line(
+    wrong: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a file").touch()
+    Path("foreign").mkdir()
+    Path("foreign/rows.jsonl").write_text("garbage\n")
+    with pytest.raises(SystemExit, match="2"):
+        main([*AS_SHORT_AS_CAN_BE, "--out", "out", *wrong])
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert Path("foreign/rows.jsonl").read_text() == "garbage\n"
+    assert not Path("out").exists()

@@ -24,6 +24,7 @@ from tests.plugins.executors.test_local import (
     log,
 )
 from tests.support import misbehaving
+from tests.support.sampling import is_drawn
 from tests.support.trial_files import figures, trial_folder, trial_record
 
 
@@ -62,6 +63,10 @@ def test_inline_has_it_and_all_that_are_left_go_on_in_processes(benchmark: Comma
         assert notes(model, "inline")["process"] != os.getpid()
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_the_other_seeds_of_its_model_are_not_captured_at_all", one_in=2),
+    reason="is not in this commit's sample",
+)
 def test_the_other_seeds_of_its_model_are_not_captured_at_all(benchmark: CommandLine) -> None:
     assert benchmark(*arguments(["captured_half_way"]), "--seeds", "2").code == 0
     for seed in (0, 1):
@@ -71,6 +76,10 @@ def test_the_other_seeds_of_its_model_are_not_captured_at_all(benchmark: Command
     assert "CaptureError" not in (trial_folder("captured_half_way", 1) / "log.txt").read_text()
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_it_is_tried_once_more_and_not_again", one_in=2),
+    reason="is not in this commit's sample",
+)
 def test_it_is_tried_once_more_and_not_again(benchmark: CommandLine) -> None:
     assert benchmark(*arguments(["never_captured"])).code == 1
     record = trial_record("never_captured")
@@ -79,6 +88,10 @@ def test_it_is_tried_once_more_and_not_again(benchmark: CommandLine) -> None:
     assert log("never_captured").count("CaptureError: ") == 2
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_its_timeout_is_that_of_the_trial", one_in=2),
+    reason="is not in this commit's sample",
+)
 def test_its_timeout_is_that_of_the_trial(
     benchmark: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ from tests.plugins.executors.test_local import (
 )
 from tests.support import misbehaving
 from tests.support.made_records import make_spec
+from tests.support.sampling import is_drawn
 from tests.support.trial_files import figures, trial_folder, trial_record
 
 WAITS_TWICE = ("--seeds", "2")
@@ -133,6 +134,10 @@ def a_pool() -> Iterator[WorkerPool]:
         yield pool
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_one_that_dies_before_it_has_a_trial_is_replaced", one_in=2),
+    reason="is not in this commit's sample",
+)
 def test_one_that_dies_before_it_has_a_trial_is_replaced(started: Started) -> None:
     with a_pool() as pool:
         pool.start_ahead()
@@ -174,6 +179,10 @@ def test_what_is_edited_before_it_has_a_trial_is_found(
     assert re.fullmatch(OTHER_CODE.format(differences), reason), reason
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_it_has_the_memory_limit_before_it_imports_anything_large", one_in=2),
+    reason="is not in this commit's sample",
+)
 def test_it_has_the_memory_limit_before_it_imports_anything_large() -> None:
     with Guardian() as guardian:
         process = StartedProcess(2**26, guardian)
@@ -200,6 +209,9 @@ worker_pool._processors = lambda: 2
 """
 
 
+@pytest.mark.skipif(
+    not is_drawn("test_it_dies_with_the_run", one_in=2), reason="is not in this commit's sample"
+)
 def test_it_dies_with_the_run() -> None:
     Path("spares.py").write_text(SPARES)
     run = start_alone("waits", *WAITS_TWICE, "-p", "spares.py")
